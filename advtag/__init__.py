@@ -1,0 +1,1 @@
+"""The command line: parses, reads, calls, writes, shows progress."""

@@ -1,0 +1,1 @@
+"""Histograms to numbers: templates, scale factors, divergence."""

@@ -1,0 +1,1 @@
+"""What a tagger is: feature schema, network, ONNX graphs, discriminators, perturbations."""

@@ -1,0 +1,1 @@
+"""The coffea processor: select, weigh, infer, perturb, fill."""

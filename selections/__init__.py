@@ -1,0 +1,1 @@
+"""Which events and which jets: the three selections and their parameter table."""

@@ -1,0 +1,1 @@
+"""PYTHIA 8 events with a parameterised detector, as PFNano-like ROOT files."""

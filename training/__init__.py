@@ -1,0 +1,1 @@
+"""ROOT files to arrays to checkpoints to ONNX."""

@@ -1,0 +1,153 @@
+"""The sum of results: every range of events once, and only what was processed alike."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import hist
+
+from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, Result, refuse_double_counting
+
+
+def merge_results(results: Sequence[Result]) -> Result:
+    """Return the sum of results of one selection, each range of events taken once.
+
+    A range that failed in one result and was processed in another counts as processed: its failure leaves the
+    ledger.
+
+    Raises:
+        ValueError: If there is nothing to merge, or selection, configuration, cuts or a dataset's description
+            differ.
+        LedgerError: If two results hold the same events.
+    """
+    if not results:
+        raise ValueError("no result to merge: name at least one result file")
+    first = results[0]
+    for other in results[1:]:
+        _refuse_other_config(first, other)
+    return Result(
+        selection=first.selection,
+        histograms=_merge_histograms(results),
+        datasets=_merge_datasets(results),
+        cutflows=_merge_cutflows(results),
+        ledger=_merge_ledgers(results),
+        notes=list(
+            dict.fromkeys(
+                note for result in results for note in [*result.notes, *_version_notes(first, result)]
+            )
+        ),
+        config=first.config,
+        versions=first.versions,
+    )
+
+
+def _refuse_other_config(first: Result, other: Result) -> None:
+    if first.selection != other.selection:
+        raise ValueError(
+            f"results of different selections, {first.selection!r} and {other.selection!r}: "
+            "merge them one by one"
+        )
+    difference = _first_difference(first.config, other.config)
+    if difference:
+        raise ValueError(
+            f"{first.selection}: results of different configurations do not add up: {difference}"
+        )
+
+
+def _first_difference(first: object, other: object, key: str = "") -> str:
+    """Name the first key at which two nested configurations differ; empty if they are equal."""
+    if isinstance(first, dict) and isinstance(other, dict):
+        for name in dict.fromkeys([*first, *other]):
+            place = f"{key}.{name}" if key else str(name)
+            if name not in first or name not in other:
+                return f"only one of them has {place!r}"
+            difference = _first_difference(first[name], other[name], place)
+            if difference:
+                return difference
+        return ""
+    return "" if first == other else f"{key!r} is {first!r} in one and {other!r} in another"
+
+
+def _version_notes(first: Result, other: Result) -> list[str]:
+    names = [name for name in other.versions if other.versions[name] != first.versions.get(name)]
+    return [
+        f"merged results of different versions: {name} {first.versions.get(name, 'unknown')} "
+        f"and {other.versions[name]}"
+        for name in names
+    ]
+
+
+def _merge_histograms(results: Iterable[Result]) -> dict[str, hist.Hist[Any]]:
+    merged: dict[str, hist.Hist[Any]] = {}
+    for result in results:
+        for name, histogram in result.histograms.items():
+            merged[name] = merged[name] + histogram if name in merged else histogram.copy()
+    return merged
+
+
+def _merge_datasets(results: Iterable[Result]) -> dict[str, DatasetRecord]:
+    merged: dict[str, DatasetRecord] = {}
+    for result in results:
+        for name, record in result.datasets.items():
+            merged[name] = _add_records(name, merged[name], record) if name in merged else record
+    return merged
+
+
+def _add_records(name: str, left: DatasetRecord, right: DatasetRecord) -> DatasetRecord:
+    for key in ("is_data", "process", "cross_section_pb", "luminosity_pb", "simulated"):
+        if getattr(left, key) != getattr(right, key):
+            raise ValueError(
+                f"{name}: {key} is {getattr(left, key)!r} in one result and {getattr(right, key)!r} in "
+                "another: process it with one fileset"
+            )
+    return replace(
+        left,
+        n_events=left.n_events + right.n_events,
+        sum_weights=left.sum_weights + right.sum_weights,
+        sum_weights2=left.sum_weights2 + right.sum_weights2,
+    )
+
+
+def _merge_cutflows(results: Iterable[Result]) -> dict[str, list[CutflowRow]]:
+    merged: dict[str, list[CutflowRow]] = {}
+    for result in results:
+        for name, rows in result.cutflows.items():
+            merged[name] = _add_cutflows(name, merged[name], rows) if name in merged else list(rows)
+    return merged
+
+
+def _add_cutflows(name: str, left: list[CutflowRow], right: list[CutflowRow]) -> list[CutflowRow]:
+    cuts, other_cuts = [row.cut for row in left], [row.cut for row in right]
+    if cuts != other_cuts:
+        raise ValueError(
+            f"{name}: the results cut on {cuts} and on {other_cuts}: process them with one version"
+        )
+    return [
+        CutflowRow(
+            a.cut, a.n_events + b.n_events, a.sum_weights + b.sum_weights, a.sum_weights2 + b.sum_weights2
+        )
+        for a, b in zip(left, right, strict=True)
+    ]
+
+
+def _merge_ledgers(results: Sequence[Result]) -> list[LedgerEntry]:
+    entries = [entry for result in results for entry in result.ledger]
+    refuse_double_counting(entries)
+    done: dict[tuple[str, str], list[LedgerEntry]] = {}
+    for entry in entries:
+        if entry.status == "processed":
+            done.setdefault((entry.dataset, entry.file), []).append(entry)
+    return [
+        entry
+        for entry in entries
+        if entry.n_processed > 0 or not _is_made_good(entry, done.get((entry.dataset, entry.file), []))
+    ]
+
+
+def _is_made_good(entry: LedgerEntry, done: Iterable[LedgerEntry]) -> bool:
+    """Say whether processed ranges cover `entry`, which holds no processed event itself."""
+    reached = entry.entry_start
+    for other in sorted(done, key=lambda other: other.entry_start):
+        if other is not entry and other.entry_start <= reached:
+            reached = max(reached, other.entry_start + other.n_expected)
+    return reached > entry.entry_start and reached >= entry.entry_start + entry.n_expected

@@ -1,0 +1,135 @@
+"""What a processing run leaves behind, in memory: datasets, cutflows, the ledger of events, the result."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+import hist
+
+LedgerStatus = Literal["processed", "skipped", "failed"]
+
+
+class LedgerError(ValueError):
+    """Events went missing without being declared lost, or were counted twice."""
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """One dataset as it was processed: what it is, and the sums over the chunks that filled the histograms.
+
+    `sum_weights` sums the generator weights of *all* processed events, before any cut; it is what a cross
+    section is divided by. `luminosity_pb` (inverse picobarn) is known for data only, `cross_section_pb` for
+    simulation only. `simulated` is true also for simulated events that play the role of data.
+    """
+
+    is_data: bool
+    process: str
+    cross_section_pb: float | None = None
+    luminosity_pb: float | None = None
+    simulated: bool = False
+    n_events: int = 0
+    sum_weights: float = 0.0
+    sum_weights2: float = 0.0
+
+
+@dataclass(frozen=True)
+class CutflowRow:
+    """What is left after one cut (and all cuts above it): events, sum of weights, sum of squared weights."""
+
+    cut: str
+    n_events: int
+    sum_weights: float
+    sum_weights2: float
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """The fate of one range of events of one file: `[entry_start, entry_start + n_expected)`.
+
+    Events that were expected but not processed are *declared lost* by the status `skipped` or `failed` and a
+    reason.
+    """
+
+    dataset: str
+    file: str
+    n_expected: int
+    n_processed: int
+    status: LedgerStatus = "processed"
+    reason: str = ""
+    entry_start: int = 0
+
+    @property
+    def n_lost(self) -> int:
+        """Events declared lost; 0 for a processed range."""
+        return 0 if self.status == "processed" else self.n_expected - self.n_processed
+
+
+@dataclass
+class Result:
+    """The output of one selection, from one job or from many merged ones.
+
+    `histograms` are `hist.Hist` with Weight storage, raw sums of weights. `config` holds the resolved
+    settings that every merged part must share, as plain JSON values (not the list of files, the number of
+    workers or the executor).
+    """
+
+    selection: str
+    histograms: dict[str, hist.Hist[Any]]
+    datasets: dict[str, DatasetRecord]
+    cutflows: dict[str, list[CutflowRow]] = field(default_factory=dict)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def check_ledger(self) -> None:
+        """Check that expected = processed + declared lost per range, and that the datasets agree with it.
+
+        Raises:
+            LedgerError: If a processed range is short, a lost one gives no reason, or a dataset's number of
+                events is not the ledger's.
+        """
+        for entry in self.ledger:
+            _check_entry(entry)
+        refuse_double_counting(self.ledger)
+        for dataset in dict.fromkeys([*self.datasets, *(entry.dataset for entry in self.ledger)]):
+            in_ledger = sum(entry.n_processed for entry in self.ledger if entry.dataset == dataset)
+            record = self.datasets.get(dataset)
+            filled = 0 if record is None else record.n_events
+            if filled != in_ledger:
+                raise LedgerError(
+                    f"{self.selection}, {dataset}: histograms hold {filled} processed events but the ledger "
+                    f"lists {in_ledger}: process this dataset again"
+                )
+
+
+def _check_entry(entry: LedgerEntry) -> None:
+    place = f"{entry.dataset}, {entry.file}"
+    missing = entry.n_expected - entry.n_processed - entry.n_lost
+    if missing or not 0 <= entry.n_processed <= entry.n_expected:
+        raise LedgerError(
+            f"{place}: {entry.n_expected} events expected, {entry.n_processed} processed, {entry.n_lost} "
+            "declared lost: process this file again"
+        )
+    if entry.status != "processed" and not entry.reason:
+        raise LedgerError(f"{place}: {entry.status} without a reason: say why {entry.n_lost} events are lost")
+
+
+def refuse_double_counting(entries: Iterable[LedgerEntry]) -> None:
+    """Check that no event is in two ranges that hold processed events.
+
+    Raises:
+        LedgerError: If one is; the sentence names the file.
+    """
+    held = sorted(
+        (entry for entry in entries if entry.n_processed > 0),
+        key=lambda entry: (entry.dataset, entry.file, entry.entry_start),
+    )
+    for earlier, later in pairwise(held):
+        same_file = (earlier.dataset, earlier.file) == (later.dataset, later.file)
+        if same_file and later.entry_start < earlier.entry_start + earlier.n_expected:
+            raise LedgerError(
+                f"{later.dataset}, {later.file}: the events from {later.entry_start} on are held twice: "
+                "take each file once"
+            )

@@ -1,0 +1,147 @@
+"""The file of a result: one zip per selection, histograms and everything else, written and read exactly.
+
+The histograms are `uhi` histograms (any tool that knows `uhi.io.zip` reads them), the rest is `result.json`.
+Nothing in it is normalised; `datamc.templates` does that, and nobody else.
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import hist
+import uhi.io.zip
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from datamc.files import replaced_when_done
+from datamc.merging import merge_results
+from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
+
+__all__ = [
+    "CutflowRow",
+    "DatasetRecord",
+    "LedgerEntry",
+    "LedgerError",
+    "LedgerStatus",
+    "Result",
+    "merge_results",
+    "read_result",
+    "write_result",
+]
+
+FORMAT: Final = "advtag-result"
+FORMAT_VERSION = 1
+
+_DOCUMENT = "result"
+"""The name of the JSON inside the zip, without its ending; no histogram may be called so."""
+
+
+class _Document(BaseModel):
+    """The schema of `result.json`."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    format: Literal["advtag-result"] = FORMAT
+    format_version: int = FORMAT_VERSION
+    selection: str
+    histograms: list[str]
+    datasets: dict[str, DatasetRecord]
+    cutflows: dict[str, list[CutflowRow]]
+    ledger: list[LedgerEntry]
+    notes: list[str]
+    config: dict[str, Any]
+    versions: dict[str, str]
+
+
+class _Heading(BaseModel):
+    """The two keys every version of `result.json` has."""
+
+    format: Literal["advtag-result"]
+    format_version: int
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write `result` as one zip file, under a temporary name first.
+
+    Raises:
+        ValueError: If a histogram bears a name the file format keeps for itself.
+    """
+    if _DOCUMENT in result.histograms:
+        raise ValueError(
+            f"a histogram is called {_DOCUMENT!r}, the name of the JSON beside it: call it otherwise"
+        )
+    document = _Document(
+        selection=result.selection,
+        histograms=list(result.histograms),
+        datasets=result.datasets,
+        cutflows=result.cutflows,
+        ledger=result.ledger,
+        notes=result.notes,
+        config=result.config,
+        versions=result.versions,
+    )
+    with (
+        replaced_when_done(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+    ):
+        file.writestr(f"{_DOCUMENT}.json", document.model_dump_json(indent=1))
+        for name, histogram in result.histograms.items():
+            uhi.io.zip.write(file, name, histogram)
+
+
+def read_result(path: Path) -> Result:
+    """Read a result back, exactly as it was written.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a result, is damaged, or was written by a newer version.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such result file: run the processing of this selection first")
+    try:
+        with zipfile.ZipFile(path) as file:
+            document = _read_document(file, path)
+            histograms = {name: _read_histogram(file, name, path) for name in document.histograms}
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise ValueError(
+            f"{path}: not a complete result file ({error}): process this selection again"
+        ) from error
+    return Result(
+        selection=document.selection,
+        histograms=histograms,
+        datasets=document.datasets,
+        cutflows=document.cutflows,
+        ledger=document.ledger,
+        notes=document.notes,
+        config=document.config,
+        versions=document.versions,
+    )
+
+
+def _read_document(file: zipfile.ZipFile, path: Path) -> _Document:
+    if f"{_DOCUMENT}.json" not in file.namelist():
+        raise ValueError(f"{path}: a zip file, but not a result of advtag: it holds no {_DOCUMENT}.json")
+    text = file.read(f"{_DOCUMENT}.json")
+    try:
+        heading = _Heading.model_validate_json(text)
+        if heading.format_version > FORMAT_VERSION:
+            raise ValueError(
+                f"{path}: written in version {heading.format_version} of the result format, this advtag "
+                f"reads version {FORMAT_VERSION}: update advtag"
+            )
+        return _Document.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(
+            f"{path}: {_DOCUMENT}.json is not a result of advtag ({place}: {first['msg']})"
+        ) from error
+
+
+def _read_histogram(file: zipfile.ZipFile, name: str, path: Path) -> hist.Hist[Any]:
+    try:
+        return hist.Hist(uhi.io.zip.read(file, name))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: not a complete result file (histogram {name}: {error}): process this selection again"
+        ) from error

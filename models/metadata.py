@@ -1,0 +1,116 @@
+"""What a tagger file says about itself, stored inside the ONNX file as one JSON text."""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+)
+
+from models.features import BRANCHES
+from models.scaler import FeatureScaler
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "advtag"
+"""The key in the ONNX file's `metadata_props` under which the JSON text lies."""
+
+
+def _to_scaler(value: Any) -> FeatureScaler:
+    if isinstance(value, FeatureScaler):
+        return value
+    if isinstance(value, Mapping):
+        return FeatureScaler.from_dict(value)
+    raise ValueError(f"scaler is a {type(value).__name__}, expected an object with mean, std and default")
+
+
+def _advtag_version() -> str:
+    try:
+        return version("advtag")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+class TaggerMetadata(BaseModel):
+    """The training behind a tagger and all that is needed to use it; immutable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_.+-]+$", description="label of the training, e.g. basic or adversarial"
+    )
+    epoch: int = Field(ge=0, description="epochs of training behind this tagger")
+    method: Literal["basic", "fgsm"]
+    epsilon: float = Field(ge=0, description="size of the training's attack, in scaled units; 0 for basic")
+    gamma: float = Field(ge=0, description="exponent of the focal loss")
+    loss_input: Literal["softmax", "logits"] = Field(
+        description="what the log-softmax of the loss acts on: softmax is the thesis, which applies it twice"
+    )
+    scaler: Annotated[
+        FeatureScaler, PlainValidator(_to_scaler), PlainSerializer(FeatureScaler.to_dict, return_type=dict)
+    ]
+    feature_names: tuple[str, ...] = BRANCHES
+    data_fingerprint: str = Field(description="fingerprint of the prepared data it was trained on")
+    advtag_version: str = Field(default_factory=_advtag_version)
+    schema_version: Literal[1] = 1
+
+    @field_validator("feature_names")
+    @classmethod
+    def _same_features(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(names) != len(BRANCHES):
+            raise ValueError(f"{len(names)} features, but this advtag reads {len(BRANCHES)}")
+        for index, (name, expected) in enumerate(zip(names, BRANCHES, strict=True)):
+            if name != expected:
+                raise ValueError(f"feature {index} is {name}, but this advtag reads {expected} there")
+        return names
+
+    @property
+    def label(self) -> str:
+        """The training and its epoch, e.g. ``basic@12``."""
+        return f"{self.name}@{self.epoch}"
+
+    def to_properties(self) -> dict[str, str]:
+        """Return the `metadata_props` of an ONNX file."""
+        return {METADATA_KEY: self.model_dump_json()}
+
+
+def read_metadata(properties: Mapping[str, str], *, source: str) -> TaggerMetadata:
+    """Return the metadata of an ONNX file.
+
+    Args:
+        properties: The file's `metadata_props`.
+        source: What to call the file in an error, usually its path.
+
+    Raises:
+        ValueError: If the metadata are missing, of another schema, or wrong; in one sentence that names the
+            file.
+    """
+    if METADATA_KEY not in properties:
+        raise ValueError(
+            f"{source}: no metadata named {METADATA_KEY!r} inside: export the tagger with advtag"
+        )
+    try:
+        content = json.loads(properties[METADATA_KEY])
+        found = content["schema_version"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{source}: its metadata are no JSON object with a schema_version: export it again"
+        ) from error
+    if found != SCHEMA_VERSION:
+        raise ValueError(
+            f"{source}: its metadata have schema {found}, but this advtag reads schema {SCHEMA_VERSION}: "
+            "use the advtag that wrote it, or export the tagger again"
+        )
+    try:
+        return TaggerMetadata.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{source}: its metadata are wrong at {place}: {first['msg']}") from error

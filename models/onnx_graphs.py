@@ -1,0 +1,279 @@
+"""A tagger and its attack as ONNX graphs of plain operators, both from raw features in physical units.
+
+Cleaning, defaults and scaling lie inside the graphs, so a user of the file cannot get them wrong, and a
+worker needs ONNX Runtime alone. The attack is the reverse pass written out; dropout takes no part in either
+graph.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, checker, helper, numpy_helper
+
+from models.features import FEATURES, FLAVOURS, IS_INTEGER, MISSING, N_FEATURES, index_of
+from models.metadata import TaggerMetadata
+
+OPSET = 17
+IR_VERSION = 8
+"""The oldest file format that knows the opset, so that older runtimes read the files too."""
+
+Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Weight ``(n_outputs, n_inputs)`` and bias ``(n_outputs,)`` of a dense layer."""
+
+N_FLAVOURS = len(FLAVOURS)
+
+
+class _Graph:
+    """Nodes and constants gathered one by one; each operator returns the name of its result."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, value: ArrayLike, dtype: type[np.generic] = np.float32) -> str:
+        self.constants[name] = numpy_helper.from_array(np.asarray(value, dtype=dtype), name)
+        return name
+
+    def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        output = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
+        return output
+
+
+class _Forward(NamedTuple):
+    """Names of what the reverse pass needs of the forward pass."""
+
+    mask: str
+    activations: list[str]  # of each hidden layer, after the ReLU
+    logits: str
+
+
+def tagger_graph(layers: Sequence[Layer], metadata: TaggerMetadata) -> onnx.ModelProto:
+    """Return the tagger as a checked ONNX model.
+
+    Input ``features`` ``(n_jets, 67)`` float32, in physical units as read; outputs ``logits`` and
+    ``probabilities``, both ``(n_jets, 4)`` float32. `n_jets` may be 0.
+
+    Args:
+        layers: The dense layers, inputs first; a ReLU follows each but the last.
+        metadata: What is stored in the file; its scaler becomes part of the graph.
+
+    Raises:
+        ValueError: If the layers do not lead from 67 features to 4 logits.
+    """
+    graph = _Graph()
+    forward = _forward(graph, layers, metadata)
+    graph.add("Softmax", forward.logits, output="probabilities", axis=1)
+    return _model(
+        graph,
+        "tagger",
+        metadata,
+        inputs=[_floats("features", N_FEATURES)],
+        outputs=[_floats("logits", N_FLAVOURS), _floats("probabilities", N_FLAVOURS)],
+    )
+
+
+def attack_graph(layers: Sequence[Layer], metadata: TaggerMetadata) -> onnx.ModelProto:
+    """Return the sign of d(loss)/d(scaled feature) as a checked ONNX model.
+
+    Inputs ``features`` ``(n_jets, 67)`` float32, in physical units as read, and ``labels`` ``(n_jets,)``
+    int64 in 0 to 3; output ``gradient_sign`` ``(n_jets, 67)`` float32 in -1, 0, 1. It is 0 for defaults and
+    integers, which no attack moves. The sign is the same for every exponent of the focal loss, since that is
+    monotone in the true class's probability.
+
+    Args:
+        layers: The dense layers, inputs first; a ReLU follows each but the last.
+        metadata: What is stored in the file; its scaler and `loss_input` become part of the graph.
+
+    Raises:
+        ValueError: If the layers do not lead from 67 features to 4 logits.
+
+    Source:
+        Goodfellow, Shlens, Szegedy, "Explaining and harnessing adversarial examples", arXiv:1412.6572 (FGSM).
+    """
+    graph = _Graph()
+    forward = _forward(graph, layers, metadata)
+    label = graph.add("Unsqueeze", "labels", graph.constant("last_axis", [1], np.int64))
+    is_true = graph.add("Equal", label, graph.constant("flavours", np.arange(N_FLAVOURS), np.int64))
+    if metadata.loss_input == "logits":
+        gradient = _gradient_on_logits(graph, forward.logits, is_true)
+    else:
+        gradient = _gradient_through_softmax(graph, forward.logits, is_true)
+    gradient = _reverse(graph, gradient, forward.activations)
+    frozen = graph.add("Or", forward.mask, graph.constant("is_integer", IS_INTEGER, np.bool_))
+    sign = graph.add("Sign", gradient)
+    graph.add("Where", frozen, graph.constant("unmoved", 0.0), sign, output="gradient_sign")
+    return _model(
+        graph,
+        "attack",
+        metadata,
+        inputs=[_floats("features", N_FEATURES), _values("labels", TensorProto.INT64, ["n"])],
+        outputs=[_floats("gradient_sign", N_FEATURES)],
+    )
+
+
+def save_onnx(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model; the file appears whole or not at all.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist: make it first")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(model.SerializeToString())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _forward(graph: _Graph, layers: Sequence[Layer], metadata: TaggerMetadata) -> _Forward:
+    _check_layers(layers)
+    mask = _default_mask(graph)
+    activation = _scaled(graph, mask, metadata)
+    activations = []
+    for index in range(len(layers) - 1):
+        activation = graph.add("Relu", _dense(graph, activation, layers, index))
+        activations.append(activation)
+    return _Forward(mask, activations, _dense(graph, activation, layers, len(layers) - 1, output="logits"))
+
+
+def _dense(
+    graph: _Graph, inputs: str, layers: Sequence[Layer], index: int, *, output: str | None = None
+) -> str:
+    weight, bias = layers[index]
+    names = graph.constant(f"weight_{index}", weight), graph.constant(f"bias_{index}", bias)
+    return graph.add("Gemm", inputs, *names, output=output, transB=1)
+
+
+def _check_layers(layers: Sequence[Layer]) -> None:
+    n_inputs = N_FEATURES
+    for index, (weight, bias) in enumerate(layers):
+        if weight.ndim != 2 or weight.shape[1] != n_inputs or bias.shape != weight.shape[:1]:
+            raise ValueError(
+                f"layer {index}: weight has shape {weight.shape} and bias {bias.shape}, "
+                f"expected (n, {n_inputs}) and (n,)"
+            )
+        n_inputs = weight.shape[0]
+    if not layers or n_inputs != N_FLAVOURS:
+        raise ValueError(f"the {len(layers)} layers end in {n_inputs} outputs, expected {N_FLAVOURS}")
+
+
+def _default_mask(graph: _Graph) -> str:
+    """Add `models.features.default_mask`, cell by cell the same."""
+    graph.constant("missing", MISSING)
+    # |NaN| <= x is false, so one comparison finds NaN and both infinities.
+    finite = graph.add(
+        "LessOrEqual", graph.add("Abs", "features"), graph.constant("largest", np.finfo(np.float32).max)
+    )
+    sentinel = [-1.0 if feature.rule == "above_charm" else MISSING for feature in FEATURES]
+    mask = graph.add(
+        "Or",
+        graph.add("Not", finite),
+        graph.add(
+            "Or",
+            graph.add("Equal", "features", "missing"),
+            graph.add("Equal", "features", graph.constant("sentinel", sentinel)),
+        ),
+    )
+    counts = graph.add("Where", mask, graph.constant("no_tracks", 0.0), "features")
+    owned = graph.add("Gather", counts, graph.constant("track_count", _count_columns(), np.int64), axis=1)
+    beyond = graph.add("LessOrEqual", owned, graph.constant("track_index", _track_indices()))
+    return graph.add("Or", mask, beyond, output="default_mask")
+
+
+def _count_columns() -> list[int]:
+    """Return for each feature the column with its jet's number of tracks; any column if it is no track."""
+    eta_rel = index_of("Jet_DeepCSV_jetNTracksEtaRel")
+    selected = index_of("Jet_DeepCSV_jetNSelectedTracks")
+    return [eta_rel if feature.rule == "eta_rel_tracks" else selected for feature in FEATURES]
+
+
+def _track_indices() -> list[float]:
+    """Return for each feature its track's index; if it is no track, minus infinity: no count is below."""
+    return [
+        float(feature.track) if feature.rule in ("selected_tracks", "eta_rel_tracks") else -np.inf
+        for feature in FEATURES
+    ]
+
+
+def _scaled(graph: _Graph, mask: str, metadata: TaggerMetadata) -> str:
+    """Add `FeatureScaler.scale`, operation by operation, so that the results are the same bit by bit."""
+    scaler = metadata.scaler
+    # Garbage is replaced before anything is computed with it.
+    filled = graph.add("Where", mask, graph.constant("default", scaler.default), "features")
+    centred = graph.add("Sub", filled, graph.constant("mean", scaler.mean))
+    return graph.add("Div", centred, graph.constant("std", scaler.std), output="scaled")
+
+
+def _gradient_on_logits(graph: _Graph, logits: str, is_true: str) -> str:
+    r"""Add the gradient of the cross entropy in the logits, divided by the positive :math:`1 - p_t`.
+
+    That is :math:`q_j - \delta_{jt}`, where :math:`q` is the softmax over the wrong classes alone. Unlike
+    :math:`p_j - \delta_{jt}` it loses no digit when the true class's probability rounds to 1.
+    """
+    wrong = graph.add("Where", is_true, graph.constant("never", -np.inf), logits)
+    return graph.add("Sub", graph.add("Softmax", wrong, axis=1), _as_float(graph, is_true))
+
+
+def _gradient_through_softmax(graph: _Graph, logits: str, is_true: str) -> str:
+    r"""Add the gradient in the logits of the thesis's loss, which takes the softmax :math:`p` for logits.
+
+    With :math:`g_j = \mathrm{softmax}(p)_j - \delta_{jt}` it is :math:`p_j \sum_i p_i (g_j - g_i)`. Written
+    with differences, the term of a class with :math:`p_j = 1` is not lost to rounding.
+    """
+    p = graph.add("Softmax", logits, axis=1)
+    g = graph.add("Sub", graph.add("Softmax", p, axis=1), _as_float(graph, is_true))
+    row, column = graph.constant("row", [1], np.int64), graph.constant("column", [2], np.int64)
+    # (n, 4, 1) - (n, 1, 4) -> (n, 4, 4): axis 1 is j, axis 2 is i
+    differences = graph.add("Sub", graph.add("Unsqueeze", g, column), graph.add("Unsqueeze", g, row))
+    weighted = graph.add("Mul", differences, graph.add("Unsqueeze", p, row))
+    return graph.add("Mul", p, graph.add("ReduceSum", weighted, column, keepdims=0))
+
+
+def _reverse(graph: _Graph, gradient: str, activations: Sequence[str]) -> str:
+    """Add the way back from the logits to the scaled features; a ReLU at 0 passes nothing, as in torch."""
+    zero = graph.constant("off", 0.0)
+    for index in range(len(activations), 0, -1):
+        gradient = graph.add("MatMul", gradient, f"weight_{index}")
+        is_on = graph.add("Greater", activations[index - 1], zero)
+        gradient = graph.add("Mul", gradient, _as_float(graph, is_on))
+    return graph.add("MatMul", gradient, "weight_0")
+
+
+def _as_float(graph: _Graph, flag: str) -> str:
+    return graph.add("Cast", flag, to=TensorProto.FLOAT)
+
+
+def _floats(name: str, width: int) -> onnx.ValueInfoProto:
+    return _values(name, TensorProto.FLOAT, ["n", width])
+
+
+def _values(name: str, kind: int, shape: list[str | int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def _model(
+    graph: _Graph,
+    name: str,
+    metadata: TaggerMetadata,
+    *,
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+) -> onnx.ModelProto:
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, name, inputs, outputs, initializer=list(graph.constants.values())),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="advtag",
+        producer_version=metadata.advtag_version,
+    )
+    helper.set_model_props(model, metadata.to_properties())
+    checker.check_model(model, full_check=True)
+    return model

@@ -1,0 +1,247 @@
+"""A trained tagger at work: an ONNX file, its attack, and what they know about themselves. Needs no torch."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import ArrayLike, NDArray
+
+from models.features import FLAVOURS, N_FEATURES
+from models.metadata import TaggerMetadata, read_metadata
+from models.scaler import FeatureScaler
+
+SUB_BATCH = 4096
+"""Jets per call of the runtime: small enough for the cache, large enough to hide the call."""
+
+TAGGER_SUFFIX = "_tagger.onnx"
+ATTACK_SUFFIX = "_attack.onnx"
+
+_EPOCH = re.compile(r"epoch_(\d+)" + re.escape(TAGGER_SUFFIX))
+
+_sessions: dict[str, onnxruntime.InferenceSession] = {}
+_sessions_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """The network of one epoch of one training, from raw features to logits; it pickles to its bytes.
+
+    Attributes:
+        metadata: The training behind it.
+        tagger_bytes: The content of its ONNX file.
+        attack_bytes: The content of its attack's ONNX file, or None if there is none.
+    """
+
+    metadata: TaggerMetadata
+    tagger_bytes: bytes
+    attack_bytes: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """The label of the training, e.g. ``basic``."""
+        return self.metadata.name
+
+    @property
+    def epoch(self) -> int:
+        """Epochs of training behind it."""
+        return self.metadata.epoch
+
+    @property
+    def label(self) -> str:
+        """Training and epoch, e.g. ``basic@12``."""
+        return self.metadata.label
+
+    @property
+    def scaler(self) -> FeatureScaler:
+        """The scaling of its inputs."""
+        return self.metadata.scaler
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of both files' content, in hexadecimal."""
+        return _sha256(self.tagger_bytes + (self.attack_bytes or b""))
+
+    @cached_property
+    def _tagger_hash(self) -> str:
+        return _sha256(self.tagger_bytes)
+
+    @cached_property
+    def _attack_hash(self) -> str:
+        return _sha256(self.attack_bytes or b"")
+
+    def __repr__(self) -> str:
+        return f"Tagger({self.label}, {self.content_hash[:12]})"
+
+    def logits(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the outputs before the softmax, columns b, bb, c, udsg, shape ``(n_jets, 4)``.
+
+        They do not depend on how jets are cut into batches, bit by bit. Absurd inputs may give infinity or
+        NaN.
+
+        Args:
+            raw: Features in physical units as read, shape ``(n_jets, 67)``.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        raw = _checked_features(raw)
+        session = _session(self._tagger_hash, self.tagger_bytes)
+        result = np.empty((len(raw), len(FLAVOURS)), dtype=np.float32)
+        for start in range(0, len(raw), SUB_BATCH):
+            part = slice(start, start + SUB_BATCH)
+            (result[part],) = session.run(["logits"], {"features": raw[part]})
+        return result
+
+    def gradient_sign(self, raw: NDArray[np.float32], labels: ArrayLike) -> NDArray[np.float32]:
+        """Return the sign of d(loss)/d(scaled feature), in -1, 0, 1, shape ``(n_jets, 67)``.
+
+        It is 0 for defaults and integers, which no attack moves.
+
+        Args:
+            raw: Features in physical units as read, shape ``(n_jets, 67)``.
+            labels: True flavours, 0 to 3, shape ``(n_jets,)``.
+
+        Raises:
+            ValueError: If the tagger has no attack file, a shape is wrong, or a label is not 0 to 3.
+        """
+        if self.attack_bytes is None:
+            raise ValueError(f"tagger {self.label}: it was loaded without its attack file (*{ATTACK_SUFFIX})")
+        raw = _checked_features(raw)
+        truth = _checked_labels(labels, len(raw))
+        session = _session(self._attack_hash, self.attack_bytes)
+        result = np.empty((len(raw), N_FEATURES), dtype=np.float32)
+        for start in range(0, len(raw), SUB_BATCH):
+            part = slice(start, start + SUB_BATCH)
+            (result[part],) = session.run(["gradient_sign"], {"features": raw[part], "labels": truth[part]})
+        return result
+
+
+def load_tagger(path: Path) -> Tagger:
+    """Return the tagger of an ONNX file, with the attack that lies beside it, if there is one.
+
+    The attack of ``epoch_012_tagger.onnx`` is ``epoch_012_attack.onnx``. Any ONNX model serves that has the
+    metadata of `models.metadata` and the inputs and outputs of `models.onnx_graphs`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a file is no ONNX model, lacks metadata, inputs or outputs, or the attack is another
+            tagger's.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such tagger file")
+    content = path.read_bytes()
+    metadata = _read_model(content, path, inputs=("features",), outputs=("logits",))
+    attack_path = path.with_name(path.name.removesuffix(TAGGER_SUFFIX) + ATTACK_SUFFIX)
+    if not (path.name.endswith(TAGGER_SUFFIX) and attack_path.is_file()):
+        return Tagger(metadata, content)
+    attack = attack_path.read_bytes()
+    attacked = _read_model(attack, attack_path, inputs=("features", "labels"), outputs=("gradient_sign",))
+    if attacked != metadata:
+        raise ValueError(f"{attack_path}: its metadata are not those of {path.name}: export both again")
+    return Tagger(metadata, content, attack)
+
+
+def load_taggers(directories: Sequence[Path], *, epochs: Sequence[int] | None = None) -> list[Tagger]:
+    """Return every epoch of the run directories, sorted by name and epoch.
+
+    Args:
+        directories: Folders with ``epoch_NNN_tagger.onnx`` files; the path of such a file stands for itself.
+        epochs: Which epochs of each folder to load; all by default.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist, holds no tagger, or lacks an epoch asked for.
+        ValueError: If a file is no tagger, or two taggers have the same name and epoch.
+    """
+    paths = [path for directory in directories for path in _tagger_files(Path(directory), epochs)]
+    found: dict[tuple[str, int], tuple[Tagger, Path]] = {}
+    for path in paths:
+        tagger = load_tagger(path)
+        key = tagger.name, tagger.epoch
+        if key in found:
+            raise ValueError(
+                f"{path}: tagger {tagger.label} was already read from {found[key][1]}: "
+                "give each training a name of its own"
+            )
+        found[key] = tagger, path
+    return [found[key][0] for key in sorted(found)]
+
+
+def _tagger_files(directory: Path, epochs: Sequence[int] | None) -> list[Path]:
+    if directory.is_file():
+        return [directory]
+    if not directory.is_dir():
+        raise FileNotFoundError(f"{directory}: no such folder of taggers")
+    matches = [(path, _EPOCH.fullmatch(path.name)) for path in directory.iterdir()]
+    by_epoch = {int(match[1]): path for path, match in matches if match}
+    if not by_epoch:
+        raise FileNotFoundError(
+            f"{directory}: no epoch_*{TAGGER_SUFFIX} in this folder: is it the run folder of a training?"
+        )
+    for epoch in epochs or ():
+        if epoch not in by_epoch:
+            raise FileNotFoundError(
+                f"{directory}: no tagger of epoch {epoch}: there are {', '.join(map(str, sorted(by_epoch)))}"
+            )
+    return [by_epoch[epoch] for epoch in sorted(by_epoch) if epochs is None or epoch in epochs]
+
+
+def _read_model(
+    content: bytes, path: Path, *, inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> TaggerMetadata:
+    try:
+        session = _session(_sha256(content), content)
+    except Exception as error:  # the runtime has a class of its own for each failure
+        raise ValueError(f"{path}: ONNX Runtime cannot read it as a model: is it damaged?") from error
+    metadata = read_metadata(session.get_modelmeta().custom_metadata_map, source=str(path))
+    for what, names, found in (
+        ("input", inputs, session.get_inputs()),
+        ("output", outputs, session.get_outputs()),
+    ):
+        missing = set(names) - {node.name for node in found}
+        if missing:
+            raise ValueError(f"{path}: the model has no {what} named {', '.join(sorted(missing))}")
+    return metadata
+
+
+def _session(key: str, content: bytes) -> onnxruntime.InferenceSession:
+    """Return the session of this content, made once per process."""
+    with _sessions_lock:
+        if key not in _sessions:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = 1
+            options.inter_op_num_threads = 1
+            options.log_severity_level = 3
+            _sessions[key] = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        return _sessions[key]
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _checked_features(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    if raw.ndim != 2 or raw.shape[1] != N_FEATURES:
+        raise ValueError(f"features have shape {raw.shape}, expected (n_jets, {N_FEATURES})")
+    return np.ascontiguousarray(raw, dtype=np.float32)
+
+
+def _checked_labels(labels: ArrayLike, n_jets: int) -> NDArray[np.int64]:
+    truth = np.ascontiguousarray(labels, dtype=np.int64)
+    if truth.shape != (n_jets,):
+        raise ValueError(f"labels have shape {truth.shape}, expected ({n_jets},)")
+    outside = (truth < 0) | (truth >= len(FLAVOURS))
+    if outside.any():
+        raise ValueError(
+            f"{np.count_nonzero(outside)} of {n_jets} labels are not 0 to {len(FLAVOURS) - 1}: "
+            "an attack needs the true flavour, so leave data out"
+        )
+    return truth

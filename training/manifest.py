@@ -1,0 +1,84 @@
+"""The table of contents of prepared training data: what is in the shards, and where it came from."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from training.config import PrepareConfig
+from training.splitting import SplitName
+
+MANIFEST_NAME = "manifest.json"
+SCALER_NAME = "scaler.json"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShardEntry(_Entry):
+    """One shard: its arrays lie in `<split>/<array>_<number>.npy`."""
+
+    number: int
+    n_jets: int
+    sha256: dict[str, str] = Field(description="per array")
+
+
+class SplitEntry(_Entry):
+    """One of train, validation and test."""
+
+    n_jets: int
+    n_by_flavour: dict[str, int]
+    shards: tuple[ShardEntry, ...]
+
+
+class InputEntry(_Entry):
+    """One file that was read."""
+
+    path: str
+    n_events: int
+    n_jets: int
+    fingerprint: str
+
+
+class ReweightingEntry(_Entry):
+    """What the weights do to a flavour of the training split."""
+
+    share_of_weight: float = Field(description="of the summed weight of all flavours")
+    effective_jets: float = Field(description="(sum w)^2 / sum w^2")
+    largest_weight: float = Field(description="the mean of all jets is 1")
+
+
+class Manifest(_Entry):
+    """The whole of `manifest.json`."""
+
+    format: Literal["advtag training data"] = "advtag training data"
+    schema_version: Literal[1] = 1
+    fingerprint: str = Field(description="SHA-256 over the hashes of all arrays and of the scaler")
+    feature_names: tuple[str, ...]
+    splits: dict[SplitName, SplitEntry]
+    inputs: tuple[InputEntry, ...]
+    dropped_jets: dict[str, int] = Field(description="per cut, in order")
+    clipped_values: int = Field(description="scaled values beyond what the storage type holds")
+    reweighting: dict[str, ReweightingEntry] = Field(description="per flavour")
+    config: PrepareConfig
+    versions: dict[str, str]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a folder of training data.
+
+    Raises:
+        FileNotFoundError: If the folder holds none.
+        ValueError: If it was written in another format or version.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder}: holds no {MANIFEST_NAME}: make the training data with 'advtag prepare'"
+        )
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not training data of this version: run 'advtag prepare' again") from error

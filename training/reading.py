@@ -1,0 +1,191 @@
+"""PFNano files -> jets with their inputs and truth, a chunk of events at a time."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from models.features import BRANCHES, FLAVOURS, JET_FIELDS, default_mask, feature_matrix, index_of
+from training.outputs import sha256
+from training.reweighting import ETA_RANGE, PT_RANGE
+
+EVENT_BRANCHES: Final = ("run", "luminosityBlock", "event", "nJet")
+TRUTH_BRANCHES: Final = ("Jet_hadronFlavour", "Jet_nBHadrons")
+NEEDED_BRANCHES: Final = (*EVENT_BRANCHES, *TRUTH_BRANCHES, *BRANCHES)
+
+MAX_TRACK_SUM_DELTA_R: Final = 0.3
+"""Distance of the summed tracks from the jet axis. Source: thesis, section 2.2 (cleaning)."""
+
+_ETA, _PT = index_of("Jet_eta"), index_of("Jet_pt")
+_TRACK_SUM_DELTA_R = index_of("Jet_DeepCSV_trackSumJetDeltaR")
+_UNKNOWN_FLAVOUR = 255
+
+
+class Jets(NamedTuple):
+    """Jets as read and kept.
+
+    `raw` is the feature matrix in physical units, shape ``(n_jets, 67)``; `labels` are 0 b, 1 bb, 2 c, 3 udsg, shape
+    ``(n_jets,)``; `keys` are run, luminosity block, event and index of the jet in its event, shape ``(n_jets, 4)``.
+    """
+
+    raw: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    keys: NDArray[np.uint64]
+
+    @property
+    def pt(self) -> NDArray[np.float32]:
+        """Transverse momentum in GeV, shape ``(n_jets,)``."""
+        return self.raw[:, _PT]
+
+    @property
+    def eta(self) -> NDArray[np.float32]:
+        """Pseudorapidity, shape ``(n_jets,)``."""
+        return self.raw[:, _ETA]
+
+    def keep(self, selection: NDArray[np.bool_] | NDArray[np.intp]) -> "Jets":
+        """Return the jets of a mask or of a list of indices."""
+        return Jets(self.raw[selection], self.labels[selection], self.keys[selection])
+
+
+class InputFile(NamedTuple):
+    """A file that can be read: where, how long, and what identifies its content."""
+
+    path: str
+    n_events: int
+    n_jets: int
+    fingerprint: str
+
+
+def find_inputs(inputs: Sequence[str]) -> list[str]:
+    """Return the files named by paths and globs, sorted, each once.
+
+    Raises:
+        FileNotFoundError: If a path or glob matches nothing.
+    """
+    files: set[str] = set()
+    for entry in inputs:
+        matches = [entry] if "://" in entry else glob.glob(entry, recursive=True)
+        if not matches:
+            raise FileNotFoundError(f"{entry}: no such file: mend 'inputs' of the configuration")
+        files.update(matches)
+    return sorted(files)
+
+
+def inspect_file(path: str) -> InputFile:
+    """Return a file's size and fingerprint after checking that it holds every branch needed.
+
+    Raises:
+        ValueError: If it is no ROOT file with a tree Events, or branches are missing; all of them are named.
+    """
+    with _broken_files_named(path), uproot.open(path) as file:
+        if "Events" not in file:
+            raise UnusableFileError(f"{path}: holds no tree Events: is this a NanoAOD file?")
+        events = file["Events"]
+        missing = [branch for branch in NEEDED_BRANCHES if branch not in events]
+        if missing:
+            raise UnusableFileError(
+                f"{path}: lacks {len(missing)} of the {len(NEEDED_BRANCHES)} branches needed for training "
+                f"({', '.join(missing)}): is this simulation in the PFNano format?"
+            )
+        n_jets = int(events["nJet"].array(library="np").sum())
+        fingerprint = f"root-uuid:{file.file.uuid}" if "://" in path else f"sha256:{sha256(Path(path))}"
+        return InputFile(path, int(events.num_entries), n_jets, fingerprint)
+
+
+def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:
+    """Yield the number of events and all their jets, chunk by chunk; unknown flavours get the label 255.
+
+    Only one chunk is in memory at a time.
+
+    Raises:
+        ValueError: If the file ends early or cannot be decompressed.
+    """
+    with _broken_files_named(path), uproot.open(path) as file:
+        for events in file["Events"].iterate(NEEDED_BRANCHES, step_size=chunk_events, library="ak"):
+            yield len(events), _jets_of(events)
+
+
+def clean_jets(jets: Jets) -> tuple[Jets, dict[str, int]]:
+    """Return the jets to train on, and how many each cut removed of those the cuts before it left.
+
+    Kept are jets with abs(eta) <= 2.5, 20 <= pT <= 1000 GeV, trackSumJetDeltaR <= 0.3 or missing, and flavour 0, 4
+    or 5.
+
+    Source:
+        Thesis, section 2.2.4 (cleaning procedure).
+    """
+    delta_r = jets.raw[:, _TRACK_SUM_DELTA_R]
+    has_no_delta_r = default_mask(jets.raw)[:, _TRACK_SUM_DELTA_R]
+    cuts = {
+        "eta": (jets.eta >= ETA_RANGE[0]) & (jets.eta <= ETA_RANGE[1]),
+        "pt": (jets.pt >= PT_RANGE[0]) & (jets.pt <= PT_RANGE[1]),
+        "track_sum_delta_r": has_no_delta_r | (delta_r <= MAX_TRACK_SUM_DELTA_R),
+        "flavour": jets.labels != _UNKNOWN_FLAVOUR,
+    }
+    kept = np.ones(len(jets.labels), dtype=np.bool_)
+    dropped = {}
+    for name, passes in cuts.items():
+        dropped[name] = int((kept & ~passes).sum())
+        kept &= passes
+    return jets.keep(kept), dropped
+
+
+def labels_of(hadron_flavour: NDArray[np.integer], n_b_hadrons: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Return 0 b, 1 bb (two or more b hadrons), 2 c, 3 udsg, or 255 for any other flavour, shape ``(n_jets,)``.
+
+    Source:
+        Thesis, section 2.2.3 (definition of the targets).
+    """
+    flavour_names = np.select(
+        [
+            (hadron_flavour == 5) & (n_b_hadrons > 1),
+            hadron_flavour == 5,
+            hadron_flavour == 4,
+            hadron_flavour == 0,
+        ],
+        [FLAVOURS.index("bb"), FLAVOURS.index("b"), FLAVOURS.index("c"), FLAVOURS.index("udsg")],
+        default=_UNKNOWN_FLAVOUR,
+    )
+    return flavour_names.astype(np.uint8)
+
+
+class UnusableFileError(ValueError):
+    """A file that cannot serve as input; the message says which and why."""
+
+
+@contextmanager
+def _broken_files_named(path: str) -> Iterator[None]:
+    """Turn whatever uproot raises on a broken file into one sentence that names it."""
+    try:
+        yield
+    except (UnusableFileError, MemoryError):
+        raise
+    except Exception as error:  # a broken file makes uproot raise any of a dozen kinds
+        reason = " ".join(str(error).split())[:120]
+        raise UnusableFileError(
+            f"{path}: cannot be read ({reason}): is the file whole? copy or make it anew"
+        ) from error
+
+
+def _jets_of(events: ak.Array) -> Jets:
+    """Return all jets of a chunk of events."""
+    counts = ak.num(events["Jet_pt"])
+    per_event = [np.repeat(_flat(events[branch]), counts) for branch in ("run", "luminosityBlock", "event")]
+    keys = np.column_stack([*per_event, _flat(ak.flatten(ak.local_index(events["Jet_pt"])))]).astype(
+        np.uint64
+    )
+    columns = {field: _flat(ak.flatten(events[f"Jet_{field}"])) for field in JET_FIELDS}
+    labels = labels_of(
+        _flat(ak.flatten(events["Jet_hadronFlavour"])), _flat(ak.flatten(events["Jet_nBHadrons"]))
+    )
+    return Jets(feature_matrix(columns), labels, keys)
+
+
+def _flat(array: ak.Array) -> NDArray[np.generic]:
+    return np.asarray(ak.to_numpy(array))

@@ -1,0 +1,123 @@
+"""Weights that give every flavour the same (pT, eta) shape and the same share of the loss.
+
+Source: thesis, section 2.3.1 (calculating weights).
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import FLAVOURS
+from training.config import Reweighting
+
+PT_RANGE: Final = (20.0, 1000.0)
+"""GeV."""
+ETA_RANGE: Final = (-2.5, 2.5)
+
+
+def count_jets(
+    pt: NDArray[np.float32],
+    eta: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    *,
+    pt_bins: int,
+    eta_bins: int,
+) -> NDArray[np.int64]:
+    """Return the number of jets per flavour and bin, shape ``(4, pt_bins, eta_bins)``.
+
+    Jets outside the ranges count in the bin at the edge; the cleaning leaves none.
+    """
+    cells = np.ravel_multi_index(
+        (labels.astype(np.intp), _bin_of(pt, PT_RANGE, pt_bins), _bin_of(eta, ETA_RANGE, eta_bins)),
+        (len(FLAVOURS), pt_bins, eta_bins),
+    )
+    counts = np.bincount(cells, minlength=len(FLAVOURS) * pt_bins * eta_bins)
+    # One axis per flavour, pT and eta: (4 * pt_bins * eta_bins,) -> (4, pt_bins, eta_bins).
+    return counts.reshape(len(FLAVOURS), pt_bins, eta_bins)
+
+
+def weight_table(
+    counts: NDArray[np.int64], *, method: Reweighting, balance_flavours: bool = True, cap: float | None = None
+) -> NDArray[np.float64]:
+    """Return the weight of a jet per flavour and bin, shape ``(4, pt_bins, eta_bins)``; its mean over all jets is 1.
+
+    A bin without jets of a flavour has no weight to give (0), so the flavour falls short of its share by what the
+    target holds there: under 0.2 % for a hundred million jets, most of it for a hundred thousand. Hence
+    `balance_flavours`.
+
+    Args:
+        counts: Jets of the training split, from `count_jets`.
+        method: The target: average of the flavours' shapes, flat, or none (all weights 1).
+        balance_flavours: Scale each flavour to the same sum of weights.
+        cap: No weight above this multiple of its flavour's mean weight, applied before balancing.
+    """
+    if method == "none":
+        return np.ones(counts.shape)
+    table = average_weights(counts) if method == "average" else flat_weights(counts)
+    if cap is not None:
+        table = np.minimum(table, cap * _per_flavour_mean(table, counts))
+    if balance_flavours:
+        totals = (table * counts).sum(axis=(1, 2), keepdims=True)
+        table = np.divide(table, totals, out=np.zeros_like(table), where=totals > 0)
+    return np.asarray(table * (counts.sum() / (table * counts).sum()))
+
+
+def average_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    r"""Return weights that give every flavour the average of the flavours' shapes, shape of `counts`, not normalised.
+
+    .. math:: w_f = \frac{\frac14 \sum_g p_g}{p_f} \cdot \frac{1/N_f}{\sum_g 1/N_g}, \qquad p_f = n_f / N_f
+
+    A flavour without any jet takes no part in the average; empty bins have weight 0.
+
+    Source:
+        Thesis, section 2.3.1, first strategy.
+    """
+    totals = counts.sum(axis=(1, 2), keepdims=True)
+    present = totals > 0
+    shapes = np.divide(counts, totals, out=np.zeros(counts.shape), where=present)
+    target = shapes.sum(axis=0) / present.sum()
+    inverse_totals = np.divide(1.0, totals, out=np.zeros(totals.shape), where=present)
+    ratio = np.divide(target[np.newaxis], shapes, out=np.zeros(counts.shape), where=counts > 0)
+    return np.asarray(ratio * inverse_totals / inverse_totals.sum())
+
+
+def flat_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    r"""Return weights that make every flavour flat in (pT, eta), shape of `counts`, not normalised.
+
+    .. math:: w_f = \frac{N_\mathrm{tot} / n_\mathrm{bins}}{n_f}
+
+    Empty bins have weight 0.
+
+    Source:
+        Thesis, section 2.3.1, second strategy.
+    """
+    n_bins = counts[0].size
+    return np.divide(counts.sum() / n_bins, counts, out=np.zeros(counts.shape), where=counts > 0)
+
+
+def weights_of(
+    table: NDArray[np.float64], pt: NDArray[np.float32], eta: NDArray[np.float32], labels: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Return the weight of each jet, shape ``(n_jets,)``; float32, for float16 would round many to 0."""
+    _, pt_bins, eta_bins = table.shape
+    cells = (labels.astype(np.intp), _bin_of(pt, PT_RANGE, pt_bins), _bin_of(eta, ETA_RANGE, eta_bins))
+    return table[cells].astype(np.float32)
+
+
+def effective_jets(table: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how many equally weighted jets each flavour is worth, (sum w)^2 / sum w^2, shape ``(4,)``; 0 if none."""
+    sums = (table * counts).sum(axis=(1, 2))
+    squares = (table**2 * counts).sum(axis=(1, 2))
+    return np.divide(sums**2, squares, out=np.zeros(len(sums)), where=squares > 0)
+
+
+def _per_flavour_mean(table: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    totals = counts.sum(axis=(1, 2), keepdims=True)
+    sums = (table * counts).sum(axis=(1, 2), keepdims=True)
+    return np.divide(sums, totals, out=np.zeros(sums.shape), where=totals > 0)
+
+
+def _bin_of(values: NDArray[np.float32], limits: tuple[float, float], n_bins: int) -> NDArray[np.intp]:
+    edges = np.linspace(*limits, n_bins + 1)
+    return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)

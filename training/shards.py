@@ -1,0 +1,126 @@
+"""Shards of jets: plain `.npy` arrays, written once, read in blocks.
+
+Arrays of a shard: `features` scaled, float16 or float32 ``(n, 67)``; `labels` uint8 ``(n,)``; `weights` float32 ``(n,)``;
+`mask` uint8 ``(n, 9)``, the default mask with eight cells a byte; `keys` uint64 ``(n, 4)``; and for the test split `raw`
+float32 ``(n, 67)``, the features in physical units.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import BRANCHES, N_FEATURES
+from models.scaler import FeatureScaler
+from training.manifest import SCALER_NAME, Manifest, ShardEntry, read_manifest
+from training.outputs import sha256
+from training.splitting import SplitName
+
+LEARNING_ARRAYS: Final = ("features", "labels", "weights", "mask")
+EVALUATION_ARRAYS: Final = ("raw", "labels", "keys")
+
+
+class LearningJets(NamedTuple):
+    """What a training step needs; see the module for shapes. `mask` is unpacked, bool ``(n, 67)``."""
+
+    features: NDArray[np.float16] | NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    weights: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+
+class EvaluationJets(NamedTuple):
+    """What an evaluation needs: features in physical units, truth, and what names the jets."""
+
+    raw: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    keys: NDArray[np.uint64]
+
+
+def write_shard(
+    folder: Path, split: SplitName, number: int, arrays: dict[str, NDArray[np.generic]]
+) -> ShardEntry:
+    """Write the arrays of one shard below `folder` and return its entry of the manifest."""
+    hashes = {}
+    for name, array in arrays.items():
+        path = _array_path(folder, split, name, number)
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, array, allow_pickle=False)
+        hashes[name] = sha256(path)
+    return ShardEntry(number=number, n_jets=len(arrays["labels"]), sha256=hashes)
+
+
+class TrainingData:
+    """A folder made by `training.prepare.prepare`.
+
+    Raises:
+        FileNotFoundError: If the folder holds no manifest.
+        ValueError: If it was made for other features or by another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.manifest: Manifest = read_manifest(self.folder)
+        if self.manifest.feature_names != BRANCHES:
+            raise ValueError(
+                f"{self.folder}: made for other features than this version's: run 'advtag prepare' again"
+            )
+
+    def scaler(self) -> FeatureScaler:
+        """Return the scaler of the features, from the training split.
+
+        Raises:
+            ValueError: If its file is missing or broken.
+        """
+        path = self.folder / SCALER_NAME
+        try:
+            return FeatureScaler.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: cannot be read: run 'advtag prepare' again") from error
+
+    def n_shards(self, split: SplitName) -> int:
+        """Return the number of shards of a split."""
+        return len(self.manifest.splits[split].shards)
+
+    def n_jets(self, split: SplitName) -> int:
+        """Return the number of jets of a split."""
+        return self.manifest.splits[split].n_jets
+
+    def learning_jets(self, split: SplitName, shards: Sequence[int] | None = None) -> LearningJets:
+        """Return the jets of some shards, all by default, one after the other."""
+        features, labels, weights, packed = (self._load(split, name, shards) for name in LEARNING_ARRAYS)
+        if not np.isfinite(weights.astype(np.float32)).all():
+            raise ValueError(
+                f"{self.folder}: {split} holds weights that are not finite: run 'advtag prepare' again"
+            )
+        mask = np.unpackbits(packed.astype(np.uint8), axis=1, count=N_FEATURES).astype(np.bool_)
+        return LearningJets(features, labels, weights, mask)  # type: ignore[arg-type]
+
+    def evaluation_jets(self) -> Iterator[EvaluationJets]:
+        """Yield the jets of the test split, shard by shard."""
+        for number in range(self.n_shards("test")):
+            yield EvaluationJets(*(self._load("test", name, [number]) for name in EVALUATION_ARRAYS))  # type: ignore[arg-type]
+
+    def _load(self, split: SplitName, name: str, shards: Sequence[int] | None) -> NDArray[np.generic]:
+        entries = self.manifest.splits[split].shards
+        chosen = entries if shards is None else [entries[index] for index in shards]
+        return np.concatenate([self._load_one(split, name, entry) for entry in chosen])
+
+    def _load_one(self, split: SplitName, name: str, entry: ShardEntry) -> NDArray[np.generic]:
+        path = _array_path(self.folder, split, name, entry.number)
+        try:
+            array: NDArray[np.generic] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path}: cannot be read: run 'advtag prepare' again") from error
+        if len(array) != entry.n_jets:
+            raise ValueError(
+                f"{path}: holds {len(array)} jets, not {entry.n_jets}: run 'advtag prepare' again"
+            )
+        return array
+
+
+def _array_path(folder: Path, split: SplitName, name: str, number: int) -> Path:
+    return folder / split / f"{name}_{number:05d}.npy"

@@ -1,0 +1,113 @@
+"""Branches by their name in the file: which are needed, which may be absent, and who stands in for whom."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import awkward as ak
+
+from selections.parameters import DYSelection, Selection, SingleMuonSelection
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "MET_pt": ("PFMET_pt", "PuppiMET_pt"),
+    "MET_phi": ("PFMET_phi", "PuppiMET_phi"),
+    "Electron_mvaFall17V2Iso_WP80": ("Electron_mvaIso_WP80", "Electron_mvaFall17V1Iso_WP80"),
+}
+"""Other names of the same quantity, in the order in which they are tried; productions differ."""
+
+_EVENT = ("run", "luminosityBlock", "event")
+_JET = ("nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
+_MUON = (
+    "nMuon",
+    *(f"Muon_{field}" for field in ("pt", "eta", "phi", "mass", "charge", "tightId", "pfRelIso04_all")),
+)
+_ELECTRON = (
+    "nElectron",
+    *(f"Electron_{field}" for field in ("pt", "eta", "phi", "mass", "charge")),
+)
+_SOFT_MUON = ("Muon_dxy", "Muon_dz", "Muon_sip3d", "Muon_jetIdx", "Jet_muonIdx1", "Jet_muonIdx2")
+_LEPTON_FRACTIONS = ("Jet_muEF", "Jet_neEmEF")
+_MET = ("MET_pt", "MET_phi")
+_IDENTIFICATION = ("Electron_mvaFall17V2Iso_WP80", "Electron_deltaEtaSC")
+
+GENERATOR = ("genWeight", "Jet_hadronFlavour")
+"""Only simulation has these; one of them decides whether a file is simulation."""
+
+FLAVOUR = ("Jet_hadronFlavour", "Jet_partonFlavour", "Jet_nBHadrons")
+
+
+@dataclass(frozen=True)
+class Branches:
+    """What a selection reads."""
+
+    needed: tuple[str, ...]
+    optional: tuple[str, ...]
+    triggers: tuple[tuple[str, ...], ...] = ()
+
+    def names(self) -> frozenset[str]:
+        """Return every branch that may be read, other names of the same quantity included."""
+        own = {*self.needed, *self.optional, *(path for group in self.triggers for path in group)}
+        return frozenset(own.union(*(ALIASES.get(branch, ()) for branch in own)))
+
+    def missing(self, available: Collection[str]) -> tuple[str, ...]:
+        """Return the needed branches for which a file has no name at all."""
+        return tuple(branch for branch in self.needed if resolve(branch, available) is None)
+
+    def dropped(self, available: Collection[str]) -> tuple[str, ...]:
+        """Return the optional branches a file does not have: the cuts on them are not applied there.
+
+        A trigger of a later group is named only if the file has none of an earlier one, too.
+        """
+        absent = [branch for branch in self.optional if resolve(branch, available) is None]
+        for group in self.triggers:
+            absent += [path for path in group if path not in available]
+            if any(path in available for path in group):
+                break
+        return tuple(absent)
+
+    def replaced(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """Return the pairs (branch, other branch that is read in its place)."""
+        used = ((branch, resolve(branch, available)) for branch in (*self.needed, *self.optional))
+        return tuple((branch, name) for branch, name in used if name is not None and name != branch)
+
+
+def branches_of(parameters: Selection) -> Branches:
+    """Return what a selection reads, without the tagger's inputs."""
+    needed = [*_EVENT, *_JET]
+    optional = [*parameters.met_filters]
+    if parameters.jet.jet_id is not None:
+        optional.append("Jet_jetId")
+    if parameters.jet.pu_id is not None:
+        optional.append("Jet_puId")
+    if isinstance(parameters, DYSelection | SingleMuonSelection):
+        needed += [*_MUON, *_ELECTRON]
+        optional += _IDENTIFICATION
+    if isinstance(parameters, SingleMuonSelection):
+        needed += [*_SOFT_MUON, *_MET]
+        needed += _LEPTON_FRACTIONS if parameters.max_lepton_fraction is not None else ()
+        needed += ["Muon_dxyErr"] if parameters.soft_muon.min_dxy_significance > 0 else ()
+    return Branches(tuple(needed), tuple(optional), parameters.triggers)
+
+
+def resolve(branch: str, available: Collection[str]) -> str | None:
+    """Return the name under which a branch is available, or None."""
+    return next((name for name in (branch, *ALIASES.get(branch, ())) if name in available), None)
+
+
+def available_branches(events: ak.Array) -> frozenset[str]:
+    """Return the names of the branches behind the events; nothing is read."""
+    names: set[str] = set()
+    for name in events.fields:
+        fields: Iterable[str] = events[name].fields
+        names.update(f"{name}_{field}" for field in fields)
+        # A counter is no field of the events: a jagged collection stands for it.
+        names.add(f"n{name}" if events[name].ndim > 1 else name)
+    return frozenset(names)
+
+
+def column(events: ak.Array, branch: str) -> ak.Array | None:
+    """Return a branch of the events by its name in the file, or None where no name of it is there."""
+    for name in (branch, *ALIASES.get(branch, ())):
+        collection, _, field = name.partition("_")
+        if collection in events.fields and (not field or field in events[collection].fields):
+            return events[collection][field] if field else events[collection]
+    return None

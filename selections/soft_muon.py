@@ -1,0 +1,64 @@
+"""The jet that holds a soft muon.
+
+A jet names its muons by their position (`Jet_muonIdx1`, `Jet_muonIdx2`) among *all* muons of the event, so
+they are looked up there, and cut on afterwards.
+"""
+
+from typing import NamedTuple
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from selections.objects import delta_r, tight_muons
+from selections.parameters import SoftMuonCuts
+from selections.selected import pick, position_of_largest, require_same_counts
+
+
+class SoftMuonJet(NamedTuple):
+    """The probe of each event and its soft muon, as positions in the collections as read; -1 for none."""
+
+    jet: NDArray[np.int64]
+    muon: NDArray[np.int64]
+
+
+def soft_muon_jet(events: ak.Array, allowed: ak.Array, cuts: SoftMuonCuts) -> SoftMuonJet:
+    """Return the hardest allowed jet that holds an accepted soft muon, shape ``(n_events,)`` each.
+
+    Of two accepted muons in a jet the harder one counts. Cuts on the pair of jet and muon come later, on this
+    jet alone: an event whose probe fails them does not get another one.
+
+    Args:
+        events: A chunk of events.
+        allowed: Which jets may be a probe, one entry for each jet as read.
+        cuts: What an accepted soft muon is.
+
+    Raises:
+        ValueError: If `allowed` does not have one entry for each jet.
+    """
+    jets = events.Jet
+    require_same_counts(jets.pt, allowed)
+    first = _accepted_pt(events, jets.muonIdx1, cuts)
+    second = _accepted_pt(events, jets.muonIdx2, cuts)
+    harder = ak.where(second > first, jets.muonIdx2, jets.muonIdx1)
+    probe = position_of_largest(jets.pt, allowed & ((first > 0) | (second > 0)))
+    muon = pick(harder, probe)
+    return SoftMuonJet(probe, np.where(probe >= 0, muon, -1).astype(np.int64))
+
+
+def _accepted_pt(events: ak.Array, index: ak.Array, cuts: SoftMuonCuts) -> ak.Array:
+    """Return for each jet the pT of the muon at `index` of its event if it is accepted, else 0."""
+    jets, muons = events.Jet, events.Muon
+    good = tight_muons(muons, cuts.abs_eta)
+    good = (
+        good
+        & (muons.pt > cuts.min_pt)
+        & (muons.pt < cuts.max_pt)
+        & (muons.pfRelIso04_all > cuts.min_isolation)
+    )
+    if cuts.min_dxy_significance > 0:
+        good = good & (abs(muons.dxy / muons.dxyErr) > cuts.min_dxy_significance)
+    kinematics = ak.zip({"pt": muons.pt, "eta": muons.eta, "phi": muons.phi, "good": good})
+    linked = kinematics[ak.mask(index, (index >= 0) & (index < ak.num(muons.pt, axis=1)))]
+    accepted = linked.good & (delta_r(jets, linked.eta, linked.phi) < cuts.max_delta_r)
+    return ak.where(ak.fill_none(accepted, False), ak.fill_none(linked.pt, 0.0), 0.0)

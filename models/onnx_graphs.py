@@ -167,40 +167,34 @@ def _check_layers(layers: Sequence[Layer]) -> None:
 
 def _default_mask(graph: _Graph) -> str:
     """Add `models.features.default_mask`, cell by cell the same."""
-    graph.constant("missing", MISSING)
+    missing = graph.add("Equal", "features", graph.constant("missing", MISSING))
     # |NaN| <= x is false, so one comparison finds NaN and both infinities.
-    finite = graph.add(
-        "LessOrEqual", graph.add("Abs", "features"), graph.constant("largest", np.finfo(np.float32).max)
-    )
-    sentinel = [-1.0 if feature.rule == "above_charm" else MISSING for feature in FEATURES]
-    mask = graph.add(
-        "Or",
-        graph.add("Not", finite),
-        graph.add(
-            "Or",
-            graph.add("Equal", "features", "missing"),
-            graph.add("Equal", "features", graph.constant("sentinel", sentinel)),
-        ),
-    )
-    counts = graph.add("Where", mask, graph.constant("no_tracks", 0.0), "features")
-    owned = graph.add("Gather", counts, graph.constant("track_count", _count_columns(), np.int64), axis=1)
-    beyond = graph.add("LessOrEqual", owned, graph.constant("track_index", _track_indices()))
-    return graph.add("Or", mask, beyond, output="default_mask")
+    largest = graph.constant("largest", np.finfo(np.float32).max)
+    finite = graph.add("LessOrEqual", graph.add("Abs", "features"), largest)
+    sentinel = graph.add("Or", missing, graph.add("Not", finite))
+    above_charm = [-1.0 if feature.rule == "above_charm" else MISSING for feature in FEATURES]
+    no_charm = graph.add("Equal", "features", graph.constant("above_charm", above_charm))
+    mask = graph.add("Or", sentinel, no_charm)
+    for rule, count in _TRACK_COUNTS.items():
+        mask = graph.add("Or", mask, _beyond_tracks(graph, sentinel, rule, index_of(count)))
+    return mask
 
 
-def _count_columns() -> list[int]:
-    """Return for each feature the column with its jet's number of tracks; any column if it is no track."""
-    eta_rel = index_of("Jet_DeepCSV_jetNTracksEtaRel")
-    selected = index_of("Jet_DeepCSV_jetNSelectedTracks")
-    return [eta_rel if feature.rule == "eta_rel_tracks" else selected for feature in FEATURES]
+_TRACK_COUNTS = {
+    "selected_tracks": "Jet_DeepCSV_jetNSelectedTracks",
+    "eta_rel_tracks": "Jet_DeepCSV_jetNTracksEtaRel",
+}
 
 
-def _track_indices() -> list[float]:
-    """Return for each feature its track's index; if it is no track, minus infinity: no count is below."""
-    return [
-        float(feature.track) if feature.rule in ("selected_tracks", "eta_rel_tracks") else -np.inf
-        for feature in FEATURES
-    ]
+def _beyond_tracks(graph: _Graph, sentinel: str, rule: str, column: int) -> str:
+    """Add where the slot of a track lies beyond the jet's count, which is 0 if it is missing itself."""
+    # No count is below minus infinity: features of other rules stay untouched.
+    track = [feature.track if feature.rule == rule else -np.inf for feature in FEATURES]
+    index = graph.constant(f"column_{rule}", [column], np.int64)
+    count = graph.add("Gather", "features", index, axis=1)  # (n, 1)
+    is_missing = graph.add("Gather", sentinel, index, axis=1)
+    tracks = graph.add("Where", is_missing, graph.constant("no_tracks", 0.0), count)
+    return graph.add("LessOrEqual", tracks, graph.constant(f"track_{rule}", track))
 
 
 def _scaled(graph: _Graph, mask: str, metadata: TaggerMetadata) -> str:

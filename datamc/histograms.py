@@ -1,0 +1,211 @@
+"""The layout of a result's histograms: which axes there are, and how their cells become data and simulation.
+
+Nothing else knows how a histogram is indexed. Simulation leaves this module scaled to cross section times
+luminosity per sum of generator weights, and summed to flavour groups; the signs are still apart.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import hist
+import numpy as np
+from numpy.typing import NDArray
+
+from datamc.records import DatasetRecord, Result
+
+Floats = NDArray[np.float64]
+
+GROUPS: tuple[str, ...] = ("b", "c", "light")
+"""The flavour groups of all templates, in this order."""
+
+FLAVOURS_OF_GROUP: Mapping[str, tuple[int, ...]] = {"b": (5, 6), "c": (4,), "light": (0, 1)}
+"""Values of the flavour axis: 0 udsg, 1 pileup, 4 c, 5 b, 6 bb."""
+
+DATA_VARIANT = "raw"
+"""Data are filled once, undistorted: every variant of the simulation is compared with them."""
+
+NOMINAL = "nominal"
+
+_CATEGORIES = ("dataset", "flavour", "sign", "tagger", "epoch", "variant", "systematic")
+_N_SIGNS = 2
+
+
+class Content(NamedTuple):
+    """Data and scaled simulation per sign (OS, SS) in the bins of a histogram, flow bins included."""
+
+    data: Floats
+    """Shape `(2, *bins)`, as are its variances."""
+    data_variance: Floats
+    mc: Floats
+    """Shape `(n_groups, 2, *bins)`, as are its variances."""
+    mc_variance: Floats
+
+
+def scores_of(result: Result) -> list[str]:
+    """Return the names of the score histograms, in the order of the result."""
+    return [name for name, each in result.histograms.items() if {"tagger", "value"} <= set(each.axes.name)]
+
+
+def control_variables_of(result: Result) -> list[str]:
+    """Return the names of the histograms that no tagger enters, in the order of the result."""
+    return [name for name, each in result.histograms.items() if "tagger" not in each.axes.name]
+
+
+def taggers_of(result: Result) -> list[tuple[str, int]]:
+    """Return every checkpoint (tagger, epoch) that filled the scores, by tagger, then epoch."""
+    for score in scores_of(result):
+        histogram = result.histograms[score]
+        taggers, epochs = histogram.axes["tagger"], histogram.axes["epoch"]
+        others = tuple(i for i, name in enumerate(histogram.axes.name) if name not in ("tagger", "epoch"))
+        is_filled = np.asarray(histogram.view(flow=True)["variance"]).sum(axis=others) > 0
+        if histogram.axes.name.index("tagger") > histogram.axes.name.index("epoch"):
+            is_filled = is_filled.T
+        return sorted((taggers[i], int(epochs[j])) for i, j in np.argwhere(is_filled))
+    return []
+
+
+def variants_of(result: Result) -> list[str]:
+    """Return the variants of the inputs, in the order they were filled."""
+    for score in scores_of(result):
+        return list(result.histograms[score].axes["variant"])
+    return []
+
+
+def bin_edges(result: Result, name: str, *, axis: str = "value") -> Floats:
+    """Return the bin edges of a histogram, shape `(n_bins + 1,)`.
+
+    Raises:
+        ValueError: If the result has no such histogram.
+    """
+    return np.asarray(_histogram(result, name).axes[axis].edges, dtype=np.float64)
+
+
+def luminosity_pb(result: Result) -> float | None:
+    """Return the luminosity of the data in inverse picobarn; None where a dataset does not tell it."""
+    told = [record.luminosity_pb for record in result.datasets.values() if record.is_data]
+    known = [value for value in told if value is not None]
+    return sum(known) if known and len(known) == len(told) else None
+
+
+def dataset_scales(result: Result) -> dict[str, float]:
+    """Return what each simulated dataset is multiplied by: cross section x luminosity / sum of weights.
+
+    An unknown luminosity counts as 1 (inverse picobarn): the factor data/MC then carries it.
+
+    Raises:
+        ValueError: If a simulated dataset has no cross section.
+    """
+    luminosity = luminosity_pb(result)
+    scales = {}
+    for name, record in result.datasets.items():
+        if record.is_data:
+            continue
+        if record.cross_section_pb is None:
+            raise ValueError(f"{name}: simulation without cross_section_pb: add it to the fileset")
+        events = record.cross_section_pb * (1.0 if luminosity is None else luminosity)
+        scales[name] = events / record.sum_weights if record.sum_weights else 0.0
+    return scales
+
+
+def content_of(
+    result: Result,
+    name: str,
+    *,
+    tagger: str | None = None,
+    epoch: int | None = None,
+    variant: str = DATA_VARIANT,
+    systematic: str = NOMINAL,
+) -> Content:
+    """Return data and scaled simulation of one histogram; what was never filled is zero.
+
+    A control variable has no tagger, epoch and variant. Data are always undistorted and nominal.
+
+    Raises:
+        ValueError: If the histogram or a cross section is missing, or simulated jets have no known flavour.
+    """
+    histogram = _histogram(result, name)
+    of_data: dict[str, str | int | None] = {"systematic": NOMINAL}
+    of_mc: dict[str, str | int | None] = {"systematic": systematic}
+    if "tagger" in histogram.axes.name:
+        of_data |= {"tagger": tagger, "epoch": epoch, "variant": DATA_VARIANT}
+        of_mc |= {"tagger": tagger, "epoch": epoch, "variant": variant}
+    data = _sum_data(result, histogram, _chosen_cells(histogram, of_data))
+    mc = _sum_simulation(result, histogram, _chosen_cells(histogram, of_mc))
+    return Content(*data, *mc)
+
+
+def fold_overflow(counts: Floats) -> Floats:
+    """Move the overflow of the last axis into the last bin: a score of exactly 1 belongs there."""
+    folded = counts.copy()
+    folded[..., -2] += folded[..., -1]
+    folded[..., -1] = 0
+    return folded
+
+
+def _histogram(result: Result, name: str) -> hist.Hist[Any]:
+    if name not in result.histograms:
+        there = ", ".join(result.histograms) or "none at all"
+        raise ValueError(f"{result.selection}: no histogram {name!r}, but {there}: choose one of these")
+    return result.histograms[name]
+
+
+def _chosen_cells(histogram: hist.Hist[Any], chosen: Mapping[str, str | int | None]) -> NDArray[Any]:
+    """Return the cells `(dataset, flavour, sign, *bins)` of the chosen categories, or zeros."""
+    names = list(histogram.axes.name)
+    bins = [name for name in names if name not in _CATEGORIES]
+    order = [*(name for name in _CATEGORIES if name in names), *bins]
+    cells = np.asarray(histogram.view(flow=True)).transpose([names.index(name) for name in order])
+    place: list[slice | int] = []
+    for name in order:
+        if name not in chosen:
+            place.append(slice(None))
+        elif chosen[name] in (categories := list(histogram.axes[name])):
+            place.append(categories.index(chosen[name]))
+        else:
+            kept = [n for n, axis in zip(cells.shape, order, strict=True) if axis not in chosen]
+            return np.zeros(kept, cells.dtype)
+    return cells[tuple(place)]
+
+
+def _sum_data(result: Result, histogram: hist.Hist[Any], cells: NDArray[Any]) -> tuple[Floats, Floats]:
+    rows = [i for i, name in enumerate(histogram.axes["dataset"]) if _record(result, name).is_data]
+    recorded = cells[rows, :, :_N_SIGNS]
+    return recorded["value"].sum(axis=(0, 1)), recorded["variance"].sum(axis=(0, 1))
+
+
+def _sum_simulation(result: Result, histogram: hist.Hist[Any], cells: NDArray[Any]) -> tuple[Floats, Floats]:
+    datasets = list(histogram.axes["dataset"])
+    rows = [i for i, name in enumerate(datasets) if not _record(result, name).is_data]
+    scales = dataset_scales(result)
+    scale = np.array([scales[datasets[i]] for i in rows])
+    simulated = cells[rows, :, :_N_SIGNS]
+    grouping = _grouping(histogram.axes["flavour"], n_rows=cells.shape[1])
+    homeless = ~grouping.any(axis=0)
+    if simulated["variance"][:, homeless].any():
+        raise ValueError(
+            f"{result.selection}: simulated jets with a flavour other than 0, 1, 4, 5, 6: is one of "
+            f"{', '.join(datasets[i] for i in rows)} data?"
+        )
+    value = np.tensordot(scale, simulated["value"], axes=1)
+    variance = np.tensordot(scale**2, simulated["variance"], axes=1)
+    return np.tensordot(grouping, value, axes=1), np.tensordot(grouping, variance, axes=1)
+
+
+def _grouping(axis: Any, *, n_rows: int) -> Floats:
+    """Return which flavour belongs to which group, shape `(n_groups, n_rows)`; an overflow to none."""
+    grouping = np.zeros((len(GROUPS), n_rows))
+    flavours = list(axis)
+    for row, group in enumerate(GROUPS):
+        for flavour in FLAVOURS_OF_GROUP[group]:
+            if flavour in flavours:
+                grouping[row, flavours.index(flavour)] = 1
+    return grouping
+
+
+def _record(result: Result, dataset: str) -> DatasetRecord:
+    if dataset not in result.datasets:
+        raise ValueError(
+            f"{result.selection}: histograms hold {dataset!r} but the result does not describe it: "
+            "process it again"
+        )
+    return result.datasets[dataset]

@@ -1,0 +1,194 @@
+"""Scale factors of the three flavours by solving three equations per cell of the plane (CvsL, CvsB).
+
+The published fit moves one scale factor at a time towards its target. Where that converges, it ends at the
+solution of A x = d (A the templates, d the data), which is solved here at once, for all cells, with its full
+covariance.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from datamc.cells import PUBLISHED_BINNING, Binning, cell_templates
+from datamc.histograms import Floats
+from datamc.planes import PlaneTemplates
+from datamc.scale_factors import ScaleFactors, Statuses
+
+_STATUS_TYPE = "<U15"
+
+
+class Thresholds(NamedTuple):
+    """What a cell needs for its scale factors to be measured; a flavour that fails is fixed to 1.
+
+    Source:
+        The first two: the published fit (CMS-BTV-20-001).
+    """
+
+    min_jets: float = 5.0
+    """Effective number of simulated jets, of the signature flavour and in all."""
+    min_purity: float = 0.1
+    """Share of the signature flavour in its selection."""
+    max_condition: float = 100.0
+    """Condition number of the matrix of templates, its rows normalised."""
+    fixed_error: float = 1.0
+    """Error of a scale factor fixed to 1. One with a larger error is no measurement: it is fixed, too."""
+
+
+DEFAULT_THRESHOLDS = Thresholds()
+
+
+class CellSolution(NamedTuple):
+    """The solution in any number of cells (leading axes `...`)."""
+
+    value: Floats
+    """Scale factors, shape `(..., n_flavours)`."""
+    covariance: Floats
+    """Shape `(..., n_flavours, n_flavours)`."""
+    status: Statuses
+    """Shape `(..., n_flavours)`."""
+    spectral_radius: Floats
+    """Of the published iteration in these cells, shape `(...)`: at 1 and above it does not converge."""
+    condition: Floats
+    """Of the matrix of templates, its rows normalised, shape `(...)`."""
+    n_effective: Floats
+    """Effective number of simulated jets, shape `(..., n_selections, n_flavours)`."""
+
+
+def solve(
+    plane: PlaneTemplates,
+    *,
+    binning: Binning = PUBLISHED_BINNING,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    like: PlaneTemplates | None = None,
+) -> ScaleFactors:
+    """Return the scale factors of one checkpoint and variant.
+
+    Args:
+        plane: The templates of the three selections.
+        binning: How fine bins are merged to cells.
+        thresholds: What a cell needs for a measurement.
+        like: The plane that decides the cells, where it is not `plane` itself.
+    """
+    cells = cell_templates(plane, binning, like=like)
+    solution = solve_cells(cells.data, cells.data_variance, cells.mc, cells.mc_variance, thresholds)
+    return ScaleFactors(
+        cvsl=cells.cvsl,
+        cvsb=cells.cvsb,
+        value=solution.value,
+        covariance=solution.covariance,
+        status=solution.status,
+        spectral_radius=solution.spectral_radius,
+        condition=solution.condition,
+        n_data=cells.data,
+        n_effective=solution.n_effective,
+        mc=cells.mc,
+        factors=plane.factors,
+        tagger=plane.tagger,
+        epoch=plane.epoch,
+        variant=plane.variant,
+    )
+
+
+def solve_cells(
+    data: Floats,
+    data_variance: Floats,
+    mc: Floats,
+    mc_variance: Floats,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> CellSolution:
+    r"""Return the scale factors x with A x = d in every cell, with their covariance.
+
+    .. math:: \mathrm{Cov}(x) = A^{-1} V A^{-T}, \quad V = \mathrm{diag}(\mathrm{Var} D_s + \sum_f x_f^2
+    \mathrm{Var} N_{sf})
+
+    Flavour f is the signature of selection number f. A flavour without enough jets or purity in its selection
+    is fixed to 1 within `fixed_error`, and the others are solved with that. Negative data or templates
+    (OS-SS) take part; a solution at or below 0 is not returned but fixed to 1.
+
+    Args:
+        data: Jets, shape `(..., n_selections)`.
+        data_variance: Their variances.
+        mc: Scaled simulation A, shape `(..., n_selections, n_flavours)`.
+        mc_variance: Its variances.
+        thresholds: What a cell needs for a measurement.
+    """
+    n_effective = effective_jets(mc, mc_variance)
+    status = _template_status(mc, mc_variance, thresholds)
+    is_fixed = status != "ok"
+    # A fixed flavour's row becomes x_f = 1, with variance fixed_error^2.
+    identity = np.eye(mc.shape[-1])
+    matrix = np.where(is_fixed[..., None], identity, mc)
+    condition = row_condition(matrix)
+    is_ill = condition > thresholds.max_condition
+    status = np.where(is_ill[..., None] & ~is_fixed, "ill_conditioned", status).astype(_STATUS_TYPE)
+    radius = spectral_radius(matrix)
+    is_fixed |= is_ill[..., None]
+    matrix = np.where(is_ill[..., None, None], identity, matrix)
+
+    inverse = np.linalg.inv(matrix)
+    value = np.einsum("...fs,...s->...f", inverse, np.where(is_fixed, 1.0, data))
+    variance = data_variance + np.einsum("...f,...sf->...s", value**2, mc_variance)
+    variance = np.where(is_fixed, thresholds.fixed_error**2, variance)
+    covariance = np.einsum("...fs,...s,...gs->...fg", inverse, variance, inverse)
+    value, covariance, status = _refuse_bad_solutions(value, covariance, status, thresholds)
+    return CellSolution(value, covariance, status, radius, condition, n_effective)
+
+
+def effective_jets(mc: Floats, mc_variance: Floats) -> Floats:
+    """Return (sum of weights)^2 / sum of squared weights; 0 where there is nothing."""
+    return np.divide(mc**2, mc_variance, out=np.zeros_like(mc), where=mc_variance > 0)
+
+
+def row_condition(matrix: Floats) -> Floats:
+    """Return the condition number of matrices with rows normalised to one, shape `(...)`.
+
+    It is infinite for a singular matrix. The rows are normalised since the size of a selection says nothing
+    about how well flavours are told apart.
+    """
+    norm = np.abs(matrix).sum(axis=-1, keepdims=True)
+    rows = np.divide(matrix, norm, out=np.zeros_like(matrix), where=norm > 0)
+    singular = np.linalg.svd(rows, compute_uv=False)
+    largest, smallest = singular[..., 0], singular[..., -1]
+    return np.divide(largest, smallest, out=np.full_like(largest, np.inf), where=smallest > 1e-300)
+
+
+def spectral_radius(matrix: Floats) -> Floats:
+    """Return the spectral radius of the Gauss-Seidel iteration G = -L^-1 U, shape `(...)`.
+
+    L is the lower triangle with the diagonal, U the rest. Below 1 the published iteration converges. It does
+    not change when rows or columns are scaled; infinite where the diagonal has a zero.
+    """
+    has_zero = (np.diagonal(matrix, axis1=-2, axis2=-1) == 0).any(axis=-1)
+    safe = np.where(has_zero[..., None, None], np.eye(matrix.shape[-1]), matrix)
+    eigenvalues = np.linalg.eigvals(np.linalg.solve(np.tril(safe), -np.triu(safe, 1)))
+    return np.asarray(np.where(has_zero, np.inf, np.abs(eigenvalues).max(axis=-1)))
+
+
+def _template_status(mc: Floats, mc_variance: Floats, thresholds: Thresholds) -> Statuses:
+    """Return per flavour what the templates of its own selection say, before any data."""
+    signature = np.diagonal(mc, axis1=-2, axis2=-1)
+    total = mc.sum(axis=-1)
+    n_signature = effective_jets(signature, np.diagonal(mc_variance, axis1=-2, axis2=-1))
+    n_total = effective_jets(total, mc_variance.sum(axis=-1))
+    is_rare = (n_signature < thresholds.min_jets) | (n_total < thresholds.min_jets)
+    is_negative = (signature <= 0) | (total <= 0)
+    is_impure = signature < thresholds.min_purity * total
+    return np.select(
+        [is_rare, is_negative, is_impure], ["low_stat", "nonpositive", "low_purity"], default="ok"
+    ).astype(_STATUS_TYPE)
+
+
+def _refuse_bad_solutions(
+    value: Floats, covariance: Floats, status: Statuses, thresholds: Thresholds
+) -> tuple[Floats, Floats, Statuses]:
+    """Fix to 1 what is not positive or less certain than ignorance; its correlations go with it."""
+    variance = np.diagonal(covariance, axis1=-2, axis2=-1)
+    is_vague = variance > thresholds.fixed_error**2
+    status = np.where((status == "ok") & (value <= 0), "nonpositive", status)
+    status = np.where((status == "ok") & is_vague, "low_stat", status).astype(_STATUS_TYPE)
+    is_fixed = status != "ok"
+    value = np.where(is_fixed, 1.0, value)
+    identity = np.eye(value.shape[-1])
+    either = is_fixed[..., :, None] | is_fixed[..., None, :]
+    covariance = np.where(either, thresholds.fixed_error**2 * identity, covariance)
+    return value, covariance, status

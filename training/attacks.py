@@ -1,7 +1,7 @@
 """Perturbations of scaled features during training.
 
-The same definition as in `models.perturbations`, which acts on physical features: one unit is one standard deviation,
-integers and defaults never move, nothing is clamped.
+The same definition as in `models.perturbations`, which acts on physical features: one unit is one standard
+deviation, integers and defaults never move, nothing is clamped.
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,13 @@ def fgsm(
     epsilon: float,
     loss_input: LossInput = "logits",
 ) -> torch.Tensor:
-    r"""Return the features one step up the loss, :math:`x + \epsilon \, \mathrm{sign}(\nabla_x J)`, ``(n_jets, 67)``.
+    r"""Return the features one step up the loss, shape ``(n_jets, 67)``.
 
-    Crafted in evaluation mode; the network's mode and its parameters' gradients are afterwards as they were. J is the
-    summed cross entropy: the focal loss falls with :math:`p_t` for every gamma and so has the same sign, but its
-    gradient vanishes in float32 where :math:`p_t` is near 1.
+    .. math:: x + \epsilon \, \mathrm{sign}(\nabla_x J)
+
+    Crafted in evaluation mode; the network's mode and its parameters' gradients are afterwards as they were.
+    J is the summed cross entropy: the focal loss falls with :math:`p_t` for every gamma and so has the same
+    sign, but its gradient vanishes in float32 where :math:`p_t` is near 1.
 
     Args:
         network: From scaled features to logits.
@@ -47,7 +49,8 @@ def fgsm(
         loss_input: As the network's loss has it.
 
     Source:
-        I. Goodfellow, J. Shlens, C. Szegedy, Explaining and Harnessing Adversarial Examples, 2015; thesis, Eq. 1.9.
+        I. Goodfellow, J. Shlens, C. Szegedy, Explaining and Harnessing Adversarial Examples, 2015; thesis,
+        Eq. 1.9.
     """
     if epsilon == 0:
         return scaled

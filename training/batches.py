@@ -12,8 +12,8 @@ from training.shards import LearningJets, TrainingData
 class Batch(NamedTuple):
     """Jets ready to compute with, on the device of the training.
 
-    `scaled` is float32, shape ``(n_jets, 67)``; `labels` int64, ``(n_jets,)``; `weights` float32, ``(n_jets,)``;
-    `frozen` are the cells that no perturbation moves, bool, ``(n_jets, 67)``.
+    `scaled` is float32, shape ``(n_jets, 67)``; `labels` int64, ``(n_jets,)``; `weights` float32,
+    ``(n_jets,)``; `frozen` are the cells that no perturbation moves, bool, ``(n_jets, 67)``.
     """
 
     scaled: torch.Tensor
@@ -68,8 +68,8 @@ class StoredJets:
 class ShuffledTrainingJets:
     """The training split, epoch after epoch in a new order.
 
-    The jets were shuffled over all shards when they were written, so a window of shards in memory at once, drawn anew
-    each epoch and shuffled inside, is as good as a shuffle of everything.
+    The jets were shuffled over all shards when they were written, so a window of shards in memory at once,
+    drawn anew each epoch and shuffled inside, is as good as a shuffle of everything.
 
     Args:
         data: The prepared jets.

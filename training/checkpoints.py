@@ -27,14 +27,14 @@ CONFIG_NAME: Final = "config.json"
 FEATURES_NAME: Final = "features.json"
 HISTORY_NAME: Final = "history.csv"
 MAY_CHANGE: Final = frozenset({"output", "data", "epochs", "threads", "device"})
-"""Keys of a training that may differ when it is resumed: where it runs and for how long, not what it learns."""
+"""What may differ when a training is resumed: where it runs and for how long, not what it learns."""
 
 
 class EpochRecord(NamedTuple):
     """One line of `history.csv`.
 
-    The training loss is weighted, with dropout and, for method fgsm, under attack; the validation loss is unweighted,
-    on raw inputs. The areas are of BvsL on the validation split.
+    The training loss is weighted, with dropout and, for method fgsm, under attack; the validation loss is
+    unweighted, on raw inputs. The areas are of BvsL on the validation split.
     """
 
     epoch: int

@@ -31,8 +31,7 @@ class PrepareConfig(_Card):
     eta_bins: int = Field(50, ge=1, le=1000, description="equal bins of eta between -2.5 and 2.5")
     balance_flavours: bool = Field(
         True,
-        description="scale each flavour to the same sum of weights; changes nothing where no bin is empty, and gives "
-        "back to a flavour what its empty bins would have carried where many are",
+        description="scale each flavour to the same sum of weights, which gives back what empty bins cost it",
     )
     weight_cap: float | None = Field(
         None, gt=1, description="no weight above this multiple of its flavour's mean weight; null: no cap"
@@ -58,9 +57,9 @@ class PrepareConfig(_Card):
 class TrainConfig(_Card):
     """One training.
 
-    `gamma` 25 on `softmax` is the thesis's setting. The defaults, gamma 2 on the logits, train on a hundred thousand
-    jets as well as on a hundred million: with gamma 25 nearly every jet that is better than a guess is ignored, and a
-    small sample runs out of jets to learn from.
+    `gamma` 25 on `softmax` is the thesis's setting. The defaults, gamma 2 on the logits, train on a hundred
+    thousand jets as well as on a hundred million: with gamma 25 nearly every jet that is better than a guess
+    is ignored, and a small sample runs out of jets to learn from.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="label of the tagger in tables and plots")
@@ -71,7 +70,7 @@ class TrainConfig(_Card):
         0.1,
         ge=0,
         le=10,
-        description="FGSM step in standard deviations of each feature: trained on with fgsm, validated against always",
+        description="FGSM step in standard deviations of a feature; the validation of basic uses it too",
     )
     gamma: float = Field(
         2.0, ge=0, le=100, description="focusing parameter of the loss; 0 is the cross entropy"

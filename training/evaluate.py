@@ -1,7 +1,7 @@
 """How well taggers tell flavours apart on jets they never saw, on raw, noised and attacked inputs.
 
-The taggers run as their exported ONNX files, on features in physical units and with `models.perturbations`: the very
-code that later runs on events.
+The taggers run as their exported ONNX files, on features in physical units and with `models.perturbations`:
+the very code that later runs on events.
 """
 
 import csv
@@ -48,12 +48,11 @@ class RocRow(NamedTuple):
 
 
 class UnseenJets(NamedTuple):
-    """Jets of the test split in physical units: ``(n_jets, 67)``, ``(n_jets,)`` and four times ``(n_jets,)``."""
+    """Jets of the test split: physical features ``(n_jets, 67)``, labels 0 to 3 and keys, ``(n_jets,)``."""
 
     raw: NDArray[np.float32]
     labels: NDArray[np.int64]
     keys: JetKeys
-
 
 
 class ScoredJets(NamedTuple):

@@ -12,8 +12,8 @@ def focal_loss(
 
     .. math:: L = -(1 - p_t)^\gamma \ln p_t
 
-    :math:`p_t` is the softmax probability of the true flavour; gamma 0 gives the cross entropy. With `loss_input`
-    "softmax" the softmax acts twice, so :math:`p_t` stays between :math:`1/(3+e) = 0.1749` and
+    :math:`p_t` is the softmax probability of the true flavour; gamma 0 gives the cross entropy. With
+    `loss_input` "softmax" the softmax acts twice, so :math:`p_t` stays between :math:`1/(3+e) = 0.1749` and
     :math:`e/(3+e) = 0.4754`: there gamma 25 weighs the worst jet "only" 80 000 times the best.
 
     Args:
@@ -30,7 +30,8 @@ def focal_loss(
     log_p = scores.gather(1, labels[:, None]).squeeze(1) - log_total
     if gamma == 0:
         return -log_p
-    # 1 - p is the sum of the other probabilities: a difference would cancel, and its logarithm be -inf, where p is 1.
+    # 1 - p is the sum of the other probabilities: a difference would cancel, and its logarithm be -inf, where
+    # p is 1.
     others = scores.scatter(1, labels[:, None], -torch.inf)
     log_one_minus_p = torch.logsumexp(others, dim=1) - log_total
     return -torch.exp(gamma * log_one_minus_p) * log_p

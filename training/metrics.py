@@ -33,7 +33,7 @@ class Roc(NamedTuple):
 def split_by_truth(
     score: str, values: NDArray[np.floating], labels: NDArray[np.integer]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return a score's values of signal and of background jets, shapes ``(n_signal,)`` and ``(n_background,)``.
+    """Return a score's values of signal jets, ``(n_signal,)``, and of background jets, ``(n_background,)``.
 
     Raises:
         ValueError: If the score is unknown.
@@ -48,7 +48,7 @@ def split_by_truth(
 
 
 def auc(signal: ArrayLike, background: ArrayLike) -> float:
-    r"""Return the area under the ROC curve: the probability that a signal jet scores higher than a background jet.
+    r"""Return the area under the ROC curve: how likely a signal jet scores higher than a background jet.
 
     .. math:: \mathrm{AUC} = P(s > b) + \tfrac12 P(s = b)
 
@@ -65,7 +65,8 @@ def auc(signal: ArrayLike, background: ArrayLike) -> float:
         raise ValueError("cannot rank scores that are nan: look for broken inputs or weights of the network")
     if not len(signal) or not len(background):
         return float("nan")
-    # Sorted needles walk through the haystack in order, which the cache likes: 4 times faster than unsorted ones.
+    # Sorted needles walk through the haystack in order, which the cache likes: 4 times faster than unsorted
+    # ones.
     signal = np.sort(signal)
     below = np.searchsorted(background, signal, side="left").sum(dtype=np.int64)
     not_above = np.searchsorted(background, signal, side="right").sum(dtype=np.int64)
@@ -75,8 +76,9 @@ def auc(signal: ArrayLike, background: ArrayLike) -> float:
 def roc(signal: ArrayLike, background: ArrayLike, *, points: int = 200) -> Roc:
     """Return efficiency and mistag rate at thresholds spread evenly in the logarithm of the mistag rate.
 
-    The points lie between a mistag rate of one background jet and 1, the working points among them; where scores are
-    tied, fewer points come back. Both rates are exact at each threshold (a jet is tagged if its score is not below it).
+    The points lie between a mistag rate of one background jet and 1, the working points among them; where
+    scores are tied, fewer points come back. Both rates are exact at each threshold (a jet is tagged if its
+    score is not below it).
 
     Raises:
         ValueError: If either class is empty.

@@ -11,18 +11,18 @@ from pathlib import Path
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that becomes `path` when the block ends well, and vanishes otherwise."""
+    """Yield a temporary path beside `path` that takes its place when the block ends well, else vanishes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that takes its place when the block ends well, and vanishes otherwise."""
+    """Yield a temporary folder beside `path` that takes its place when the block ends well, else vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     temporary.chmod(0o755)
@@ -30,8 +30,8 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         if path.exists():
-            os.replace(path, previous)
-        os.replace(temporary, path)
+            path.replace(previous)
+        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(previous, ignore_errors=True)

@@ -1,8 +1,9 @@
 """ROOT files -> cleaned, weighted, scaled and shuffled jets on disk.
 
-Two passes, in memory that does not grow with the number of jets. The first reads the ROOT files, cleans the jets,
-scatters them over staging files and gathers the statistics of the training split; the second shuffles and scales one
-staging file after the other and writes it as a shard. The result depends on the jets alone, not on chunks or files.
+Two passes, in memory that does not grow with the number of jets. The first reads the ROOT files, cleans the
+jets, scatters them over staging files and gathers the statistics of the training split; the second shuffles
+and scales one staging file after the other and writes it as a shard. The result depends on the jets alone,
+not on chunks or on how files group them.
 """
 
 import hashlib
@@ -12,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import BRANCHES, FLAVOURS, N_FEATURES
+from models.features import BRANCHES, FLAVOURS
 from models.scaler import FeatureScaler, ScalerStatistics
 from training.config import PrepareConfig
 from training.manifest import (
@@ -34,57 +35,68 @@ from training.outputs import replaced_folder, write_text
 from training.reading import InputFile, Jets, clean_jets, find_inputs, inspect_file, read_jets
 from training.reweighting import count_jets, effective_jets, weight_table, weights_of
 from training.shards import write_shard
-from training.splitting import SPLITS, SplitName, shard_of, shuffled_order, split_of
+from training.splitting import SPLITS, SplitName, split_of
+from training.staging import Staging
 
 Progress = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
-_STAGED: Final = np.dtype(
-    [("raw", np.float32, (N_FEATURES,)), ("label", np.uint8), ("keys", np.uint64, (4,))]
-)
 
 
 class Survey(NamedTuple):
-    """What the first pass learned."""
+    """What the first pass learns: from the training split, and which jets were dropped."""
 
     statistics: ScalerStatistics
     counts: NDArray[np.int64]
     dropped: Counter[str]
-    n_shards: dict[SplitName, int]
 
 
 def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
     """Make training data and return the path of their manifest.
 
-    Data that are already there and were made from the same files by the same configuration are left as they are;
-    others are replaced once the new ones are complete.
+    Data that are already there and were made from the same files by the same configuration are left as they
+    are; others are replaced once the new ones are complete.
 
     Args:
         config: The run card.
-        progress: Called with the events done, counted once per pass, and their total.
+        progress: Called with the work done and the total, in events; each counts once per pass.
 
     Raises:
         FileNotFoundError: If an input matches no file.
-        ValueError: If a file is broken or lacks branches, no jet is left to train on, or `output` is a folder that
-            holds something else.
+        ValueError: If a file is broken or lacks branches, no jet is left to train on, or `output` is a folder
+            that holds something else.
     """
     files = [inspect_file(path) for path in find_inputs(config.inputs)]
-    manifest_path = config.output / MANIFEST_NAME
     if _is_already_prepared(config, files):
         _log.info("%s is up to date", config.output)
-        return manifest_path
-    report = progress or _silent
+        return config.output / MANIFEST_NAME
+    n_events = sum(file.n_events for file in files)
+    n_shards = _plan_shards(config, sum(file.n_jets for file in files))
+
+    def report(done: float) -> None:
+        if progress:
+            progress(round(done), 2 * n_events)
+
     with replaced_folder(config.output) as folder:
-        staging = folder / "staging"
-        staging.mkdir()
+        staging = Staging(folder / "staging", n_shards, seed=config.seed)
         survey = _scatter(config, files, staging, report)
-        _write(config, files, survey, folder, report)
-        staging.rmdir()
-    return manifest_path
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
+        scaler = survey.statistics.finish()
+        write_text(folder / SCALER_NAME, json.dumps(scaler.to_dict()))
+        table = weight_table(
+            survey.counts,
+            method=config.reweighting,
+            balance_flavours=config.balance_flavours,
+            cap=config.weight_cap,
+        )
+        writer = _ShardWriter(folder, scaler, table, np.dtype(config.feature_type))
+        for split in SPLITS:
+            for number, jets in staging.take(split):
+                writer.write(split, number, jets)
+                report(n_events * (1 + writer.n_written / sum(n_shards.values())))
+        (folder / "staging").rmdir()
+        manifest = _manifest(config, files, survey, writer)
+        write_text(folder / MANIFEST_NAME, manifest.model_dump_json(indent=1))
+    return config.output / MANIFEST_NAME
 
 
 def _is_already_prepared(config: PrepareConfig, files: Sequence[InputFile]) -> bool:
@@ -93,46 +105,59 @@ def _is_already_prepared(config: PrepareConfig, files: Sequence[InputFile]) -> b
     Raises:
         ValueError: If the output exists but is no training data.
     """
-    if not config.output.exists():
+    output = config.output
+    if not output.exists():
         return False
-    if not config.output.is_dir() or (
-        any(config.output.iterdir()) and not (config.output / MANIFEST_NAME).exists()
-    ):
-        raise ValueError(f"{config.output}: exists and is no training data: choose another 'output'")
+    if not output.is_dir() or (any(output.iterdir()) and not (output / MANIFEST_NAME).exists()):
+        raise ValueError(f"{output}: exists and is no training data: choose another 'output'")
     try:
-        found = read_manifest(config.output)
+        found = read_manifest(output)
     except (FileNotFoundError, ValueError):
         return False
     same_files = [entry.fingerprint for entry in found.inputs] == [file.fingerprint for file in files]
     return same_files and found.config == config and found.feature_names == BRANCHES
 
 
-def _scatter(config: PrepareConfig, files: Sequence[InputFile], staging: Path, report: Progress) -> Survey:
-    """Pass one: read, clean, and lay every jet into the staging file of its split and shard."""
-    fractions = (config.train_fraction, config.validation_fraction)
-    n_jets = sum(file.n_jets for file in files)
-    shares = dict(zip(SPLITS, (*fractions, 1.0 - sum(fractions)), strict=True))
-    n_shards = {split: max(1, round(n_jets * share / config.shard_jets)) for split, share in shares.items()}
+def _plan_shards(config: PrepareConfig, n_jets: int) -> dict[SplitName, int]:
+    fractions = config.train_fraction, config.validation_fraction
+    shares = (*fractions, 1.0 - sum(fractions))
+    return {
+        split: max(1, round(n_jets * share / config.shard_jets))
+        for split, share in zip(SPLITS, shares, strict=True)
+    }
+
+
+def _scatter(
+    config: PrepareConfig, files: Sequence[InputFile], staging: Staging, report: Callable[[float], None]
+) -> Survey:
+    """Pass one: read and clean the jets, stage them by split, and survey those to train on.
+
+    Raises:
+        ValueError: If none is left to train on.
+    """
     counts = np.zeros((len(FLAVOURS), config.pt_bins, config.eta_bins), dtype=np.int64)
-    survey = Survey(ScalerStatistics(), counts, Counter(), n_shards)
-    n_events, done = sum(file.n_events for file in files), 0
+    survey = Survey(ScalerStatistics(), counts, Counter())
+    n_done = 0
     for file in files:
-        for n_read, jets in read_jets(file.path, chunk_events=config.chunk_events):
-            kept, dropped = clean_jets(jets)
+        for n_events, all_jets in read_jets(file.path, chunk_events=config.chunk_events):
+            jets, dropped = clean_jets(all_jets)
             survey.dropped.update(dropped)
-            numbers = split_of(kept.keys, seed=config.seed, train=fractions[0], validation=fractions[1])
+            splits = split_of(
+                jets.keys,
+                seed=config.seed,
+                train=config.train_fraction,
+                validation=config.validation_fraction,
+            )
             for number, split in enumerate(SPLITS):
-                part = kept.keep(numbers == number)
-                _stage(part, split, n_shards[split], staging, seed=config.seed)
+                part = jets.keep(splits == number)
+                staging.add(split, part)
                 if split == "train":
                     _learn(part, survey)
-            done += n_read
-            report(done, 2 * n_events)
+            n_done += n_events
+            report(n_done)
     if not survey.counts.any():
-        raise ValueError(
-            f"no jet to train on in {', '.join(file.path for file in files)}: of {n_jets} jets the cuts removed "
-            f"{dict(survey.dropped)}: add files"
-        )
+        names = ", ".join(file.path for file in files)
+        raise ValueError(f"{names}: no jet left to train on; dropped were {dict(survey.dropped)}: add files")
     return survey
 
 
@@ -142,98 +167,73 @@ def _learn(jets: Jets, survey: Survey) -> None:
     survey.counts[...] += count_jets(jets.pt, jets.eta, jets.labels, pt_bins=pt_bins, eta_bins=eta_bins)
 
 
-def _stage(jets: Jets, split: SplitName, n_shards: int, staging: Path, *, seed: int) -> None:
-    numbers = shard_of(jets.keys, seed=seed, n_shards=n_shards)
-    for number in np.unique(numbers):
-        part = jets.keep(numbers == number)
-        records = np.empty(len(part.labels), dtype=_STAGED)
-        records["raw"], records["label"], records["keys"] = part
-        with _staging_file(staging, split, int(number)).open("ab") as file:
-            records.tofile(file)
+class _ShardWriter:
+    """Pass two: scale and weigh jets, write them, and keep count."""
+
+    def __init__(
+        self,
+        folder: Path,
+        scaler: FeatureScaler,
+        table: NDArray[np.float64],
+        feature_type: np.dtype[np.floating],
+    ) -> None:
+        self.scaler, self.table = scaler, table
+        self.shards: dict[SplitName, list[ShardEntry]] = {split: [] for split in SPLITS}
+        self.n_by_flavour = {split: np.zeros(len(FLAVOURS), dtype=np.int64) for split in SPLITS}
+        self.n_clipped = 0
+        self._folder, self._feature_type = folder, feature_type
+
+    @property
+    def n_written(self) -> int:
+        """Number of shards written."""
+        return sum(map(len, self.shards.values()))
+
+    def write(self, split: SplitName, number: int, jets: Jets) -> None:
+        """Write one shard."""
+        scaled, mask = self.scaler.scale(jets.raw)
+        # Of n numbers none lies further than sqrt(n - 1) standard deviations from their mean, so clipping to
+        # what float16 holds touches no training jet below four thousand million of them, only wild values of
+        # other splits.
+        limit = np.finfo(self._feature_type).max
+        self.n_clipped += int((np.abs(scaled) > limit).sum())
+        arrays: dict[str, NDArray[np.generic]] = {
+            "features": np.clip(scaled, -limit, limit).astype(self._feature_type),
+            "labels": jets.labels,
+            "weights": weights_of(self.table, jets.pt, jets.eta, jets.labels),
+            "mask": np.packbits(mask, axis=1),
+            "keys": jets.keys,
+        }
+        if split == "test":
+            arrays["raw"] = jets.raw
+        self.shards[split].append(write_shard(self._folder, split, number, arrays))
+        self.n_by_flavour[split] += np.bincount(jets.labels, minlength=len(FLAVOURS))
 
 
-def _unstage(path: Path, *, seed: int) -> Jets:
-    """Return the jets of a staging file in their final order, and remove the file."""
-    records = np.fromfile(path, dtype=_STAGED) if path.exists() else np.empty(0, dtype=_STAGED)
-    path.unlink(missing_ok=True)
-    jets = Jets(records["raw"], records["label"], records["keys"])
-    return jets.keep(shuffled_order(jets.keys, jets.pt, seed=seed))
-
-
-def _staging_file(staging: Path, split: SplitName, number: int) -> Path:
-    return staging / f"{split}_{number:05d}"
-
-
-def _write(
-    config: PrepareConfig, files: Sequence[InputFile], survey: Survey, folder: Path, report: Progress
-) -> None:
-    """Pass two: shuffle, scale, weigh, and write shards, scaler and manifest."""
-    scaler = survey.statistics.finish()
-    write_text(folder / SCALER_NAME, json.dumps(scaler.to_dict()))
-    table = weight_table(
-        survey.counts,
-        method=config.reweighting,
-        balance_flavours=config.balance_flavours,
-        cap=config.weight_cap,
-    )
-    entries: dict[SplitName, SplitEntry] = {}
-    n_clipped = n_done = 0
-    n_events = sum(file.n_events for file in files)
-    for split in SPLITS:
-        shards, n_by_flavour = [], np.zeros(len(FLAVOURS), dtype=np.int64)
-        for number in range(survey.n_shards[split]):
-            jets = _unstage(_staging_file(folder / "staging", split, number), seed=config.seed)
-            arrays, clipped = _arrays_of(jets, scaler, table, np.dtype(config.feature_type))
-            if split == "test":
-                arrays["raw"] = jets.raw
-            shards.append(write_shard(folder, split, number, arrays))
-            n_by_flavour += np.bincount(jets.labels, minlength=len(FLAVOURS))
-            n_clipped += clipped
-            n_done += 1
-            report(n_events + n_events * n_done // sum(survey.n_shards.values()), 2 * n_events)
-        entries[split] = _split_entry(shards, n_by_flavour)
-    if n_clipped:
-        _log.warning("%d scaled values did not fit into %s and were clipped", n_clipped, config.feature_type)
-    manifest = Manifest(
-        fingerprint=_fingerprint(entries, scaler),
+def _manifest(
+    config: PrepareConfig, files: Sequence[InputFile], survey: Survey, writer: _ShardWriter
+) -> Manifest:
+    if writer.n_clipped:
+        _log.warning(
+            "%d scaled values did not fit into %s and were clipped", writer.n_clipped, config.feature_type
+        )
+    splits = {
+        split: SplitEntry(
+            n_jets=int(writer.n_by_flavour[split].sum()),
+            n_by_flavour=dict(zip(FLAVOURS, writer.n_by_flavour[split].tolist(), strict=True)),
+            shards=tuple(writer.shards[split]),
+        )
+        for split in SPLITS
+    }
+    return Manifest(
+        fingerprint=_fingerprint(writer),
         feature_names=BRANCHES,
-        splits=entries,
+        splits=splits,
         inputs=tuple(InputEntry(**file._asdict()) for file in files),
         dropped_jets=dict(survey.dropped),
-        clipped_values=n_clipped,
-        reweighting=_reweighting_entries(table, survey.counts),
+        clipped_values=writer.n_clipped,
+        reweighting=_reweighting_entries(writer.table, survey.counts),
         config=config,
         versions={package: version(package) for package in ("numpy", "uproot", "awkward")},
-    )
-    write_text(folder / MANIFEST_NAME, manifest.model_dump_json(indent=1))
-
-
-def _arrays_of(
-    jets: Jets, scaler: FeatureScaler, table: NDArray[np.float64], feature_type: np.dtype[np.floating]
-) -> tuple[dict[str, NDArray[np.generic]], int]:
-    """Return the arrays of a shard, and how many scaled values had to be clipped.
-
-    Of n numbers none lies further than sqrt(n - 1) standard deviations from their mean, so in the training split
-    nothing is clipped below four thousand million jets; it takes a wild value in another split.
-    """
-    scaled, mask = scaler.scale(jets.raw)
-    limit = float(np.finfo(feature_type).max)
-    n_clipped = int((np.abs(scaled) > limit).sum())
-    arrays: dict[str, NDArray[np.generic]] = {
-        "features": np.clip(scaled, -limit, limit).astype(feature_type),
-        "labels": jets.labels,
-        "weights": weights_of(table, jets.pt, jets.eta, jets.labels),
-        "mask": np.packbits(mask, axis=1),
-        "keys": jets.keys,
-    }
-    return arrays, n_clipped
-
-
-def _split_entry(shards: list[ShardEntry], n_by_flavour: NDArray[np.int64]) -> SplitEntry:
-    return SplitEntry(
-        n_jets=int(n_by_flavour.sum()),
-        n_by_flavour=dict(zip(FLAVOURS, n_by_flavour.tolist(), strict=True)),
-        shards=tuple(shards),
     )
 
 
@@ -258,9 +258,9 @@ def _reweighting_entries(
     }
 
 
-def _fingerprint(entries: dict[SplitName, SplitEntry], scaler: FeatureScaler) -> str:
-    digest = hashlib.sha256(json.dumps(scaler.to_dict()).encode())
-    for split in SPLITS:
-        for shard in entries[split].shards:
+def _fingerprint(writer: _ShardWriter) -> str:
+    digest = hashlib.sha256(json.dumps(writer.scaler.to_dict()).encode())
+    for shards in writer.shards.values():
+        for shard in shards:
             digest.update(json.dumps(shard.sha256, sort_keys=True).encode())
     return digest.hexdigest()

@@ -4,7 +4,7 @@ import glob
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -30,8 +30,9 @@ _UNKNOWN_FLAVOUR = 255
 class Jets(NamedTuple):
     """Jets as read and kept.
 
-    `raw` is the feature matrix in physical units, shape ``(n_jets, 67)``; `labels` are 0 b, 1 bb, 2 c, 3 udsg, shape
-    ``(n_jets,)``; `keys` are run, luminosity block, event and index of the jet in its event, shape ``(n_jets, 4)``.
+    `raw` is the feature matrix in physical units, shape ``(n_jets, 67)``; `labels` are 0 b, 1 bb, 2 c, 3
+    udsg, shape ``(n_jets,)``; `keys` are run, luminosity block, event and index of the jet in its event,
+    shape ``(n_jets, 4)``.
     """
 
     raw: NDArray[np.float32]
@@ -70,7 +71,7 @@ def find_inputs(inputs: Sequence[str]) -> list[str]:
     """
     files: set[str] = set()
     for entry in inputs:
-        matches = [entry] if "://" in entry else glob.glob(entry, recursive=True)
+        matches = [entry] if "://" in entry else glob.glob(entry, recursive=True)  # noqa: PTH207
         if not matches:
             raise FileNotFoundError(f"{entry}: no such file: mend 'inputs' of the configuration")
         files.update(matches)
@@ -114,8 +115,8 @@ def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:
 def clean_jets(jets: Jets) -> tuple[Jets, dict[str, int]]:
     """Return the jets to train on, and how many each cut removed of those the cuts before it left.
 
-    Kept are jets with abs(eta) <= 2.5, 20 <= pT <= 1000 GeV, trackSumJetDeltaR <= 0.3 or missing, and flavour 0, 4
-    or 5.
+    Kept are jets with abs(eta) <= 2.5, 20 <= pT <= 1000 GeV, trackSumJetDeltaR <= 0.3 or missing, and flavour
+    0, 4 or 5.
 
     Source:
         Thesis, section 2.2.4 (cleaning procedure).
@@ -137,7 +138,7 @@ def clean_jets(jets: Jets) -> tuple[Jets, dict[str, int]]:
 
 
 def labels_of(hadron_flavour: NDArray[np.integer], n_b_hadrons: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Return 0 b, 1 bb (two or more b hadrons), 2 c, 3 udsg, or 255 for any other flavour, shape ``(n_jets,)``.
+    """Return 0 b, 1 bb (two or more b hadrons), 2 c, 3 udsg or 255 for any other, shape ``(n_jets,)``.
 
     Source:
         Thesis, section 2.2.3 (definition of the targets).
@@ -176,16 +177,13 @@ def _broken_files_named(path: str) -> Iterator[None]:
 def _jets_of(events: ak.Array) -> Jets:
     """Return all jets of a chunk of events."""
     counts = ak.num(events["Jet_pt"])
-    per_event = [np.repeat(_flat(events[branch]), counts) for branch in ("run", "luminosityBlock", "event")]
-    keys = np.column_stack([*per_event, _flat(ak.flatten(ak.local_index(events["Jet_pt"])))]).astype(
-        np.uint64
-    )
-    columns = {field: _flat(ak.flatten(events[f"Jet_{field}"])) for field in JET_FIELDS}
-    labels = labels_of(
-        _flat(ak.flatten(events["Jet_hadronFlavour"])), _flat(ak.flatten(events["Jet_nBHadrons"]))
-    )
-    return Jets(feature_matrix(columns), labels, keys)
+    keys = np.empty((int(ak.sum(counts)), 4), dtype=np.uint64)
+    for column, branch in enumerate(("run", "luminosityBlock", "event")):
+        keys[:, column] = np.repeat(ak.to_numpy(events[branch]), counts)
+    keys[:, 3] = _flat(ak.local_index(events["Jet_pt"]))
+    raw = feature_matrix({field: _flat(events[f"Jet_{field}"]) for field in JET_FIELDS})
+    return Jets(raw, labels_of(_flat(events["Jet_hadronFlavour"]), _flat(events["Jet_nBHadrons"])), keys)
 
 
-def _flat(array: ak.Array) -> NDArray[np.generic]:
-    return np.asarray(ak.to_numpy(array))
+def _flat(per_event: ak.Array) -> NDArray[Any]:
+    return np.asarray(ak.to_numpy(ak.flatten(per_event)))

@@ -3,7 +3,7 @@
 Source: thesis, section 2.3.1 (calculating weights).
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +40,10 @@ def count_jets(
 def weight_table(
     counts: NDArray[np.int64], *, method: Reweighting, balance_flavours: bool = True, cap: float | None = None
 ) -> NDArray[np.float64]:
-    """Return the weight of a jet per flavour and bin, shape ``(4, pt_bins, eta_bins)``; its mean over all jets is 1.
+    """Return the weight of a jet per flavour and bin, its mean over jets 1, shape ``(4, pt_bins, eta_bins)``.
 
-    A bin without jets of a flavour has no weight to give (0), so the flavour falls short of its share by what the
-    target holds there: under 0.2 % for a hundred million jets, most of it for a hundred thousand. Hence
+    A bin without jets of a flavour has no weight to give (0), so the flavour falls short of its share by what
+    the target holds there: under 0.2 % for a hundred million jets, most of it for a hundred thousand. Hence
     `balance_flavours`.
 
     Args:
@@ -56,15 +56,16 @@ def weight_table(
         return np.ones(counts.shape)
     table = average_weights(counts) if method == "average" else flat_weights(counts)
     if cap is not None:
-        table = np.minimum(table, cap * _per_flavour_mean(table, counts))
+        flavour_means = _quotient(_sum_over_bins(table * counts), _sum_over_bins(counts))
+        table = np.minimum(table, cap * flavour_means)
     if balance_flavours:
-        totals = (table * counts).sum(axis=(1, 2), keepdims=True)
-        table = np.divide(table, totals, out=np.zeros_like(table), where=totals > 0)
-    return np.asarray(table * (counts.sum() / (table * counts).sum()))
+        table = _quotient(table, _sum_over_bins(table * counts))
+    table *= counts.sum() / (table * counts).sum()
+    return table
 
 
 def average_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    r"""Return weights that give every flavour the average of the flavours' shapes, shape of `counts`, not normalised.
+    r"""Return weights that give every flavour the average shape, not normalised, shape of `counts`.
 
     .. math:: w_f = \frac{\frac14 \sum_g p_g}{p_f} \cdot \frac{1/N_f}{\sum_g 1/N_g}, \qquad p_f = n_f / N_f
 
@@ -73,17 +74,16 @@ def average_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     Source:
         Thesis, section 2.3.1, first strategy.
     """
-    totals = counts.sum(axis=(1, 2), keepdims=True)
-    present = totals > 0
-    shapes = np.divide(counts, totals, out=np.zeros(counts.shape), where=present)
-    target = shapes.sum(axis=0) / present.sum()
-    inverse_totals = np.divide(1.0, totals, out=np.zeros(totals.shape), where=present)
-    ratio = np.divide(target[np.newaxis], shapes, out=np.zeros(counts.shape), where=counts > 0)
-    return np.asarray(ratio * inverse_totals / inverse_totals.sum())
+    totals = _sum_over_bins(counts)
+    shapes = _quotient(counts, totals)
+    target = shapes.sum(axis=0) / np.count_nonzero(totals)
+    class_weights = _quotient(1.0, totals) / _quotient(1.0, totals).sum()
+    weights: NDArray[np.float64] = _quotient(target, shapes) * class_weights
+    return weights
 
 
 def flat_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    r"""Return weights that make every flavour flat in (pT, eta), shape of `counts`, not normalised.
+    r"""Return weights that make every flavour flat in (pT, eta), not normalised, shape of `counts`.
 
     .. math:: w_f = \frac{N_\mathrm{tot} / n_\mathrm{bins}}{n_f}
 
@@ -92,8 +92,7 @@ def flat_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     Source:
         Thesis, section 2.3.1, second strategy.
     """
-    n_bins = counts[0].size
-    return np.divide(counts.sum() / n_bins, counts, out=np.zeros(counts.shape), where=counts > 0)
+    return _quotient(counts.sum() / counts[0].size, counts)
 
 
 def weights_of(
@@ -106,16 +105,22 @@ def weights_of(
 
 
 def effective_jets(table: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how many equally weighted jets each flavour is worth, (sum w)^2 / sum w^2, shape ``(4,)``; 0 if none."""
-    sums = (table * counts).sum(axis=(1, 2))
-    squares = (table**2 * counts).sum(axis=(1, 2))
-    return np.divide(sums**2, squares, out=np.zeros(len(sums)), where=squares > 0)
+    """Return how many jets of equal weight each flavour is worth, (sum w)^2 / sum w^2, shape ``(4,)``."""
+    return _quotient(_sum_over_bins(table * counts) ** 2, _sum_over_bins(table**2 * counts))[:, 0, 0]
 
 
-def _per_flavour_mean(table: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    totals = counts.sum(axis=(1, 2), keepdims=True)
-    sums = (table * counts).sum(axis=(1, 2), keepdims=True)
-    return np.divide(sums, totals, out=np.zeros(sums.shape), where=totals > 0)
+def _sum_over_bins(values: NDArray[Any]) -> NDArray[Any]:
+    """Return one sum per flavour, shape ``(4, 1, 1)``."""
+    return np.asarray(values.sum(axis=(1, 2), keepdims=True))
+
+
+def _quotient(numerator: NDArray[Any] | float, denominator: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the quotient, and 0 where the denominator is 0."""
+    shape = np.broadcast_shapes(np.shape(numerator), denominator.shape)
+    quotient: NDArray[np.float64] = np.divide(
+        numerator, denominator, out=np.zeros(shape), where=denominator > 0
+    )
+    return quotient
 
 
 def _bin_of(values: NDArray[np.float32], limits: tuple[float, float], n_bins: int) -> NDArray[np.intp]:

@@ -1,14 +1,14 @@
 """Shards of jets: plain `.npy` arrays, written once, read in blocks.
 
-Arrays of a shard: `features` scaled, float16 or float32 ``(n, 67)``; `labels` uint8 ``(n,)``; `weights` float32 ``(n,)``;
-`mask` uint8 ``(n, 9)``, the default mask with eight cells a byte; `keys` uint64 ``(n, 4)``; and for the test split `raw`
-float32 ``(n, 67)``, the features in physical units.
+Arrays of a shard: `features` scaled, float16 or float32 ``(n, 67)``; `labels` uint8 ``(n,)``; `weights`
+float32 ``(n,)``; `mask` uint8 ``(n, 9)``, the default mask with eight cells a byte; `keys` uint64 ``(n, 4)``;
+and for the test split `raw` float32 ``(n, 67)``, the features in physical units.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from models.scaler import FeatureScaler
 from training.manifest import SCALER_NAME, Manifest, ShardEntry, read_manifest
 from training.outputs import sha256
 from training.splitting import SplitName
-
-LEARNING_ARRAYS: Final = ("features", "labels", "weights", "mask")
-EVALUATION_ARRAYS: Final = ("raw", "labels", "keys")
 
 
 class LearningJets(NamedTuple):
@@ -90,35 +87,39 @@ class TrainingData:
         return self.manifest.splits[split].n_jets
 
     def learning_jets(self, split: SplitName, shards: Sequence[int] | None = None) -> LearningJets:
-        """Return the jets of some shards, all by default, one after the other."""
-        features, labels, weights, packed = (self._load(split, name, shards) for name in LEARNING_ARRAYS)
-        if not np.isfinite(weights.astype(np.float32)).all():
-            raise ValueError(
-                f"{self.folder}: {split} holds weights that are not finite: run 'advtag prepare' again"
-            )
-        mask = np.unpackbits(packed.astype(np.uint8), axis=1, count=N_FEATURES).astype(np.bool_)
-        return LearningJets(features, labels, weights, mask)  # type: ignore[arg-type]
+        """Return the jets of some shards, all by default, one after the other.
+
+        Raises:
+            ValueError: If a file is missing or broken, or a weight is no finite number.
+        """
+        numbers = range(self.n_shards(split)) if shards is None else shards
+        features, labels, weights, packed = (
+            np.concatenate([self._load(split, name, number) for number in numbers])
+            for name in ("features", "labels", "weights", "mask")
+        )
+        if not np.isfinite(weights).all():
+            raise ValueError(f"{self.folder}: {split} holds weights that are not finite: prepare it again")
+        mask = np.unpackbits(packed, axis=1, count=N_FEATURES).astype(np.bool_)
+        return LearningJets(features, labels, weights, mask)
 
     def evaluation_jets(self) -> Iterator[EvaluationJets]:
-        """Yield the jets of the test split, shard by shard."""
+        """Yield the jets of the test split, shard by shard.
+
+        Raises:
+            ValueError: If a file is missing or broken.
+        """
         for number in range(self.n_shards("test")):
-            yield EvaluationJets(*(self._load("test", name, [number]) for name in EVALUATION_ARRAYS))  # type: ignore[arg-type]
+            yield EvaluationJets(*(self._load("test", name, number) for name in ("raw", "labels", "keys")))
 
-    def _load(self, split: SplitName, name: str, shards: Sequence[int] | None) -> NDArray[np.generic]:
-        entries = self.manifest.splits[split].shards
-        chosen = entries if shards is None else [entries[index] for index in shards]
-        return np.concatenate([self._load_one(split, name, entry) for entry in chosen])
-
-    def _load_one(self, split: SplitName, name: str, entry: ShardEntry) -> NDArray[np.generic]:
-        path = _array_path(self.folder, split, name, entry.number)
+    def _load(self, split: SplitName, name: str, number: int) -> NDArray[Any]:
+        path = _array_path(self.folder, split, name, number)
         try:
-            array: NDArray[np.generic] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            array: NDArray[Any] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"{path}: cannot be read: run 'advtag prepare' again") from error
-        if len(array) != entry.n_jets:
-            raise ValueError(
-                f"{path}: holds {len(array)} jets, not {entry.n_jets}: run 'advtag prepare' again"
-            )
+        n_jets = self.manifest.splits[split].shards[number].n_jets
+        if len(array) != n_jets:
+            raise ValueError(f"{path}: holds {len(array)} jets, not {n_jets}: run 'advtag prepare' again")
         return array
 
 

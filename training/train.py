@@ -1,7 +1,7 @@
 """The training loop: basic, or on FGSM-attacked inputs.
 
-A run is a pure function of its configuration and data, on one kind of machine: a resumed training is bit by bit the
-one that never stopped.
+A run is a pure function of its configuration and data, on one kind of machine: a resumed training is bit by
+bit the one that never stopped.
 """
 
 import logging
@@ -52,7 +52,7 @@ class Validation(NamedTuple):
 
 
 def train(config: TrainConfig, *, resume: bool = False, progress: Progress | None = None) -> Path:
-    """Train a tagger and return its run directory; each epoch leaves a checkpoint, a tagger and an attack there.
+    """Train a tagger and return its run directory, with checkpoint, tagger and attack of each epoch.
 
     Args:
         config: The run card.
@@ -61,8 +61,8 @@ def train(config: TrainConfig, *, resume: bool = False, progress: Progress | Non
 
     Raises:
         FileNotFoundError: If the training data are missing.
-        ValueError: If the run directory holds another training, or one that `resume` was not asked for; if the
-            training data are broken; or if the loss stops being finite.
+        ValueError: If the run directory holds another training, or one that `resume` was not asked for; if
+            the training data are broken; or if the loss stops being finite.
     """
     data = TrainingData(config.data)
     device = _device(config)
@@ -120,7 +120,7 @@ def train_step(
             inputs = scaled
         losses = focal_loss(network(inputs), labels, gamma=config.gamma, loss_input=config.loss_input)
         loss = (weights * losses).sum() / sum_of_weights
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         batch_loss += loss.detach()
     optimizer.step()
     return batch_loss
@@ -186,7 +186,8 @@ def _open_run(config: TrainConfig, data: TrainingData, *, resume: bool) -> Run:
     changed = _changed_keys(found.config, config)
     if changed:
         raise ValueError(
-            f"{config.output}: holds a training with other settings ({', '.join(changed)}): choose another 'output'"
+            f"{config.output}: holds a training with other settings ({', '.join(changed)}): "
+            "choose another 'output'"
         )
     if found.data_fingerprint != run.data_fingerprint:
         raise ValueError(
@@ -194,8 +195,8 @@ def _open_run(config: TrainConfig, data: TrainingData, *, resume: bool) -> Run:
         )
     if epochs_of(config.output) and not resume:
         raise ValueError(
-            f"{config.output}: already holds {len(epochs_of(config.output))} epochs of this training: resume it, or "
-            "choose another 'output'"
+            f"{config.output}: already holds {len(epochs_of(config.output))} epochs of this training: "
+            "resume it, or choose another 'output'"
         )
     create_run(run)
     return run
@@ -212,7 +213,7 @@ def _changed_keys(found: TrainConfig, wanted: TrainConfig) -> list[str]:
 
 
 def _restore(run: Run, network: TaggerNetwork, optimizer: torch.optim.Optimizer, device: torch.device) -> int:
-    """Set network, optimiser and random generators to the last complete epoch and return it; 0 if there is none."""
+    """Set network, optimiser and random numbers to the last complete epoch and return it; 0 if none."""
     epochs = epochs_of(run.folder)
     if not epochs:
         return 0

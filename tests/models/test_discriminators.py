@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from models.discriminators import DEFAULT_SCORE, SCORES, scores
+
+
+def test_numbers_worked_out_by_hand():
+    # logits ln 1, ln 2, ln 3, ln 4: probabilities 0.1, 0.2, 0.3, 0.4
+    found = scores(np.log([[1.0, 2.0, 3.0, 4.0]]))
+    expected = {
+        "b": 0.1,
+        "bb": 0.2,
+        "c": 0.3,
+        "udsg": 0.4,
+        "BvsL": 0.3 / 0.7,
+        "BvsC": 0.3 / 0.6,
+        "CvsB": 0.3 / 0.6,
+        "CvsL": 0.3 / 0.7,
+    }
+    assert tuple(found) == SCORES
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-14)
+
+
+def test_outputs_sum_to_one_and_bvsc_is_one_minus_cvsb():
+    found = scores(np.random.default_rng(0).normal(0, 20, (10_000, 4)))
+    total = found["b"] + found["bb"] + found["c"] + found["udsg"]
+    np.testing.assert_allclose(total, 1.0, atol=1e-15 * 4)
+    np.testing.assert_allclose(found["BvsC"] + found["CvsB"], 1.0, atol=2e-16)
+
+
+def test_they_agree_with_the_ratios_of_probabilities():
+    logits = np.random.default_rng(0).normal(0, 3, (1000, 4))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    b = p[:, 0] + p[:, 1]
+    found = scores(logits)
+    np.testing.assert_allclose(found["BvsL"], b / (b + p[:, 3]), rtol=1e-12)
+    np.testing.assert_allclose(found["BvsC"], b / (b + p[:, 2]), rtol=1e-12)
+    np.testing.assert_allclose(found["CvsL"], p[:, 2] / (p[:, 2] + p[:, 3]), rtol=1e-12)
+
+
+def test_saturated_logits_stay_finite_and_ordered():
+    # From probabilities CvsL of these jets would be 0/0: both round to 0 next to exp(600).
+    logits = np.array([[600.0, 0, 2, 0], [600.0, 0, 1, 0], [-3e38, 3e38, -3e38, -3e38]], dtype=np.float32)
+    found = scores(logits)
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert found["CvsL"][0] == pytest.approx(1 / (1 + np.exp(-2)))
+    assert found["CvsL"][0] > found["CvsL"][1]
+    assert found["CvsB"][0] > found["CvsB"][1] > 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("column", range(4))
+def test_a_logit_that_is_not_finite_gives_the_default_everywhere(bad, column):
+    logits = np.zeros((3, 4), dtype=np.float32)
+    logits[1, column] = bad
+    for values in scores(logits).values():
+        assert values[1] == DEFAULT_SCORE
+        assert (values[[0, 2]] >= 0.25).all()
+
+
+def test_no_jets_give_empty_scores():
+    assert all(values.shape == (0,) for values in scores(np.empty((0, 4))).values())

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from models.features import BRANCHES
+from models.metadata import METADATA_KEY, read_metadata
+
+
+def changed(metadata, **changes):
+    content = json.loads(metadata.to_properties()[METADATA_KEY])
+    return {METADATA_KEY: json.dumps({**content, **changes})}
+
+
+def test_they_read_back_as_they_were_written(make_metadata):
+    metadata = make_metadata(name="adversarial", method="fgsm", epsilon=0.01)
+    again = read_metadata(metadata.to_properties(), source="a.onnx")
+    assert again == metadata
+    assert again.scaler == metadata.scaler
+    assert again.label == "adversarial@3"
+
+
+def test_they_cannot_be_changed(make_metadata):
+    with pytest.raises(ValidationError, match="frozen"):
+        make_metadata().epoch = 4
+
+
+def test_the_names_of_the_features_lie_inside(make_metadata):
+    content = json.loads(make_metadata().to_properties()[METADATA_KEY])
+    assert tuple(content["feature_names"]) == BRANCHES
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 2}, "schema 2, but this advtag reads schema 1"),
+        ({"name": "a b"}, "wrong at name"),
+        ({"epoch": -1}, "wrong at epoch"),
+        ({"method": "magic"}, "wrong at method"),
+        ({"scaler": 3}, "wrong at scaler: .*expected an object"),
+        ({"surprise": 1}, "wrong at surprise"),
+        ({"feature_names": ["Jet_pt", *BRANCHES[1:]]}, "feature 0 is Jet_pt, but this advtag reads Jet_eta"),
+        ({"feature_names": ["Jet_eta"]}, "1 features, but this advtag reads 67"),
+    ],
+)
+def test_wrong_content_is_one_sentence_with_the_file(make_metadata, changes, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_metadata(changed(make_metadata(), **changes), source="run/a.onnx")
+    assert str(caught.value).startswith("run/a.onnx: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_says_so():
+    with pytest.raises(ValueError, match=r"a.onnx: no metadata named 'advtag'"):
+        read_metadata({}, source="a.onnx")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "3"])
+def test_what_is_no_metadata_says_so(text):
+    with pytest.raises(ValueError, match=r"a.onnx: its metadata are no JSON object"):
+        read_metadata({METADATA_KEY: text}, source="a.onnx")

@@ -49,5 +49,5 @@ def passes_trigger(events: ak.Array, groups: TriggerGroups) -> Mask:
             if (values := column(events, path)) is not None
         ]
         if fired:
-            return np.any(fired, axis=0)
+            return np.asarray(np.any(fired, axis=0), dtype=np.bool_)
     return np.ones(len(events), dtype=np.bool_)

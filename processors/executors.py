@@ -1,0 +1,184 @@
+"""Where chunks are processed: in this process, in a pool of processes, or on a dask cluster.
+
+They all run the same function on the same chunks. What they add to coffea's own: an error of a worker arrives
+as it was raised, the others stop then, and progress is told to a callback.
+"""
+
+import concurrent.futures
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from coffea.processor import DaskExecutor, accumulate
+from coffea.processor.executor import ExecutorBase, WorkItem
+
+ExecutorName = Literal["iterative", "futures", "dask"]
+Report = Callable[[int], None]
+"""Called with the number of events of each chunk that is done."""
+
+_IDLE_SECONDS = 300
+
+
+class WorkerError(ValueError):
+    """A worker process that died."""
+
+
+@contextmanager
+def open_executor(
+    name: ExecutorName, *, workers: int = 1, address: str | None = None, report: Report
+) -> Iterator[ExecutorBase]:
+    """Yield an executor of coffea's Runner.
+
+    Args:
+        name: `iterative` (this process), `futures` (a pool of processes on this machine, kept for the next
+            run) or `dask`.
+        workers: Number of processes.
+        address: Of a dask scheduler; None starts a cluster on this machine.
+        report: Called after each chunk.
+
+    Raises:
+        ValueError: If the name is unknown, or there are no workers.
+        WorkerError: If a worker died.
+    """
+    if name not in get_args(ExecutorName):
+        raise ValueError(f"unknown executor '{name}': choose from {', '.join(get_args(ExecutorName))}")
+    if workers < 1:
+        raise ValueError(f"{workers} workers: at least one is needed")
+    if name == "dask":
+        with _dask_client(workers, address) as client:
+            yield DaskChunks(client=_ReportingClient(client, report), status=False, retries=0)
+    else:
+        pool = _process_pool(workers) if name == "futures" else None
+        yield LocalChunks(pool=pool, report=report, status=False)
+
+
+def raise_original(function: Callable[[Any], Any], item: Any) -> Any:
+    """Return `function(item)`; an error that coffea wrapped is raised as it was."""
+    try:
+        return function(item)
+    except Exception as error:
+        original: BaseException = error
+        while type(original) is Exception and original.__cause__ is not None:
+            original = original.__cause__
+        raise original from None
+
+
+@dataclass
+class _Original:
+    """`raise_original` of a function, in a form that travels to workers."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, item: Any) -> Any:
+        return raise_original(self.function, item)
+
+
+@dataclass
+class LocalChunks(ExecutorBase):
+    """Runs chunks one by one, or in a pool of processes; results are added as they come."""
+
+    pool: concurrent.futures.Executor | None = None
+    report: Report | None = None
+
+    def __call__(
+        self, items: Sequence[WorkItem], function: Callable[[WorkItem], Any], accumulator: Any
+    ) -> tuple[Any, int]:
+        """Return the sum of the results of all items, and 0 as coffea expects of success."""
+        for item, result in self._results(items, _Original(function)):
+            accumulator = accumulate([result], accumulator)
+            if self.report is not None:
+                self.report(len(item))
+        return accumulator, 0
+
+    def _results(
+        self, items: Iterable[WorkItem], function: Callable[[WorkItem], Any]
+    ) -> Iterator[tuple[WorkItem, Any]]:
+        if self.pool is None:
+            yield from ((item, function(item)) for item in items)
+            return
+        pending = {self.pool.submit(function, item): item for item in items}
+        try:
+            while pending:
+                done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+                for future in done:
+                    yield pending.pop(future), future.result()
+        except concurrent.futures.BrokenExecutor as error:
+            raise WorkerError(
+                "a worker process died, most likely for lack of memory: use fewer workers or smaller chunks"
+            ) from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+@dataclass
+class DaskChunks(DaskExecutor):
+    """coffea's executor for dask, with errors as they were raised."""
+
+    def __call__(
+        self, items: Sequence[WorkItem], function: Callable[[WorkItem], Any], accumulator: Any
+    ) -> Any:
+        """Return the sum of the results of all items, and 0 as coffea expects of success."""
+        try:
+            with warnings.catch_warnings():
+                # The taggers travel once to the cluster; a few megabytes are what they are.
+                warnings.filterwarnings("ignore", message="Sending large graph")
+                return super().__call__(items, _Original(function), accumulator)
+        except RuntimeError as error:
+            if "KilledWorker" not in str(error):
+                raise
+            raise WorkerError(
+                "a dask worker died again and again, most likely for lack of memory: use a smaller chunk size"
+            ) from error
+
+
+class _ReportingClient:
+    """A dask client that tells of every finished chunk."""
+
+    def __init__(self, client: Any, report: Report) -> None:
+        self._client = client
+        self._report = report
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any], **options: Any) -> list[Any]:
+        """Submit as the client does; items that are no chunks (partial sums) are not told of."""
+        futures: list[Any] = self._client.map(function, items, **options)
+        for future, item in zip(futures, items, strict=True):
+            if isinstance(item, tuple) and isinstance(item[0], WorkItem):
+                n_events = len(item[0])
+                future.add_done_callback(lambda _, n_events=n_events: self._report(n_events))
+        return futures
+
+
+def _process_pool(workers: int) -> concurrent.futures.Executor:
+    from loky import get_reusable_executor  # type: ignore[import-untyped]
+
+    # A fresh pool costs seconds of imports, so the last one is taken again where it fits.
+    pool: concurrent.futures.Executor = get_reusable_executor(max_workers=workers, timeout=_IDLE_SECONDS)
+    return pool
+
+
+@contextmanager
+def _dask_client(workers: int, address: str | None) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if address is not None:
+        with Client(address, set_as_default=False) as client:
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

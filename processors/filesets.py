@@ -1,0 +1,106 @@
+"""The fileset: which files make up a dataset, and what the dataset is."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+DEFAULT_TREE = "Events"
+
+
+class DatasetMetadata(BaseModel):
+    """What a dataset is; the names of the keys in a fileset are those of the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    is_data: bool
+    process: str = Field(min_length=1)
+    cross_section_pb: float | None = Field(default=None, gt=0, description="simulation; picobarn")
+    luminosity_pb: float | None = Field(default=None, gt=0, description="data; inverse picobarn")
+    primary_dataset: str | None = Field(default=None, description="data, e.g. DoubleMuon")
+    simulated: bool = Field(default=False, description="generated events that stand for data, too")
+
+
+class Dataset(BaseModel):
+    """The files of a dataset, each with the name of its tree; without metadata the files say what it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: dict[str, str] = Field(min_length=1)
+    metadata: DatasetMetadata | None = None
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _with_trees(cls, files: Any) -> Any:
+        return dict.fromkeys(files, DEFAULT_TREE) if isinstance(files, list) else files
+
+
+Fileset = dict[str, Dataset]
+
+_FILESET = TypeAdapter(Fileset)
+
+
+def read_fileset(path: Path) -> Fileset:
+    """Return the fileset of a JSON file; relative paths in it start from the folder of that file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON, or a key is unknown, missing or of the wrong type.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such fileset")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not a JSON file ({error})") from error
+    return parse_fileset(content, source=str(path), folder=path.parent)
+
+
+def parse_fileset(
+    content: Mapping[str, Any], *, source: str = "fileset", folder: Path | None = None
+) -> Fileset:
+    """Return a fileset from plain values: `{dataset: {"files": {path: tree}, "metadata": {...}}}`.
+
+    `{dataset: [path, ...]}` does, too: the tree is then called Events, and the files themselves tell whether
+    they are data.
+
+    Args:
+        content: The plain values, or datasets that were read before.
+        source: Where they come from, for messages.
+        folder: Where relative paths start from; None leaves them as they are.
+
+    Raises:
+        ValueError: If a key is unknown, missing or of the wrong type, or there is no dataset.
+    """
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"{source}: no dataset in it: write {{dataset: {{files: {{path: tree}}}}}}")
+    plain = {name: {"files": value} if isinstance(value, list) else value for name, value in content.items()}
+    try:
+        fileset = _FILESET.validate_python(plain)
+    except ValidationError as error:
+        raise ValueError(f"{source}: {_first_complaint(error)}") from None
+    if folder is None:
+        return fileset
+    return {name: _resolved(dataset, folder) for name, dataset in fileset.items()}
+
+
+def _resolved(dataset: Dataset, folder: Path) -> Dataset:
+    files = {
+        path if "://" in path else str((folder / path).resolve()): tree
+        for path, tree in dataset.files.items()
+    }
+    return dataset.model_copy(update={"files": files})
+
+
+def _first_complaint(error: ValidationError) -> str:
+    complaint = error.errors()[0]
+    *place, key = (str(part) for part in complaint["loc"])
+    where = ".".join(place)
+    if complaint["type"] == "extra_forbidden":
+        model = DatasetMetadata if place[-1:] == ["metadata"] else Dataset
+        return f"unknown key '{key}' in {where}: choose from {', '.join(model.model_fields)}"
+    if complaint["type"] == "missing":
+        return f"no key '{key}' in {where}: add it"
+    return f"{where}.{key}: {complaint['msg']}".removeprefix(".")

@@ -1,0 +1,191 @@
+"""The histograms of a selection: their axes, and how jets are filled into them.
+
+Nothing is normalised and no weight is signed here: opposite and same sign are two categories of one axis.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import hist
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import BRANCHES
+
+Histogram = hist.Hist[Any]
+Column = NDArray[np.floating]
+
+DATA_FLAVOUR = -1
+FLAVOURS = (DATA_FLAVOUR, 0, 1, 4, 5, 6)
+"""Unknown (data), udsg, pileup, c, b, bb."""
+SIGNS = {1: "OS", -1: "SS"}
+NOMINAL = "nominal"
+
+SCORE_BINNING = (60, -0.2, 1.0)
+CVSL_BINNING = (50, 0.0, 1.0)
+CVSB_BINNING = (10, 0.0, 1.0)
+_BELOW_ONE = np.nextafter(1.0, 0.0)
+"""Where a score of exactly 1 is filled: into the last bin, not the overflow."""
+_BELOW_ZERO = -1.0
+"""Where a jet without a score is filled in the plane: into the underflow of both axes."""
+
+
+class Binning(NamedTuple):
+    """The bins of a control variable, and how its axis is called."""
+
+    n_bins: int
+    low: float
+    high: float
+    label: str
+
+
+CONTROL_BINNING: Mapping[str, Binning] = {
+    "jet_pt": Binning(50, 0.0, 250.0, "jet $p_T$ [GeV]"),
+    "jet_eta": Binning(50, -2.5, 2.5, r"jet $\eta$"),
+    "n_jets": Binning(11, -0.5, 10.5, "number of jets"),
+    "soft_muon_pt": Binning(25, 0.0, 25.0, "soft muon $p_T$ [GeV]"),
+    "muon_pt": Binning(40, 0.0, 200.0, "muon $p_T$ [GeV]"),
+    "mt": Binning(40, 0.0, 200.0, r"$m_T(\mu, E_T^{miss})$ [GeV]"),
+    "dimuon_mass": Binning(60, 61.0, 121.0, r"$m_{\mu\mu}$ [GeV]"),
+    "dimuon_pt": Binning(40, 0.0, 200.0, r"$p_T(\mu\mu)$ [GeV]"),
+}
+
+
+class Scenario(NamedTuple):
+    """Whose scores are filled, and from which inputs."""
+
+    tagger: str
+    epoch: int
+    variant: str
+
+
+class Jets(NamedTuple):
+    """What every histogram needs to know of the jets that are filled, shape ``(n_jets,)`` each."""
+
+    dataset: str
+    flavour: NDArray[np.int64]
+    sign: NDArray[np.int8]
+    weight: NDArray[np.float64]
+
+    def part(self, chosen: slice) -> "Jets":
+        """Return some of the jets."""
+        return Jets(self.dataset, self.flavour[chosen], self.sign[chosen], self.weight[chosen])
+
+
+def score_histogram(
+    dataset: str, *, taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]
+) -> Histogram:
+    """Return an empty histogram of one score, with the categories that will be filled."""
+    value = hist.axis.Regular(*SCORE_BINNING, name="value")
+    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), [value])
+
+
+def plane_histogram(
+    dataset: str, *, taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]
+) -> Histogram:
+    """Return an empty histogram of the plane of CvsL and CvsB, in which scale factors are fitted."""
+    plane = [hist.axis.Regular(*CVSL_BINNING, name="cvsl"), hist.axis.Regular(*CVSB_BINNING, name="cvsb")]
+    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), plane)
+
+
+def control_histogram(dataset: str, name: str) -> Histogram:
+    """Return an empty histogram of a control variable."""
+    n_bins, low, high, label = CONTROL_BINNING[name]
+    return _histogram(dataset, [], [hist.axis.Regular(n_bins, low, high, name="value", label=label)])
+
+
+def default_counts(dataset: str) -> Histogram:
+    """Return an empty histogram of how often each input holds no value; unweighted numbers of jets."""
+    return hist.Hist(
+        hist.axis.StrCategory([dataset], name="dataset", growth=True),
+        hist.axis.StrCategory(BRANCHES, name="feature"),
+        hist.axis.IntCategory([0, 1], name="is_default"),
+        storage=hist.storage.Weight(),
+    )
+
+
+def fill_score(histogram: Histogram, jets: Jets, values: Column, scenario: Scenario) -> None:
+    """Fill one score of one scenario; a score of 1 goes into the last bin."""
+    _fill(histogram, jets, {"value": np.minimum(values, _BELOW_ONE)}, **scenario._asdict())
+
+
+def fill_plane(histogram: Histogram, jets: Jets, cvsl: Column, cvsb: Column, scenario: Scenario) -> None:
+    """Fill the plane of one scenario; jets without a score (below 0) are underflow."""
+    without = (cvsl < 0) | (cvsb < 0)
+    values = {
+        "cvsl": np.where(without, _BELOW_ZERO, np.minimum(cvsl, _BELOW_ONE)),
+        "cvsb": np.where(without, _BELOW_ZERO, np.minimum(cvsb, _BELOW_ONE)),
+    }
+    _fill(histogram, jets, values, **scenario._asdict())
+
+
+def fill_control(histogram: Histogram, jets: Jets, values: Column) -> None:
+    """Fill a control variable."""
+    _fill(histogram, jets, {"value": values})
+
+
+def fill_defaults(histogram: Histogram, dataset: str, mask: NDArray[np.bool_]) -> None:
+    """Count the jets with and without a value, input by input; `mask` has shape ``(n_jets, 67)``."""
+    without = mask.sum(axis=0, dtype=np.float64)
+    counts = np.stack([len(mask) - without, without], axis=1)
+    features, is_default = np.repeat(BRANCHES, 2), np.tile([0, 1], len(BRANCHES))
+    histogram.fill(dataset=dataset, feature=features, is_default=is_default, weight=counts.ravel())
+
+
+def in_order(histogram: Histogram, order: Mapping[str, Sequence[str | int]]) -> Histogram:
+    """Return the histogram with the categories of its growing axes in a given order.
+
+    Chunks arrive in any order, and so do their categories; the content is untouched.
+    """
+    axes, positions = [], []
+    for axis in histogram.axes:
+        if axis.name not in order or not axis.traits.growth:
+            axes.append(axis)
+            positions.append(np.arange(axis.extent))
+            continue
+        categories = [category for category in order[axis.name] if category in list(axis)]
+        kind: Any = (
+            hist.axis.StrCategory if isinstance(axis, hist.axis.StrCategory) else hist.axis.IntCategory
+        )
+        axes.append(kind(categories, name=axis.name, label=axis.label, growth=True))
+        positions.append(np.array([list(axis).index(category) for category in categories], dtype=np.int64))
+    ordered = hist.Hist(*axes, storage=histogram.storage_type())
+    ordered.view(flow=True)[...] = histogram.view(flow=True)[np.ix_(*positions)]
+    return ordered
+
+
+def _tagger_axes(taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]) -> list[Any]:
+    # All categories are known beforehand: growing them one by one would copy the storage each time.
+    return [
+        hist.axis.StrCategory(list(dict.fromkeys(taggers)), name="tagger", growth=True),
+        hist.axis.IntCategory(sorted(set(epochs)), name="epoch", growth=True),
+        hist.axis.StrCategory(list(variants), name="variant", growth=True),
+    ]
+
+
+def _histogram(dataset: str, categories: Sequence[Any], values: Sequence[Any]) -> Histogram:
+    return hist.Hist(
+        hist.axis.StrCategory([dataset], name="dataset", growth=True),
+        hist.axis.IntCategory(FLAVOURS, name="flavour"),
+        hist.axis.StrCategory(list(SIGNS.values()), name="sign"),
+        *categories,
+        hist.axis.StrCategory([NOMINAL], name="systematic", growth=True),
+        *values,
+        storage=hist.storage.Weight(),
+    )
+
+
+def _fill(histogram: Histogram, jets: Jets, values: Mapping[str, Column], **categories: Any) -> None:
+    for sign, name in SIGNS.items():
+        chosen = jets.sign == sign
+        if not chosen.any():
+            continue
+        histogram.fill(
+            dataset=jets.dataset,
+            flavour=jets.flavour[chosen],
+            sign=name,
+            systematic=NOMINAL,
+            weight=jets.weight[chosen],
+            **categories,
+            **{axis: column[chosen] for axis, column in values.items()},
+        )

@@ -1,0 +1,77 @@
+"""Many taggers, raw and distorted inputs, one pass over the jets."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from models.discriminators import scores
+from models.features import JET_FIELDS, feature_matrix
+from models.perturbations import JetKeys, Variant, gaussian_noise, perturb
+from models.tagger import Tagger
+from processors.truth import jet_values
+from selections.selected import Selected
+
+BLOCK = 16384
+"""Jets that go through all taggers and variants together; bounds the memory, not the result."""
+
+
+class Scored(NamedTuple):
+    """The scores of some jets by one tagger for one variant."""
+
+    jets: slice
+    tagger: Tagger
+    variant: Variant
+    scores: dict[str, NDArray[np.float64]]
+
+
+def gather_features(events: ak.Array, selected: Selected) -> NDArray[np.float32]:
+    """Return the features of the probes as read, shape ``(n_probes, 67)``; without probes none is read."""
+    if len(selected.jet) == 0:
+        return feature_matrix({field: np.empty(0, dtype=np.float32) for field in JET_FIELDS})
+    return feature_matrix({field: jet_values(events.Jet[field], selected) for field in JET_FIELDS})
+
+
+def jet_keys(events: ak.Array, selected: Selected) -> JetKeys:
+    """Return what names each probe in its file, whatever chunk it came in."""
+    run, block, event = (
+        np.asarray(events[name])[selected.event] for name in ("run", "luminosityBlock", "event")
+    )
+    return JetKeys(run, block, event, selected.jet)
+
+
+def score_jets(
+    taggers: Sequence[Tagger],
+    variants: Sequence[Variant],
+    *,
+    raw: NDArray[np.float32],
+    keys: JetKeys,
+    labels: NDArray[np.int64],
+    seed: int,
+) -> Iterator[Scored]:
+    """Yield the scores of all taggers and variants, some jets at a time.
+
+    The direction of the noise depends on the jet alone, so it is drawn once for all taggers and sizes.
+
+    Args:
+        taggers: The taggers.
+        variants: How the inputs are distorted; attacks need labels.
+        raw: Features as read, shape ``(n_jets, 67)``.
+        keys: What names the jets.
+        labels: True flavours, 0 to 3, shape ``(n_jets,)``; -1 where unknown.
+        seed: The seed of the noise.
+    """
+    noisy = any(variant.kind == "noise" for variant in variants)
+    for start in range(0, len(raw), BLOCK):
+        jets = slice(start, start + BLOCK)
+        part = raw[jets]
+        own_keys = JetKeys(*(key[jets] for key in keys))
+        noise = gaussian_noise(seed, own_keys) if noisy else None
+        for tagger in taggers:
+            for variant in variants:
+                distorted = perturb(
+                    variant, tagger, part, keys=own_keys, labels=labels[jets], seed=seed, noise=noise
+                )
+                yield Scored(jets, tagger, variant, scores(tagger.logits(distorted)))

@@ -1,0 +1,245 @@
+"""One selection on one fileset, from files to a result."""
+
+import importlib.metadata
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from coffea.nanoevents import NanoAODSchema
+from coffea.processor import Runner
+
+from datamc.results import CutflowRow, DatasetRecord, Result
+from models.perturbations import Variant
+from models.tagger import Tagger
+from processors.executors import ExecutorName, open_executor
+from processors.filesets import parse_fileset
+from processors.histograms import in_order
+from processors.ledger import ledger_of, require_all_chunks
+from processors.planning import GENERATOR_BRANCHES, Plan, make_plan, tagger_branches
+from processors.tagger_processor import Output, TaggerProcessor
+from processors.weights import CORRECTIONS
+from selections.branches import branches_of
+from selections.parameters import Selection, parameters_of
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+CHUNKSIZE = 100_000
+RAW = Variant("raw")
+
+_VERSIONS = ("advtag", "awkward", "coffea", "hist", "numpy", "onnxruntime", "uproot")
+
+
+class Schema(NanoAODSchema):
+    """NanoAOD with the branches that were asked for; a reference to another collection is none of them."""
+
+    warn_missing_crossrefs = False
+
+
+def run_selection(
+    *,
+    selection: str,
+    fileset: Mapping[str, Any],
+    taggers: Sequence[Tagger] = (),
+    variants: Sequence[Variant] = (RAW,),
+    executor: ExecutorName = "iterative",
+    workers: int = 1,
+    address: str | None = None,
+    chunksize: int = CHUNKSIZE,
+    seed: int = 0,
+    profile: str = "btv20001",
+    year: str = "2017",
+    golden_json: Path | None = None,
+    skip_bad_files: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Return the result of one selection on all files, in one pass for all taggers and variants.
+
+    The histograms do not depend on chunk size, executor or number of workers (sums to rounding, noise bit by
+    bit). Nothing in them is normalised.
+
+    Args:
+        selection: One of `selections.parameters.SELECTIONS`.
+        fileset: As `processors.filesets.parse_fileset` takes it, or what it returned.
+        taggers: All of them see the same jets; without any the cutflow and control variables alone are made.
+        variants: Distortions of the inputs, for simulation; data are filled once, raw.
+        executor: Where chunks are processed.
+        workers: Number of processes, for `futures` and `dask`.
+        address: Of a dask scheduler; None starts a cluster on this machine.
+        chunksize: Events that are processed together, cut where the clusters of a file begin.
+        seed: The seed of the noise.
+        profile: One of `selections.parameters.PROFILES`.
+        year: One of `selections.parameters.YEARS`.
+        golden_json: Certified luminosity sections, for data.
+        skip_bad_files: Whether what cannot be read is declared lost instead of ending everything.
+        progress: Called with (events done, all events).
+
+    Raises:
+        ValueError: If an argument, the fileset or a file does not fit; the message says which and what to do.
+        OSError: If files cannot be read.
+        LedgerError: If events went missing.
+    """
+    parameters = parameters_of(selection, profile=profile, year=year)
+    _require_usable(taggers, variants, chunksize, golden_json)
+    branches = branches_of(parameters)
+    if taggers:
+        branches = tagger_branches(branches)
+    plan = make_plan(parse_fileset(fileset), parameters, branches, skip_bad_files=skip_bad_files)
+    processor = TaggerProcessor(
+        parameters=parameters,
+        datasets=plan.datasets,
+        taggers=taggers,
+        variants=variants,
+        seed=seed,
+        golden_json=None if golden_json is None else str(golden_json),
+        skip_unreadable=skip_bad_files,
+    )
+    names = branches.names() | frozenset(GENERATOR_BRANCHES)
+    with open_executor(
+        executor, workers=workers, address=address, report=_reporter(progress, plan)
+    ) as chunks:
+        runner = Runner(
+            executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True
+        )
+        output = _run(runner, plan, processor, names)
+    result = Result(
+        selection=selection,
+        histograms=_histograms(output, plan, processor),
+        datasets=_records(output, plan),
+        cutflows=_cutflows(output, plan),
+        ledger=ledger_of(plan, output.get("processed", {}), output.get("lost", {})),
+        notes=[*plan.notes, *_loss_notes(output)],
+        config=_config(parameters, processor, profile, year, golden_json),
+        versions={name: _version(name) for name in _VERSIONS},
+    )
+    result.check_ledger()
+    return result
+
+
+def _require_usable(
+    taggers: Sequence[Tagger], variants: Sequence[Variant], chunksize: int, golden_json: Path | None
+) -> None:
+    if chunksize < 1:
+        raise ValueError(f"chunk size {chunksize}: at least one event is needed")
+    if taggers and not variants:
+        raise ValueError("no variant to fill: ask for raw at least")
+    if golden_json is not None and not Path(golden_json).is_file():
+        raise FileNotFoundError(f"{golden_json}: no such file of certified luminosity sections")
+    for tagger in taggers:
+        attacks = [variant.name for variant in variants if variant.needs_truth]
+        if attacks and tagger.attack_bytes is None:
+            raise ValueError(
+                f"tagger {tagger.label} has no attack file beside it, as {attacks[0]} needs: export it again"
+            )
+
+
+def _reporter(progress: Progress | None, plan: Plan) -> Callable[[int], None]:
+    """Return what adds up the events of finished chunks, from whatever thread, and passes the sum on."""
+    done, lock = 0, threading.Lock()
+
+    def report(n_events: int) -> None:
+        nonlocal done
+        with lock:
+            done += n_events
+            if progress is not None:
+                progress(done, plan.n_events)
+
+    return report
+
+
+def _run(runner: Runner, plan: Plan, processor: TaggerProcessor, names: frozenset[str]) -> Output:
+    items = [item for file in plan.files for item in file.work_items(runner.chunksize)]
+    answer = runner.run(items, processor, iteritems_options={"filter_name": names.__contains__})
+    require_all_chunks(items, answer["processed"])
+    metrics = answer.get("metrics", {})
+    log.info(
+        "%d chunks, %d events, %.0f MB read, %.1f s of processing",
+        len(items),
+        plan.n_events,
+        metrics.get("bytesread", 0) / 1e6,
+        metrics.get("processtime", 0.0),
+    )
+    output: Output = answer["out"]
+    return output
+
+
+def _histograms(output: Output, plan: Plan, processor: TaggerProcessor) -> dict[str, Any]:
+    order: dict[str, Sequence[str | int]] = {
+        "dataset": list(plan.datasets),
+        "tagger": list(dict.fromkeys(tagger.name for tagger in processor.taggers)),
+        "epoch": sorted({tagger.epoch for tagger in processor.taggers}),
+        "variant": list(dict.fromkeys(["raw", *(variant.name for variant in processor.variants)])),
+    }
+    return {name: in_order(histogram, order) for name, histogram in output.get("histograms", {}).items()}
+
+
+def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
+    records = {}
+    for name, metadata in plan.datasets.items():
+        n_events, sum_weights, sum_weights2 = (
+            output.get("cutflow", {}).get(name, {}).get("all", (0, 0.0, 0.0))
+        )
+        records[name] = DatasetRecord(
+            is_data=metadata.is_data,
+            process=metadata.process,
+            cross_section_pb=metadata.cross_section_pb,
+            luminosity_pb=metadata.luminosity_pb,
+            simulated=metadata.simulated,
+            n_events=int(n_events),
+            sum_weights=float(sum_weights),
+            sum_weights2=float(sum_weights2),
+        )
+    return records
+
+
+def _cutflows(output: Output, plan: Plan) -> dict[str, list[CutflowRow]]:
+    return {
+        name: [
+            CutflowRow(cut, int(n), float(w), float(w2))
+            for cut, (n, w, w2) in output["cutflow"][name].items()
+        ]
+        for name in plan.datasets
+        if name in output.get("cutflow", {})
+    }
+
+
+def _loss_notes(output: Output) -> list[str]:
+    return [
+        f"{dataset}: chunks lost, {reason}"
+        for (dataset, _), reasons in output.get("lost", {}).items()
+        for reason in sorted(reasons)
+    ]
+
+
+def _config(
+    parameters: Selection, processor: TaggerProcessor, profile: str, year: str, golden_json: Path | None
+) -> dict[str, Any]:
+    """Return what decides the content of the histograms, as plain JSON; merged results must share it."""
+    config = {
+        "selection": parameters.name,
+        "profile": profile,
+        "year": year,
+        "parameters": asdict(parameters),
+        "taggers": [
+            {"name": tagger.name, "epoch": tagger.epoch, "sha256": tagger.content_hash}
+            for tagger in processor.taggers
+        ],
+        "variants": [variant.name for variant in processor.variants],
+        "seed": processor.seed,
+        "golden_json": None if golden_json is None else Path(golden_json).name,
+        "corrections": list(CORRECTIONS),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(config))
+    return plain
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,1 +1,22 @@
-"""PYTHIA 8 events with a parameterised detector, as PFNano-like ROOT files."""
+"""Physical events of known truth in the format of CMS's PFNano files: PYTHIA 8, a parameterised tracker, FastJet.
+
+Importing this package needs nothing beyond the core; simulating needs the extra ``[sim]``.
+"""
+
+from simulation.extras import MissingExtraError
+from simulation.generate import read_sample_info, simulate_sample
+from simulation.processes import PROCESSES
+from simulation.samples import SampleInfo, SampleRequest, events_for_luminosity, fileset_of
+from simulation.scenarios import SCENARIOS
+
+__all__ = [
+    "PROCESSES",
+    "SCENARIOS",
+    "MissingExtraError",
+    "SampleInfo",
+    "SampleRequest",
+    "events_for_luminosity",
+    "fileset_of",
+    "read_sample_info",
+    "simulate_sample",
+]

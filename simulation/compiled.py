@@ -1,0 +1,51 @@
+"""Compilation of the loops over particles, tracks and jets, kept between sessions.
+
+numba looks whether the file of a function has changed before it trusts its cache, but not whether a function that
+it calls has: an edit of `vertexing.py` would leave the old fit inside `tagging_inputs.py`. The cache therefore lies
+in a folder named after all sources of this package, which also works where the package itself is read-only.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _sources_fingerprint() -> str:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_root() -> Path:
+    if numba.config.CACHE_DIR:
+        return Path(numba.config.CACHE_DIR)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = caches / "advtag" / "numba"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"advtag-numba-{os.getuid()}"
+    return root
+
+
+_CACHE = str(_cache_root() / _sources_fingerprint())
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile a function to machine code when it is first called; the code is kept on disk for the next session."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _CACHE
+    try:
+        compiled: _Function = numba.njit(cache=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled

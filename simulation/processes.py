@@ -1,0 +1,134 @@
+"""The processes: what PYTHIA is told, which events are kept, and how large their cross sections are."""
+
+from dataclasses import dataclass
+
+CHARM_HADRONS: tuple[int, ...] = (411, 421, 431, 4122, 4132, 4232, 4332)
+"""The weakly decaying ones: D+, D0, Ds, Lambda_c, Xi_c0, Xi_c+, Omega_c (PDG numbers)."""
+
+
+@dataclass(frozen=True)
+class HardFilter:
+    """Which hard processes are kept, before showers and hadrons cost any time.
+
+    Attributes:
+        n_muons: At least so many muons (exactly, with `exactly`) with `muon_pt` and `muon_eta`.
+        muon_pt: In GeV.
+        muon_eta: Largest absolute pseudorapidity.
+        exactly: Whether more muons, within the acceptance or not, are refused too.
+        charm: Whether a charm quark must leave the hard process.
+    """
+
+    n_muons: int
+    muon_pt: float
+    muon_eta: float = 2.4
+    exactly: bool = False
+    charm: bool = False
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process and how it is generated.
+
+    Attributes:
+        generated_cross_section_pb: Of the events that are generated, that is after the filter; see `PROCESSES`.
+        primary_dataset: Where CMS would find it in data; None for a process made as simulation only.
+        forced_charm_decays: Whether all charm hadrons decay to a muon; events then carry the product of the
+            branching fractions as a weight.
+        mean_weight: Mean product of branching fractions: 1 without forced decays.
+        largest_weight: Largest one, to which "data" are unweighted.
+    """
+
+    name: str
+    title: str
+    pythia: tuple[str, ...]
+    generated_cross_section_pb: float
+    primary_dataset: str | None = None
+    hard_filter: HardFilter | None = None
+    forced_charm_decays: bool = False
+    mean_weight: float = 1.0
+    largest_weight: float = 1.0
+
+    @property
+    def cross_section_pb(self) -> float:
+        """What a sum of weights is normalised to, in pb."""
+        return self.generated_cross_section_pb * self.mean_weight
+
+
+_TOP = ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on")
+
+PROCESSES: dict[str, Process] = {
+    process.name: process
+    for process in (
+        Process(
+            "dy",
+            "Z/gamma* -> two muons above 12 GeV, with a jet",
+            (
+                "WeakBosonAndParton:qqbar2gmZg = on",
+                "WeakBosonAndParton:qg2gmZq = on",
+                "PhaseSpace:pTHatMin = 15",
+                "PhaseSpace:mHatMin = 60",
+                "23:onMode = off",
+                "23:onIfAny = 13",
+            ),
+            generated_cross_section_pb=285.4,
+            primary_dataset="DoubleMuon",
+            hard_filter=HardFilter(n_muons=2, muon_pt=12.0),
+        ),
+        Process(
+            "wc",
+            "W -> muon above 27 GeV, with a charm quark; charm hadrons decay to muons",
+            (
+                "WeakBosonAndParton:qqbar2Wg = on",
+                "WeakBosonAndParton:qg2Wq = on",
+                "PhaseSpace:pTHatMin = 15",
+                "24:onMode = off",
+                "24:onIfAny = 13",
+            ),
+            generated_cross_section_pb=255.0,
+            primary_dataset="SingleMuon",
+            hard_filter=HardFilter(n_muons=1, muon_pt=27.0, charm=True),
+            forced_charm_decays=True,
+            mean_weight=0.085,
+            largest_weight=0.1656,
+        ),
+        Process(
+            "ttsl",
+            "top pairs with one muon above 27 GeV and one W to quarks, both charges",
+            (*_TOP, "24:onMode = off", "24:onIfAny = 1 2 3 4 5 13"),
+            generated_cross_section_pb=50.8,
+            primary_dataset="SingleMuon",
+            hard_filter=HardFilter(n_muons=1, muon_pt=27.0, exactly=True),
+        ),
+        Process("tt", "top pairs, any decay", _TOP, generated_cross_section_pb=502.6),
+        Process(
+            "qcd",
+            "two jets above 20 GeV, hard ones preferred and weighted down",
+            (
+                "HardQCD:all = on",
+                "PhaseSpace:pTHatMin = 20",
+                "PhaseSpace:bias2Selection = on",
+                "PhaseSpace:bias2SelectionPow = 4.5",
+            ),
+            generated_cross_section_pb=7.2e8,
+        ),
+    )
+}
+"""All processes by name.
+
+Cross sections are PYTHIA's own at leading order, `sigmaGen()` after the filter, from runs of the hard process alone
+(`PartonLevel:all = off`) with 200 000 kept events each; they are accurate to a few per mille. A forced decay does not
+enter them: it is in the weights, whose largest value is the branching fraction of the D+.
+A jet of at least 15 GeV at the hard vertex is part of `dy` and `wc`. In `wc` an event with several charm hadrons is
+made only with all of them decaying to muons.
+"""
+
+
+def process_named(name: str) -> Process:
+    """Return a process.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if name not in PROCESSES:
+        raise ValueError(f"unknown process '{name}': choose from {', '.join(PROCESSES)}")
+    return PROCESSES[name]

@@ -1,0 +1,129 @@
+"""ROOT files: columns in, trees out, complete or not at all."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from simulation.nanoaod import Collection, Column, Columns
+
+METADATA_KEY = "advtag_simulation"
+"""Name of the string in a file that says how it was made."""
+
+EVENTS_PER_CLUSTER = 5000
+
+
+def _jagged(collections: Sequence[Collection]) -> ak.Array:
+    counts = np.concatenate([collection.counts for collection in collections])
+    names = collections[0].fields
+    return ak.zip(
+        {
+            name: ak.unflatten(np.concatenate([part.fields[name] for part in collections]), counts)
+            for name in names
+        },
+        depth_limit=2,
+    )
+
+
+def joined(parts: Sequence[Columns]) -> dict[str, Any]:
+    """Return consecutive columns as arrays that uproot writes: one array a branch, one a collection."""
+    arrays: dict[str, Any] = {
+        name: np.concatenate([part.events[name] for part in parts]) for name in parts[0].events
+    }
+    for name in parts[0].collections:
+        arrays[name] = _jagged([part.collections[name] for part in parts])
+    return arrays
+
+
+def _types(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: array.type.content if isinstance(array, ak.Array) else array.dtype for name, array in arrays.items()
+    }
+
+
+class NanoFile:
+    """A file that grows by batches of events; it appears under its name only when all went well.
+
+    Memory stays flat: events are written in clusters of `EVENTS_PER_CLUSTER`, whatever the size of the batches.
+
+    Example:
+        >>> with NanoFile(path) as file:
+        ...     file.extend(columns)
+        ...     file.finish(trees, metadata)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.n_events = 0
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._pending: list[Columns] = []
+        self._n_pending = 0
+        self._blocks: set[tuple[int, int]] = set()
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = uproot.recreate(self._temporary, compression=uproot.ZSTD(1))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if kind is None:
+            self._temporary.replace(self.path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+    def extend(self, columns: Columns) -> None:
+        """Add events."""
+        self._pending.append(columns)
+        n_events = len(columns.events["event"])
+        self.n_events += n_events
+        self._n_pending += n_events
+        self._blocks |= set(
+            zip(columns.events["run"].tolist(), columns.events["luminosityBlock"].tolist(), strict=True)
+        )
+        if self._n_pending >= EVENTS_PER_CLUSTER:
+            self._write()
+
+    def _write(self) -> None:
+        arrays = joined(self._pending)
+        if not self._begun:
+            self._file.mktree(
+                "Events",
+                _types(arrays),
+                counter_name=lambda collection: f"n{collection}",
+                field_name=lambda collection, field: f"{collection}_{field}",
+            )
+            self._begun = True
+        self._file["Events"].extend(arrays)
+        self._pending, self._n_pending = [], 0
+
+    def finish(self, runs: dict[str, Column], metadata: dict[str, Any]) -> None:
+        """Write the last events, the trees Runs and LuminosityBlocks, and how the file was made."""
+        if self._pending:
+            self._write()
+        blocks = np.array(sorted(self._blocks), dtype=np.uint32).reshape(-1, 2)
+        self._file["Runs"] = runs
+        self._file["LuminosityBlocks"] = {"run": blocks[:, 0], "luminosityBlock": blocks[:, 1]}
+        self._file[METADATA_KEY] = json.dumps(metadata)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return how a file was made.
+
+    Raises:
+        ValueError: If the file is not one of this simulation.
+    """
+    with uproot.open(path) as file:
+        if METADATA_KEY not in file:
+            raise ValueError(f"{path} was not made by this simulation: it has no '{METADATA_KEY}'")
+        metadata: dict[str, Any] = json.loads(str(file[METADATA_KEY]))
+    return metadata

@@ -1,0 +1,123 @@
+"""Samples: what is asked for, what came out, and how data and simulation are put side by side."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simulation.processes import process_named
+from simulation.scenarios import scenario_named
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Events of one process in one scenario.
+
+    Attributes:
+        n_events: To generate: after the filter, but before "data" are unweighted by accepting and rejecting.
+        seed: Any integer from 0; the same request gives the same events.
+
+    Raises:
+        ValueError: If process or scenario is unknown, the number is not positive, the seed negative, or the process
+            is one that "data" do not have.
+    """
+
+    process: str
+    scenario: str
+    n_events: int
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        process, scenario = process_named(self.process), scenario_named(self.scenario)
+        if self.n_events < 1:
+            raise ValueError(f"n_events is {self.n_events} for '{self.process}': ask for at least one event")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed} for '{self.process}': choose one from 0")
+        if scenario.is_data and process.primary_dataset is None:
+            raise ValueError(f"process '{self.process}' is made as simulation only: ask for scenario 'mc'")
+
+
+@dataclass(frozen=True)
+class SampleInfo:
+    """One file of events.
+
+    Attributes:
+        n_generated: Events that were generated.
+        n_events: Events in the file; fewer in "data" that were unweighted.
+        cross_section_pb: What `sum_weights` stands for, in pb; the recorded constant of the process.
+        measured_cross_section_pb: PYTHIA's estimate from these events.
+        luminosity_pb: Of data, in inverse pb; None for simulation.
+        primary_dataset: Of data; None for simulation.
+    """
+
+    path: Path
+    process: str
+    scenario: str
+    is_data: bool
+    n_generated: int
+    n_events: int
+    cross_section_pb: float
+    measured_cross_section_pb: float
+    luminosity_pb: float | None
+    sum_weights: float
+    seed: int
+    primary_dataset: str | None
+    simulated: bool = True
+
+
+def events_for_luminosity(process: str, luminosity_pb: float) -> int:
+    """Return how many events data of this luminosity (in inverse pb) need to be generated, on average.
+
+    Real data would fluctuate: draw a Poisson number with this mean.
+    """
+    chosen = process_named(process)
+    return round(chosen.generated_cross_section_pb * chosen.largest_weight * luminosity_pb)
+
+
+def luminosity_of(process: str, n_generated: int) -> float:
+    """Return the luminosity of data unweighted from so many generated events, in inverse pb."""
+    chosen = process_named(process)
+    return n_generated / (chosen.generated_cross_section_pb * chosen.largest_weight)
+
+
+def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
+    """Return the common luminosity of the processes of a primary dataset, in inverse pb."""
+    generated: dict[str, int] = {}
+    for info in infos:
+        generated[info.process] = generated.get(info.process, 0) + info.n_generated
+    total = sum(1.0 / luminosity_of(process, 1) for process in generated)
+    luminosity = sum(generated.values()) / total
+    for process, n_generated in generated.items():
+        expected = luminosity / luminosity_of(process, 1)
+        if abs(n_generated - expected) > 5.0 * expected**0.5 + 1.0:
+            each = ", ".join(f"{name} {luminosity_of(name, n):.1f}/pb" for name, n in sorted(generated.items()))
+            raise ValueError(
+                f"the processes of {dataset} have different luminosities ({each}):"
+                " generate as many events as `events_for_luminosity` says"
+            )
+    return luminosity
+
+
+def fileset_of(infos: Iterable[SampleInfo]) -> dict[str, Any]:
+    """Return samples as a fileset: simulation by process, data by primary dataset.
+
+    Raises:
+        ValueError: If the processes of a primary dataset do not have the same luminosity.
+    """
+    groups: dict[str, list[SampleInfo]] = {}
+    for info in infos:
+        groups.setdefault(info.primary_dataset or info.process, []).append(info)
+    return {dataset: _dataset(dataset, members) for dataset, members in groups.items()}
+
+
+def _dataset(dataset: str, infos: list[SampleInfo]) -> dict[str, Any]:
+    first = infos[0]
+    metadata: dict[str, Any] = {"is_data": first.is_data, "simulated": True}
+    if first.is_data:
+        metadata["process"] = "data"
+        metadata["luminosity_pb"] = _data_luminosity(dataset, infos)
+        metadata["primary_dataset"] = first.primary_dataset
+    else:
+        metadata["process"] = first.process
+        metadata["cross_section_pb"] = first.cross_section_pb
+    return {"files": {str(info.path): "Events" for info in infos}, "metadata": metadata}

@@ -105,9 +105,7 @@ def attack_graph(layers: Sequence[Layer], metadata: TaggerMetadata) -> onnx.Mode
     else:
         gradient = _gradient_through_softmax(graph, forward.logits, is_true)
     gradient = _reverse(graph, gradient, forward.activations)
-    frozen = graph.add("Or", forward.mask, graph.constant("is_integer", IS_INTEGER, np.bool_))
-    sign = graph.add("Sign", gradient)
-    graph.add("Where", frozen, graph.constant("unmoved", 0.0), sign, output="gradient_sign")
+    _sign(graph, gradient, forward.mask)
     return _model(
         graph,
         "attack",
@@ -233,12 +231,22 @@ def _gradient_through_softmax(graph: _Graph, logits: str, is_true: str) -> str:
 
 def _reverse(graph: _Graph, gradient: str, activations: Sequence[str]) -> str:
     """Add the way back from the logits to the scaled features; a ReLU at 0 passes nothing, as in torch."""
-    zero = graph.constant("off", 0.0)
+    graph.constant("off", 0.0)
     for index in range(len(activations), 0, -1):
         gradient = graph.add("MatMul", gradient, f"weight_{index}")
-        is_on = graph.add("Greater", activations[index - 1], zero)
+        is_on = graph.add("Greater", activations[index - 1], "off")
         gradient = graph.add("Mul", gradient, _as_float(graph, is_on))
     return graph.add("MatMul", gradient, "weight_0")
+
+
+def _sign(graph: _Graph, gradient: str, mask: str) -> None:
+    """Add the output: 1, -1, or 0 where nothing may move and where an absurd jet has a gradient of NaN."""
+    frozen = graph.add("Or", mask, graph.constant("is_integer", IS_INTEGER, np.bool_))
+    movable = graph.add("Not", frozen)
+    # The operator Sign would hand NaN on; comparisons with NaN are false.
+    is_up = graph.add("And", movable, graph.add("Greater", gradient, "off"))
+    is_down = graph.add("And", movable, graph.add("Less", gradient, "off"))
+    graph.add("Sub", _as_float(graph, is_up), _as_float(graph, is_down), output="gradient_sign")
 
 
 def _as_float(graph: _Graph, flag: str) -> str:

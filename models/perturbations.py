@@ -169,7 +169,7 @@ def gaussian_noise(seed: int, keys: JetKeys, n_features: int = N_FEATURES) -> ND
     .. math:: \sqrt{-2 \ln u} \cos 2 \pi v, \quad \sqrt{-2 \ln u} \sin 2 \pi v .
 
     With 32 bits no value exceeds 6.8. Computed in float64 and then rounded, so that processors with other
-    vector units agree.
+    vector units give the same float32, but for some one in 10^8.
 
     Raises:
         ValueError: If the keys are not integers, or differ in length.

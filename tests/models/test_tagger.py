@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 import models.tagger
-from models.features import N_FEATURES
+from models.features import IS_INTEGER, N_FEATURES
 from models.metadata import METADATA_KEY
 from models.network import dense_layers
 from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
@@ -51,10 +51,15 @@ def test_no_jets_give_empty_outputs(tagger):
     assert tagger.gradient_sign(nothing, np.empty(0, dtype=np.int64)).shape == (0, N_FEATURES)
 
 
-def test_absurd_features_never_give_a_sign_that_is_no_sign(tagger, make_jets):
-    raw = make_jets(100)
-    raw[:, :6] = 3.3e38  # finite, and infinite once scaled
-    assert set(np.unique(tagger.gradient_sign(raw, np.zeros(100, dtype=int)))) <= {-1.0, 0.0, 1.0}
+def test_an_absurd_jet_has_no_logits_and_no_sign_and_spoils_no_other(tagger, make_jets):
+    raw, labels = make_jets(100), np.arange(100) % 4
+    absurd = raw.copy()
+    absurd[::2, ~IS_INTEGER] = 3.3e38  # finite, but their sums are not
+    logits, sign = tagger.logits(absurd), tagger.gradient_sign(absurd, labels)
+    assert np.isnan(logits[::2]).any()
+    assert set(np.unique(sign)) == {-1.0, 0.0, 1.0}
+    assert np.array_equal(logits[1::2], tagger.logits(raw)[1::2])
+    assert np.array_equal(sign[1::2], tagger.gradient_sign(raw, labels)[1::2])
 
 
 def test_it_pickles_without_its_session(tagger, make_jets):

@@ -95,7 +95,7 @@ class TaggerProcessor(ProcessorABC):
         raw = gather_features(events, selected)
         variants = (Variant("raw"),) if is_data else self.variants
         filled = self._empty_histograms(jets.dataset, variants)
-        histograms.fill_defaults(filled["defaults"], jets.dataset, default_mask(raw))
+        histograms.fill_defaults(filled["defaults"], default_mask(raw))
         scored = score_jets(
             self.taggers,
             variants,

@@ -32,7 +32,7 @@ class Binning(NamedTuple):
 
 
 PUBLISHED_BINNING = Binning()
-COARSE_BINNING = Binning(target_error=0.3, max_merge=50, cvsb_merge=5)
+COARSE_BINNING = Binning(target_error=0.5, max_merge=50, cvsb_merge=5)
 """For some thousand jets, as a laptop simulates: a handful of cells with errors of a few tens of per cent."""
 
 

@@ -1,4 +1,4 @@
-"""The result of a scale-factor fit: factors per cell and flavour, their covariance, and how far to trust them."""
+"""The result of a scale-factor fit: factors per cell and flavour, their covariance, and their standing."""
 
 from itertools import pairwise
 from typing import Literal, NamedTuple

@@ -1,0 +1,44 @@
+"""Tables of results as CSV: one NamedTuple a row, numbers exact, read back as they were."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, TypeVar, get_type_hints
+
+from datamc.files import replaced_when_done
+
+Row = TypeVar("Row", bound=NamedTuple)
+
+
+def write_table(rows: Iterable[Row], path: Path, *, kind: type[Row]) -> None:
+    """Write rows of one kind with a header line; no rows give the header alone."""
+    with replaced_when_done(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(kind._fields)
+        # repr of a float reads back to the same float
+        writer.writerows([repr(float(v)) if isinstance(v, float) else v for v in row] for row in rows)
+
+
+def read_table(path: Path, *, kind: type[Row]) -> list[Row]:
+    """Read what `write_table` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If its columns are others, or a value is none of its column's type.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such table")
+    types = list(get_type_hints(kind).values())
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    if not lines or tuple(lines[0]) != kind._fields:
+        raise ValueError(
+            f"{path}: not a table of {kind.__name__}: its columns are not {', '.join(kind._fields)}"
+        )
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            rows.append(kind(*(convert(text) for convert, text in zip(types, line, strict=True))))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}: write this table again") from error
+    return rows

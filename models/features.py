@@ -1,7 +1,7 @@
 """The 67 inputs of the tagger: their order, their branches, and which values are missing.
 
-Nothing else in the project knows a feature's index. Source: thesis, chapter 2 (table of input variables) and the
-PFNano branch names; the default rules are the thesis's cleaning steps.
+Nothing else in the project knows a feature's index. Source: thesis, chapter 2 (table of input variables)
+and the PFNano branch names; the default rules are the thesis's cleaning steps.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 DefaultRule = Literal["sentinel", "selected_tracks", "eta_rel_tracks", "above_charm"]
-"""When a value is a default: `sentinel` -999 or non-finite; `selected_tracks` also when the jet has no such track;
-`eta_rel_tracks` likewise with the tracks of the secondary vertex; `above_charm` also when it is -1."""
+"""When a value is a default: `sentinel` -999 or non-finite; `selected_tracks` also when the jet has no such
+track; `eta_rel_tracks` likewise with the tracks of the secondary vertex; `above_charm` also when it is -1."""
 
 MISSING = -999.0
 """How a missing value is written in a file and in a cleaned feature matrix."""
@@ -28,7 +28,9 @@ class Feature(NamedTuple):
     track: int = 0
 
 
-def _tracks(quantity: str, count: int, *, group: str = "track", rule: DefaultRule = "selected_tracks") -> list[Feature]:
+def _tracks(
+    quantity: str, count: int, *, group: str = "track", rule: DefaultRule = "selected_tracks"
+) -> list[Feature]:
     return [Feature(f"Jet_DeepCSV_{quantity}_{i}", group, rule=rule, track=i) for i in range(count)]
 
 
@@ -105,7 +107,9 @@ def feature_matrix(columns: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
     """
     missing = [field for field in JET_FIELDS if field not in columns]
     if missing:
-        raise ValueError(f"{len(missing)} of the {N_FEATURES} tagger inputs are missing: {', '.join(missing)}")
+        raise ValueError(
+            f"{len(missing)} of the {N_FEATURES} tagger inputs are missing: {', '.join(missing)}"
+        )
     first = np.asarray(columns[JET_FIELDS[0]])
     matrix = np.empty((len(first), N_FEATURES), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -117,14 +121,15 @@ def feature_matrix(columns: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
 def default_mask(raw: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return where a feature holds no value, shape ``(n_jets, 67)``.
 
-    True where the value is not finite or -999; where a track's slot lies beyond the jet's track count (files hold
-    uninitialised memory there); and where an above-charm variable is -1. This is the one place that decides it.
+    True where the value is not finite or -999; where a track's slot lies beyond the jet's track count (files
+    hold uninitialised memory there); and where an above-charm variable is -1. This is the one place that
+    decides it.
 
     Source:
         Thesis, section 2 (cleaning of the input variables).
     """
-    mask = ~np.isfinite(raw) | (raw == MISSING)
-    # A count that is itself missing, or garbage, owns no tracks.
+    mask: NDArray[np.bool_] = ~np.isfinite(raw) | (raw == MISSING)
+    # A count that is itself missing owns no tracks.
     counts = np.where(mask, 0.0, raw)
     mask |= _BY_SELECTED_TRACKS & (counts[:, [_N_SELECTED_TRACKS]] <= _TRACKS)
     mask |= _BY_ETA_REL_TRACKS & (counts[:, [_N_ETA_REL_TRACKS]] <= _TRACKS)

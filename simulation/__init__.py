@@ -4,10 +4,11 @@ Importing this package needs nothing beyond the core; simulating needs the extra
 """
 
 from simulation.extras import MissingExtraError
-from simulation.generate import read_sample_info, simulate_sample
+from simulation.generate import simulate_samples
 from simulation.processes import PROCESSES
 from simulation.samples import SampleInfo, SampleRequest, events_for_luminosity, fileset_of
 from simulation.scenarios import SCENARIOS
+from simulation.simulate import read_sample_info, simulate_sample
 
 __all__ = [
     "PROCESSES",
@@ -19,4 +20,5 @@ __all__ = [
     "fileset_of",
     "read_sample_info",
     "simulate_sample",
+    "simulate_samples",
 ]

@@ -1,176 +1,187 @@
-"""Samples of simulated events: one file at a time, or many in parallel, made once and then found again."""
+"""Many samples at once: split into parts of equal size, made in parallel processes, and made only once."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
-import json
 import logging
-from collections.abc import Callable
+import multiprocessing
+import queue
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from simulation.extras import require_extra
-from simulation.processes import process_named
-from simulation.randomness import RandomStreams, derived_seed
-from simulation.samples import SampleInfo, SampleRequest, luminosity_of
-from simulation.scenarios import scenario_named
+from simulation.randomness import derived_seed
+from simulation.samples import SampleInfo, SampleRequest, events_for_luminosity, fileset_of
+from simulation.simulate import Progress, configuration_of, fingerprint, read_sample_info, simulate_sample
 
-if TYPE_CHECKING:
-    from simulation.rootfile import NanoFile
+__all__ = [
+    "SampleInfo",
+    "SampleRequest",
+    "events_for_luminosity",
+    "fileset_of",
+    "read_sample_info",
+    "simulate_sample",
+    "simulate_samples",
+]
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
+PART_SIZE = 5000
+"""Events of a file: many small parts keep all processes busy to the end."""
 
-FORMAT_VERSION = 1
-"""Raise it whenever the same request would give other events or other branches."""
-
-BATCH_SIZE = 500
+_POLL_SECONDS = 0.1
 
 
-def configuration_of(request: SampleRequest) -> dict[str, Any]:
-    """Return everything the events of a request depend on."""
-    process, scenario = process_named(request.process), scenario_named(request.scenario)
-    return {
-        "format_version": FORMAT_VERSION,
-        "request": dataclasses.asdict(request),
-        "process": dataclasses.asdict(process),
-        "scenario": dataclasses.asdict(scenario) | {"detector": scenario.detector._asdict()},
-        "versions": {name: importlib.metadata.version(name) for name in ("pythia8mc", "fastjet", "numpy")},
-    }
+def parts_of(request: SampleRequest) -> list[SampleRequest]:
+    """Return a request as parts of at most `PART_SIZE` events, each with a seed of its own."""
+    if request.n_events <= PART_SIZE:
+        return [request]
+    n_parts = -(-request.n_events // PART_SIZE)
+    sizes = [request.n_events // n_parts + (part < request.n_events % n_parts) for part in range(n_parts)]
+    return [
+        dataclasses.replace(request, n_events=size, seed=derived_seed("part", request.seed, part))
+        for part, size in enumerate(sizes)
+    ]
 
 
-def fingerprint(configuration: dict[str, Any]) -> str:
-    """Return a short name for a configuration."""
-    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:12]
+def part_path(request: SampleRequest, directory: Path) -> Path:
+    """Return the file of a part: its name holds a fingerprint of everything its events depend on."""
+    name = f"{request.process}_{request.scenario}_{fingerprint(configuration_of(request))}.root"
+    return directory / name
 
 
-def truth_path(path: Path) -> Path:
-    """Return where the truth about a data file lies: in a folder of its own, so that no wildcard catches it."""
-    return path.parent / "truth" / path.name
-
-
-def simulate_sample(
-    request: SampleRequest,
-    path: Path,
+def simulate_samples(
+    requests: Iterable[SampleRequest],
+    directory: Path,
     *,
-    batch_size: int = BATCH_SIZE,
-    uninitialised_tracks: bool = False,
+    n_processes: int = 2,
     progress: Progress | None = None,
-) -> SampleInfo:
-    """Simulate events into one file and return what is in it.
+) -> list[SampleInfo]:
+    """Simulate samples into a folder and return what is in its files, in the order of the requests.
+
+    A large request gives several files. A file that is there already is not made again: its name says which
+    configuration it was made with.
 
     Args:
-        request: What to simulate.
-        path: Of the file; it appears when it is complete. Data come with a second file, see `truth_path`.
-        batch_size: Events in memory at a time; has no influence on them.
-        uninitialised_tracks: Write wild numbers for tracks that do not exist, as CMS files do, not -999.
-        progress: Called with the number of generated events and their total.
+        requests: What to simulate.
+        directory: Where to.
+        n_processes: How many processes work; they are started afresh, so a script needs the usual
+            ``if __name__ == "__main__"``.
+        progress: Called with the number of generated events and their total, over all samples.
 
     Raises:
         MissingExtraError: If PYTHIA, FastJet or numba is not installed.
-        RuntimeError: If PYTHIA fails.
+        ValueError: If two requests are the same, or there is no process to work.
+        RuntimeError: If PYTHIA fails; the files that are complete stay.
     """
     require_extra()
-    from simulation.rootfile import NanoFile
-
-    scenario = scenario_named(request.scenario)
-    with NanoFile(path) as file:
-        if not scenario.is_data:
-            return _fill(request, file, None, batch_size, uninitialised_tracks, progress)
-        with NanoFile(truth_path(path)) as truth:
-            return _fill(request, file, truth, batch_size, uninitialised_tracks, progress)
-
-
-def _fill(
-    request: SampleRequest,
-    file: NanoFile,
-    truth: NanoFile | None,
-    batch_size: int,
-    uninitialised_tracks: bool,
-    progress: Progress | None,
-) -> SampleInfo:
-    from simulation.events import reconstruct
-    from simulation.nanoaod import nano_columns, truth_columns
-    from simulation.pythia import EventGenerator
-
-    process, scenario = process_named(request.process), scenario_named(request.scenario)
-    seed = derived_seed(request.process, request.scenario, request.seed)
-    run = derived_seed("run", seed)
-    streams = RandomStreams(seed)
-    generator = EventGenerator(process, scenario, seed=seed)
-    sums = np.zeros(2)
-    for batch in generator.batches(request.n_events, batch_size):
-        events = reconstruct(
-            batch,
-            detector=scenario.detector,
-            seed=seed,
-            streams=streams,
-            largest_weight=process.largest_weight if scenario.is_data else None,
-        )
-        sums += [events.weights.sum(), (events.weights**2).sum()]
-        file.extend(
-            nano_columns(
-                events,
-                run=run,
-                streams=streams,
-                is_data=scenario.is_data,
-                uninitialised_tracks=uninitialised_tracks,
-            )
-        )
-        if truth is not None:
-            truth.extend(truth_columns(events, run=run))
-        if progress is not None:
-            progress(batch.first + len(batch), request.n_events)
-    info = _info(request, file, float(sums[0]), generator.cross_section_pb)
-    runs = _runs_tree(run, info, float(sums[1]))
-    for output in (file, truth):
-        if output is not None:
-            output.finish(runs, configuration_of(request) | {"sample": _as_json(info)})
-    return info
+    if n_processes < 1:
+        raise ValueError(f"n_processes is {n_processes}: at least one process has to work")
+    parts = [part for request in requests for part in parts_of(request)]
+    repeated = {part for part in parts if parts.count(part) > 1}
+    if repeated:
+        raise ValueError(f"the same events are asked for twice ({min(map(str, repeated))}): give each its own seed")
+    paths = [part_path(part, directory) for part in parts]
+    missing = [(part, path) for part, path in zip(parts, paths, strict=True) if not path.exists()]
+    counter = _Counter(sum(part.n_events for part in parts), progress)
+    counter.add(sum(part.n_events for part in parts) - sum(part.n_events for part, _ in missing))
+    # The longest first, so that no process is left alone with a large part at the end.
+    missing.sort(key=lambda item: item[0].n_events, reverse=True)
+    if n_processes == 1 or len(missing) < 2:
+        for part, path in missing:
+            counter.simulate(part, path)
+    else:
+        _simulate_in_parallel(missing, min(n_processes, len(missing)), counter)
+    return [read_sample_info(path) for path in paths]
 
 
-def _info(request: SampleRequest, file: NanoFile, sum_weights: float, measured: float) -> SampleInfo:
-    process, scenario = process_named(request.process), scenario_named(request.scenario)
-    return SampleInfo(
-        path=file.path,
-        process=request.process,
-        scenario=request.scenario,
-        is_data=scenario.is_data,
-        n_generated=request.n_events,
-        n_events=file.n_events,
-        cross_section_pb=process.cross_section_pb,
-        measured_cross_section_pb=measured,
-        luminosity_pb=luminosity_of(request.process, request.n_events) if scenario.is_data else None,
-        sum_weights=sum_weights,
-        seed=request.seed,
-        primary_dataset=process.primary_dataset if scenario.is_data else None,
-    )
+class _Counter:
+    """Adds up what all samples report."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self.total = total
+        self.done = 0
+        self._progress = progress
+
+    def add(self, n_events: int) -> None:
+        self.done += n_events
+        if self._progress is not None:
+            self._progress(self.done, self.total)
+
+    def simulate(self, part: SampleRequest, path: Path) -> None:
+        before = self.done
+        simulate_sample(part, path, progress=lambda done, _: self.add(before + done - self.done))
 
 
-def _as_json(info: SampleInfo) -> dict[str, Any]:
-    return dataclasses.asdict(dataclasses.replace(info, path=Path(info.path.name))) | {"path": info.path.name}
+_events_done: Any = None
+"""In a working process, the queue that its progress goes to."""
 
 
-def _runs_tree(run: int, info: SampleInfo, sum_weights2: float) -> dict[str, Any]:
-    tree: dict[str, Any] = {"run": np.array([run], np.uint32)}
-    if not info.is_data:
-        tree["genEventCount"] = np.array([info.n_events], np.int64)
-        tree["genEventSumw"] = np.array([info.sum_weights])
-        tree["genEventSumw2"] = np.array([sum_weights2])
-    return tree
+def _start_worker(events_done: Any) -> None:
+    global _events_done  # noqa: PLW0603 (a queue reaches a pool's processes only as they start)
+    _events_done = events_done
 
 
-def read_sample_info(path: Path) -> SampleInfo:
-    """Return what is in a file of this simulation.
+def _simulate_part(part: SampleRequest, path: Path) -> None:
+    reported = 0
 
-    Raises:
-        ValueError: If the file is not one.
-    """
-    from simulation.rootfile import read_metadata
+    def report(done: int, _: int) -> None:
+        nonlocal reported
+        _events_done.put(done - reported)
+        reported = done
 
-    return SampleInfo(**(read_metadata(path)["sample"] | {"path": path}))
+    simulate_sample(part, path, progress=report)
+
+
+def _compile_detector() -> None:
+    from simulation.warmup import compile_detector
+
+    compile_detector()
+
+
+def _compile_reconstruction() -> None:
+    from simulation.warmup import compile_reconstruction
+
+    compile_reconstruction()
+
+
+def _simulate_in_parallel(
+    missing: Sequence[tuple[SampleRequest, Path]], n_processes: int, counter: _Counter
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    events_done = context.Queue()
+    with ProcessPoolExecutor(n_processes, context, _start_worker, (events_done,)) as pool:
+        # Half of the kernels each: what one process compiles, the other finds on disk.
+        _await([pool.submit(_compile_detector), pool.submit(_compile_reconstruction)], events_done, counter)
+        _await([pool.submit(_simulate_part, part, path) for part, path in missing], events_done, counter)
+
+
+def _await(futures: list[Future[None]], events_done: Any, counter: _Counter) -> None:
+    """Wait for all futures and pass progress on meanwhile; on the first failure, cancel the others and raise it."""
+    pending = set(futures)
+    try:
+        while pending:
+            done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            _drain(events_done, counter)
+            for future in done:
+                future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a simulating process was ended from outside (out of memory?): start again, complete files are kept"
+        ) from error
+    except BaseException:
+        for future in pending:
+            future.cancel()
+        raise
+    _drain(events_done, counter)
+
+
+def _drain(events_done: Any, counter: _Counter) -> None:
+    while True:
+        try:
+            counter.add(events_done.get_nowait())
+        except queue.Empty:
+            return

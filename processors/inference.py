@@ -11,8 +11,7 @@ from models.discriminators import scores
 from models.features import JET_FIELDS, feature_matrix
 from models.perturbations import JetKeys, Variant, gaussian_noise, perturb
 from models.tagger import Tagger
-from processors.truth import jet_values
-from selections.selected import Selected
+from selections.selected import Selected, flat_values
 
 BLOCK = 16384
 """Jets that go through all taggers and variants together; bounds the memory, not the result."""
@@ -31,7 +30,9 @@ def gather_features(events: ak.Array, selected: Selected) -> NDArray[np.float32]
     """Return the features of the probes as read, shape ``(n_probes, 67)``; without probes none is read."""
     if len(selected.jet) == 0:
         return feature_matrix({field: np.empty(0, dtype=np.float32) for field in JET_FIELDS})
-    return feature_matrix({field: jet_values(events.Jet[field], selected) for field in JET_FIELDS})
+    jets = events.Jet
+    position = selected.flat_position(jets.pt)
+    return feature_matrix({field: flat_values(jets[field])[position] for field in JET_FIELDS})
 
 
 def jet_keys(events: ak.Array, selected: Selected) -> JetKeys:

@@ -6,17 +6,10 @@ from numpy.typing import NDArray
 
 from processors.histograms import DATA_FLAVOUR
 from selections.branches import column
-from selections.selected import Selected, starts_of
+from selections.selected import Selected
 
 _LABELS = {5: 0, 6: 1, 4: 2, 0: 3, 1: 3}
 """From the flavour axis to the tagger's labels b, bb, c, udsg; pileup counts as udsg."""
-
-
-def jet_values(jagged: ak.Array, selected: Selected) -> NDArray[np.generic]:
-    """Return one value for each probe from a jagged column of the `Jet` collection, shape ``(n_probes,)``."""
-    flat = np.asarray(ak.flatten(jagged, axis=1))
-    values: NDArray[np.generic] = flat[starts_of(jagged)[selected.event] + selected.jet]
-    return values
 
 
 def flavour_of(events: ak.Array, selected: Selected, *, is_data: bool) -> NDArray[np.int64]:
@@ -30,13 +23,13 @@ def flavour_of(events: ak.Array, selected: Selected, *, is_data: bool) -> NDArra
     hadron = column(events, "Jet_hadronFlavour")
     if hadron is None:
         raise ValueError("no branch Jet_hadronFlavour: simulation without flavours cannot be used")
-    flavour = jet_values(hadron, selected).astype(np.int64)
+    flavour = selected.values(hadron).astype(np.int64)
     n_b_hadrons = column(events, "Jet_nBHadrons")
     if n_b_hadrons is not None:
-        flavour[(flavour == 5) & (jet_values(n_b_hadrons, selected).astype(np.int64) >= 2)] = 6
+        flavour[(flavour == 5) & (selected.values(n_b_hadrons).astype(np.int64) >= 2)] = 6
     parton = column(events, "Jet_partonFlavour")
     if parton is not None:
-        flavour[(flavour == 0) & (jet_values(parton, selected).astype(np.int64) == 0)] = 1
+        flavour[(flavour == 0) & (selected.values(parton).astype(np.int64) == 0)] = 1
     return flavour
 
 

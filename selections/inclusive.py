@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from selections.objects import good_jets, n_selected
 from selections.parameters import InclusiveSelection
-from selections.selected import Selected, starts_of
+from selections.selected import Selected, flat_values, starts_of
 from selections.triggers import event_cuts
 
 
@@ -29,13 +29,12 @@ def select(
     cuts.add("n_jets", n_jets >= 1)
 
     good = good & cuts.all(*cuts.names)
-    n_probes = n_selected(good)
-    event = np.repeat(np.arange(len(events)), n_probes)
-    position = np.asarray(ak.flatten(ak.local_index(jets.pt, axis=1)[good], axis=1), dtype=np.int64)
+    event = np.repeat(np.arange(len(events)), n_selected(good))
+    position = flat_values(ak.local_index(jets.pt, axis=1)[good]).astype(np.int64)
     flat = starts_of(jets.pt)[event] + position
     control = {
-        "jet_pt": np.asarray(ak.flatten(jets.pt, axis=1), dtype=np.float64)[flat],
-        "jet_eta": np.asarray(ak.flatten(jets.eta, axis=1), dtype=np.float64)[flat],
+        "jet_pt": flat_values(jets.pt)[flat].astype(np.float64),
+        "jet_eta": flat_values(jets.eta)[flat].astype(np.float64),
         "n_jets": n_jets[event].astype(np.float64),
     }
     return Selected(cuts, event, position, np.ones(len(event), dtype=np.int8), control)

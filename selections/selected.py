@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -31,6 +32,14 @@ class Selected:
     jet: NDArray[np.int64]
     sign: NDArray[np.int8]
     control: Mapping[str, Column]
+
+    def values(self, jagged: ak.Array) -> NDArray[Any]:
+        """Return one value for each probe from a column of the `Jet` collection, shape ``(n_probes,)``."""
+        return flat_values(jagged)[self.flat_position(jagged)]
+
+    def flat_position(self, jagged: ak.Array) -> NDArray[np.int64]:
+        """Return where the probes are in the flattened `Jet` collection, shape ``(n_probes,)``."""
+        return starts_of(jagged)[self.event] + self.jet
 
     def cutflow_masks(self) -> list[tuple[str, NDArray[np.bool_]]]:
         """Return each cut's name with the events that pass it and all cuts before it."""
@@ -64,6 +73,11 @@ def starts_of(jagged: ak.Array) -> NDArray[np.int64]:
     return np.cumsum(counts) - counts
 
 
+def flat_values(jagged: ak.Array) -> NDArray[Any]:
+    """Return the values of all objects of all events, one after the other."""
+    return np.asarray(ak.flatten(jagged, axis=1))
+
+
 def pick(jagged: ak.Array, position: NDArray[np.int64]) -> Column:
     """Return one object's value for each event, NaN where there is none, shape ``(n_events,)``.
 
@@ -73,8 +87,7 @@ def pick(jagged: ak.Array, position: NDArray[np.int64]) -> Column:
     """
     values = np.full(len(position), np.nan)
     found = np.flatnonzero(position >= 0)
-    flat = np.asarray(ak.flatten(jagged, axis=1))
-    values[found] = flat[starts_of(jagged)[found] + position[found]]
+    values[found] = flat_values(jagged)[starts_of(jagged)[found] + position[found]]
     return values
 
 

@@ -30,8 +30,10 @@ class Thresholds(NamedTuple):
     """Share of the signature flavour in its selection."""
     max_condition: float = 100.0
     """Condition number of the matrix of templates, its rows normalised."""
+    max_error: float = 1.0
+    """Statistical error of a scale factor above which it is no measurement."""
     fixed_error: float = 1.0
-    """Error of a scale factor fixed to 1. One with a larger error is no measurement: it is fixed, too."""
+    """Error of a scale factor fixed to 1; the other flavours of the cell feel it."""
 
 
 DEFAULT_THRESHOLDS = Thresholds()
@@ -181,9 +183,9 @@ def _template_status(mc: Floats, mc_variance: Floats, thresholds: Thresholds) ->
 def _refuse_bad_solutions(
     value: Floats, covariance: Floats, status: Statuses, thresholds: Thresholds
 ) -> tuple[Floats, Floats, Statuses]:
-    """Fix to 1 what is not positive or less certain than ignorance; its correlations go with it."""
+    """Fix to 1 what is not positive or too uncertain; its correlations go with it."""
     variance = np.diagonal(covariance, axis1=-2, axis2=-1)
-    is_vague = variance > thresholds.fixed_error**2
+    is_vague = variance > thresholds.max_error**2
     status = np.where((status == "ok") & (value <= 0), "nonpositive", status)
     status = np.where((status == "ok") & is_vague, "low_stat", status).astype(_STATUS_TYPE)
     is_fixed = status != "ok"

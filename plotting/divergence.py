@@ -1,0 +1,101 @@
+"""The divergence of data from simulation over the epochs, in the manner of the thesis's Fig. A.22."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from datamc.divergence import DivergenceRow
+from plotting.style import (
+    LINE_COLOURS,
+    LINE_STYLES,
+    MARKERS,
+    SIMULATION,
+    EventLabel,
+    draw_label,
+    figure_style,
+    in_order,
+    score_label,
+    selection_label,
+    variant_label,
+)
+
+
+def draw_divergence(
+    rows: Sequence[DivergenceRow],
+    *,
+    score: str,
+    label: EventLabel = SIMULATION,
+) -> Figure:
+    """Return a figure with a panel per selection, in it a line per training (colour) and variant (dashes).
+
+    The band of a line is the interval of the rows, as computed from the bootstrap. A selection without rows
+    of this score has no panel; no rows at all give one empty panel. Rows that are not `ok` are not drawn.
+
+    Args:
+        rows: As `datamc.divergence` returns them, in any order, of any scores.
+        score: Which score's rows are drawn.
+        label: What stands above the axes.
+    """
+    rows = [row for row in rows if row.score == score and row.status == "ok"]
+    selections = list(dict.fromkeys(row.selection for row in rows))
+    taggers = in_order(row.tagger for row in rows)
+    variants = list(dict.fromkeys(row.variant for row in rows))
+    with figure_style():
+        n_panels = max(len(selections), 1)
+        figure = Figure(figsize=(1.5 + 5.2 * n_panels, 5.6), layout="constrained")
+        panels = figure.subplots(1, n_panels, squeeze=False)[0]
+        for axes, selection in zip(panels, selections, strict=False):
+            for colour, tagger in zip(_cycle(LINE_COLOURS, len(taggers)), taggers, strict=True):
+                for style, variant in enumerate(variants):
+                    line = [
+                        row
+                        for row in rows
+                        if (row.selection, row.tagger, row.variant) == (selection, tagger, variant)
+                    ]
+                    _draw_line(axes, line, colour=colour, style=style)
+        for axes, selection in zip(panels, selections or [""], strict=True):
+            _finish(axes, title=f"{selection_label(selection)}\n{score_label(score)}", label=label)
+        panels[0].set_ylabel("KL(Data ‖ MC)  [nats]")
+        _draw_legend(figure, panels[0])
+    return figure
+
+
+def _cycle(values: Sequence[str], n: int) -> list[str]:
+    return [values[i % len(values)] for i in range(n)]
+
+
+def _draw_line(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str, style: int) -> None:
+    if not rows:
+        return
+    rows = sorted(rows, key=lambda row: row.epoch)
+    epochs = np.array([row.epoch for row in rows])
+    axes.plot(
+        epochs,
+        [row.kl for row in rows],
+        color=colour,
+        linestyle=LINE_STYLES[style % len(LINE_STYLES)],
+        marker=MARKERS[style % len(MARKERS)],
+        markersize=5,
+        label=f"{rows[0].tagger}, {variant_label(rows[0].variant)}",
+    )
+    axes.fill_between(
+        epochs, [row.low for row in rows], [row.high for row in rows], color=colour, alpha=0.13, linewidth=0
+    )
+
+
+def _finish(axes: Axes, *, title: str, label: EventLabel) -> None:
+    _, top = axes.get_ylim()
+    axes.set_ylim(0.0, 1.3 * top)
+    axes.set_xlabel("Epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    draw_label(axes, label, title=title)
+
+
+def _draw_legend(figure: Figure, axes: Axes) -> None:
+    """Put one legend for all panels below them: it never covers a line."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(handles), 3))

@@ -1,0 +1,231 @@
+"""What the report's page draws from: the numbers of a production as plain JSON, no more digits than needed.
+
+The page computes totals, ratios and Gaussian errors itself; all that needs a library is computed here.
+"""
+
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hist.intervals import poisson_interval
+from numpy.typing import ArrayLike
+
+from datamc.divergence import DivergenceRow
+from datamc.histograms import taggers_of, variants_of
+from datamc.records import Result
+from datamc.scale_factors import ScaleFactors
+from datamc.templates import Templates, score_templates
+from models.discriminators import SCORES
+from plotting.style import (
+    FLAVOUR_COLOURS,
+    FLAVOUR_LABELS,
+    SELECTION_NAMES,
+    in_order,
+    score_label,
+    variant_label,
+)
+from plotting.tagging import AucRow, RocCurve
+
+STACK_BUDGET = 6_000_000
+"""Bytes the stacks may take; beyond it, epochs are left out evenly (and the page says so)."""
+
+MAX_PLANES = 200
+"""More planes of scale factors than these are thinned in the same way; each takes some 6 kB."""
+
+N_EXACT_INTERVALS = 100
+"""Up to this count the page looks Poisson intervals up; above, it approximates (Wilson and Hilferty)."""
+
+StackKey = tuple[str, str, str, int, str]
+"""Selection, score, training, epoch, variant."""
+
+
+def short(value: float, digits: int = 5) -> float | int | None:
+    """Return a number with few digits, as an integer where it is one; None where it is not finite."""
+    if not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def short_list(values: ArrayLike, digits: int = 5) -> list[Any]:
+    """Return an array of any shape as nested lists of `short` numbers."""
+    array = np.asarray(values, float)
+    if array.ndim > 1:
+        return [short_list(row, digits) for row in array]
+    return [short(value, digits) for value in array.tolist()]
+
+
+def embedded_json(payload: Mapping[str, Any]) -> str:
+    """Return JSON that is safe inside a script element: no tag can end it, no NaN can break it.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def collect_stacks(
+    results: Mapping[str, Result], *, epochs: Collection[int] | None = None
+) -> dict[StackKey, Templates]:
+    """Return the templates of every selection, score, training, epoch (all, or the given) and variant."""
+    return {
+        (selection, score, tagger, epoch, variant): score_templates(
+            result, score, tagger=tagger, epoch=epoch, variant=variant
+        )
+        for selection, result in results.items()
+        for score in SCORES
+        if score in result.histograms
+        for tagger, epoch in taggers_of(result)
+        if epochs is None or epoch in epochs
+        for variant in variants_of(result)
+    }
+
+
+def fitting_epochs(results: Mapping[str, Result], *, budget: int = STACK_BUDGET) -> list[int]:
+    """Return the epochs whose stacks take no more than the budget in bytes, judged by the last epoch's."""
+    epochs = sorted({epoch for result in results.values() for _, epoch in taggers_of(result)})
+    last = collect_stacks(results, epochs=epochs[-1:])
+    size = sum(len(json.dumps([_data(stack), _simulation(stack)])) for stack in last.values())
+    return thinned(epochs, n=budget // max(size, 1))
+
+
+def fitting_planes(scale_factors: Sequence[ScaleFactors], *, n: int = MAX_PLANES) -> list[ScaleFactors]:
+    """Return at most about `n` planes: of all trainings and variants, at evenly spaced epochs."""
+    epochs = sorted({each.epoch for each in scale_factors})
+    shown = thinned(epochs, n=n * len(epochs) // max(len(scale_factors), 1))
+    return [each for each in scale_factors if each.epoch in shown]
+
+
+def thinned(epochs: Sequence[int], *, n: int) -> list[int]:
+    """Return at most `n` (but at least one) of the epochs, evenly spaced, the last one always among them."""
+    if n >= len(epochs):
+        return list(epochs)
+    chosen = np.linspace(len(epochs) - 1, 0, max(n, 1)).round().astype(int)
+    return [epochs[i] for i in sorted(chosen)]
+
+
+def report_payload(
+    stacks: Mapping[StackKey, Templates],
+    *,
+    divergence: Sequence[DivergenceRow] = (),
+    auc_rows: Sequence[AucRow] = (),
+    roc_curves: Sequence[RocCurve] = (),
+    scale_factors: Sequence[ScaleFactors] = (),
+) -> dict[str, Any]:
+    """Return everything the page's charts need, ready for JSON.
+
+    Args:
+        stacks: As `collect_stacks` returns them.
+        divergence: Rows for the chart over the epochs; an epoch may have a row and no stack.
+        auc_rows: Areas under ROC curves.
+        roc_curves: The curves themselves.
+        scale_factors: Of any checkpoints and variants.
+    """
+    first = next(iter(stacks.values()), None)
+    return {
+        "selections": [_named(key, SELECTION_NAMES) for key in _distinct(stacks, divergence, "selection", 0)],
+        "scores": [
+            {"key": key, "name": score_label(key)}
+            for key in SCORES
+            if key in _distinct(stacks, divergence, "score", 1)
+        ],
+        "taggers": [
+            {"key": name, "epochs": sorted({key[3] for key in stacks if key[2] == name})}
+            for name in in_order(_distinct(stacks, divergence, "tagger", 2))
+        ],
+        "variants": [
+            {"key": key, "name": variant_label(key)} for key in _distinct(stacks, divergence, "variant", 4)
+        ],
+        "groups": [
+            {
+                "key": group,
+                "name": FLAVOUR_LABELS.get(group, group),
+                "colour": FLAVOUR_COLOURS.get(group, "#999999"),
+            }
+            for group in (first.groups if first else ())
+        ],
+        "edges": short_list(first.edges, 8) if first else [],
+        "garwood": short_list(poisson_interval(np.arange(N_EXACT_INTERVALS + 1.0)).T),
+        "data": {_joined(key[:4]): _data(stack) for key, stack in stacks.items()},
+        "mc": {_joined(key): _simulation(stack) for key, stack in stacks.items()},
+        "divergence": [
+            [row.selection, row.score, row.tagger, row.epoch, row.variant]
+            + [short(value) for value in (row.kl, row.low, row.high, row.offset)]
+            + [short(value, 3) for value in (row.chi2, row.n_degrees, row.dropped_fraction)]
+            for row in divergence
+            if row.status == "ok"
+        ],
+        "auc": [[row.tagger, row.epoch, row.variant, row.score, short(row.auc, 6)] for row in auc_rows],
+        "roc": [_curve(curve) for curve in roc_curves],
+        "planes": [plane_payload(factors) for factors in scale_factors],
+    }
+
+
+def _data(stack: Templates) -> dict[str, Any]:
+    """Return data per bin, and its variance where that is not the content itself (OS-SS)."""
+    counts = {"n": short_list(stack.data)}
+    return (
+        counts
+        if np.array_equal(stack.data, stack.data_variance)
+        else counts | {"v": short_list(stack.data_variance)}
+    )
+
+
+def _simulation(stack: Templates) -> dict[str, Any]:
+    error = np.sqrt(np.maximum(np.sum(stack.mc_variance, axis=0), 0.0))
+    return {"n": short_list(stack.mc, 4), "e": short_list(error, 3), "f": short(stack.factor)}
+
+
+def _curve(curve: RocCurve) -> dict[str, Any]:
+    return {
+        "tagger": curve.tagger,
+        "epoch": curve.epoch,
+        "variant": curve.variant,
+        "score": curve.score,
+        "efficiency": short_list(curve.efficiency, 4),
+        "mistag": short_list(curve.mistag, 4),
+    }
+
+
+def _joined(parts: Iterable[object]) -> str:
+    # The unit separator: the one character that no name of a training holds.
+    return "\x1f".join(map(str, parts))
+
+
+def _distinct(
+    stacks: Mapping[StackKey, Templates], rows: Sequence[DivergenceRow], name: str, position: int
+) -> list[str]:
+    keys = [str(key[position]) for key in stacks] + [str(getattr(row, name)) for row in rows]
+    return list(dict.fromkeys(keys))
+
+
+def _named(key: str, names: Mapping[str, str]) -> dict[str, str]:
+    return {"key": key, "name": names.get(key, key)}
+
+
+def plane_payload(factors: ScaleFactors) -> dict[str, Any]:
+    """Return the scale factors of one checkpoint and variant, the cell of the default scores among them."""
+    statuses = sorted(set(factors.status.ravel().tolist()))
+    return {
+        "tagger": factors.tagger,
+        "epoch": factors.epoch,
+        "variant": factors.variant,
+        "cells": short_list(np.concatenate([factors.cvsl, factors.cvsb], axis=1)),
+        "isDefault": [int(cell) for cell in np.flatnonzero(factors.is_default)],
+        "statuses": statuses,
+        "flavours": [
+            {
+                "key": flavour,
+                "name": FLAVOUR_LABELS.get(flavour, flavour),
+                "value": short_list(factors.value[:, i], 4),
+                "error": short_list(factors.error[:, i], 3),
+                "status": [statuses.index(status) for status in factors.status[:, i].tolist()],
+            }
+            for i, flavour in enumerate(factors.flavours)
+        ],
+    }

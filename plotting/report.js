@@ -1,0 +1,142 @@
+/* The report's state, held in the address (#selection=wc&score=CvsL&epoch=5): every control changes it, every figure
+   follows it. Runs after charts.js. */
+// ---- state ------------------------------------------------------------------------------------------------
+const state = {
+  selection: keys(numbers.selections)[0], score: keys(numbers.scores).includes("CvsL") ? "CvsL" : keys(numbers.scores)[0],
+  training: trainings.includes("basic") ? "basic" : trainings[0], compare: "", variant: keys(numbers.variants)[0],
+  epoch: 0, log: false, plane: "value",
+};
+state.compare = trainings.find((name) => name !== state.training) || "";
+
+function readAddress() {
+  const text = location.hash.slice(1);
+  if (!text.includes("=")) return false;
+  const wanted = new URLSearchParams(text);
+  const allowed = {
+    selection: keys(numbers.selections), score: keys(numbers.scores), training: trainings,
+    compare: ["", ...trainings], variant: keys(numbers.variants), plane: ["value", "error"],
+  };
+  for (const [name, values] of Object.entries(allowed)) {
+    if (wanted.has(name) && values.includes(wanted.get(name))) state[name] = wanted.get(name);
+  }
+  if (wanted.has("log")) state.log = wanted.get("log") === "1";
+  if (wanted.has("epoch")) state.epoch = Number(wanted.get("epoch")) || 0;
+  return true;
+}
+
+function writeAddress() {
+  const text = new URLSearchParams({ ...state, log: state.log ? "1" : "0" }).toString();
+  history.replaceState(null, "", `#${text}`);
+}
+
+// ---- words, controls, files -------------------------------------------------------------------------------
+function readout() {
+  const where = `${nameOf(numbers.selections, state.selection)}, ${nameOf(numbers.scores, state.score)}, ` +
+    `epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}`;
+  const lines = [where, ...[state.training, state.compare].filter(Boolean).map(describe)];
+  element("readout").replaceChildren(...lines.map((text) => {
+    const line = document.createElement("p");
+    line.textContent = text;
+    return line;
+  }));
+}
+
+function describe(training) {
+  const [row, stack] = [divergenceRow(training), stackOf(training, state.epoch)];
+  const factor = stack ? `, MC × ${shown(stack.factor)}` : "";
+  if (!row) return `${training}: divergence not computed${factor}.`;
+  const band = row[HIGH] > row[LOW] ? ` (68 %: ${shown(row[LOW])} to ${shown(row[HIGH])})` : "";
+  const dropped = row[DROPPED] > 0 ? `, ${shown(100 * row[DROPPED], 2)} % of the content in negative bins left out` : "";
+  return `${training}: KL = ${shown(row[KL])}${band}, of which ${shown(row[OFFSET], 2)} expected from statistics alone; ` +
+    `χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${factor}.`;
+}
+
+function fill(id, items, blank) {
+  const select = element(id);
+  for (const item of blank ? [{ key: "", name: blank }, ...items] : items) select.add(new Option(item.name ?? item.key, item.key));
+  select.addEventListener("change", () => { state[id] = select.value; update(); });
+}
+
+function showControls() {
+  for (const id of ["selection", "score", "training", "compare", "variant"]) element(id).value = state[id];
+  const epochs = epochsOf(state.training);
+  const slider = element("epoch");
+  slider.max = Math.max(epochs.length - 1, 0);
+  slider.disabled = epochs.length < 2;
+  slider.value = Math.max(epochs.indexOf(state.epoch), 0);
+  slider.setAttribute("aria-valuetext", `epoch ${state.epoch}`);
+  element("epoch-value").textContent = state.epoch;
+  element("log").checked = state.log;
+  for (const choice of document.querySelectorAll("input[name=plane]")) choice.checked = choice.value === state.plane;
+}
+
+function save(name, rows) {
+  const quoted = (cell) => (/[",\n]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([rows.map((row) => row.map(quoted).join(",")).join("\n") + "\n"], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+function saveStack() {
+  const rows = [["training", "epoch", "low_edge", "high_edge", "data", "data_low", "data_high", "mc", "mc_error", ...keys(numbers.groups)]];
+  for (const training of [state.training, state.compare].filter(Boolean)) {
+    const stack = stackOf(training, state.epoch);
+    if (stack) {
+      centres.forEach((_, bin) => rows.push([training, state.epoch, numbers.edges[bin], numbers.edges[bin + 1], stack.data[bin], stack.low[bin],
+        stack.high[bin], stack.total[bin], stack.error[bin], ...stack.groups.map((group) => group[bin])]));
+    }
+  }
+  save(`${state.selection}_${state.score}_epoch${state.epoch}.csv`, rows);
+}
+
+let timer = null;
+function play() {
+  const slider = element("epoch");
+  if (timer !== null) { clearInterval(timer); timer = null; }
+  else timer = setInterval(() => { slider.value = (Number(slider.value) + 1) % (Number(slider.max) + 1); slideTo(); }, 900);
+  element("play").setAttribute("aria-pressed", String(timer !== null));
+  element("play").textContent = timer === null ? "Play epochs" : "Stop";
+}
+
+function slideTo() {
+  state.epoch = epochsOf(state.training)[Number(element("epoch").value)];
+  update();
+}
+
+function update({ address = true } = {}) {
+  const epochs = epochsOf(state.training);
+  if (epochs.length) state.epoch = nearest(epochs, state.epoch);
+  if (state.compare === state.training) state.compare = "";
+  showControls();
+  element("stack-b-figure").hidden = !state.compare;
+  drawStack("a", state.training);
+  if (state.compare) drawStack("b", state.compare);
+  drawDivergence();
+  drawPerformance();
+  drawPlanes();
+  readout();
+  if (address) writeAddress();
+}
+
+fill("selection", numbers.selections);
+fill("score", numbers.scores);
+fill("training", numbers.taggers);
+fill("compare", numbers.taggers, "none");
+fill("variant", numbers.variants);
+element("controls").addEventListener("submit", (event) => event.preventDefault());
+element("epoch").addEventListener("input", slideTo);
+element("log").addEventListener("change", () => { state.log = element("log").checked; update(); });
+element("play").addEventListener("click", play);
+element("save-stack").addEventListener("click", saveStack);
+element("save-kl").addEventListener("click", () =>
+  save("divergence.csv", [DIVERGENCE_COLUMNS, ...numbers.divergence]));
+for (const choice of document.querySelectorAll("input[name=plane]")) {
+  choice.addEventListener("change", () => { state.plane = choice.value; update(); });
+}
+window.addEventListener("hashchange", () => { if (readAddress()) update({ address: false }); });
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => update({ address: false }));
+state.epoch = last(epochsOf(state.training)) ?? 0;
+readAddress();
+update({ address: location.hash.includes("=") });

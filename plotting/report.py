@@ -1,0 +1,152 @@
+"""One HTML file that shows a production to a person: opens from disk, needs no network, trusts no string."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from datamc.divergence import DivergenceRow
+from datamc.files import replaced_when_done
+from datamc.histograms import taggers_of
+from datamc.records import Result
+from datamc.scale_factors import ScaleFactors
+from plotting.payload import collect_stacks, embedded_json, fitting_epochs, fitting_planes, report_payload
+from plotting.style import SIMULATED, is_simulated, variant_label
+from plotting.summary import agreement_sentences, headline, robustness_sentences
+from plotting.tables import auc_tables, details, divergence_tables, scale_factor_tables
+from plotting.tagging import AucRow, RocRow, roc_curves_of
+
+SCRIPTS = ("charts.js", "report.js")
+"""In the order they run; both see each other's names."""
+
+
+def write_report(
+    path: Path,
+    *,
+    results: Mapping[str, Result],
+    divergence: Sequence[DivergenceRow] = (),
+    scale_factors: Sequence[ScaleFactors] = (),
+    auc_rows: Sequence[AucRow] = (),
+    roc_rows: Sequence[RocRow] = (),
+    title: str = "Tagger agreement between data and simulation",
+) -> Path:
+    """Write the report of a production and return its path.
+
+    Whether the page says "simulated" is read from the results, not from an argument.
+
+    Args:
+        path: The HTML file.
+        results: One result per selection.
+        divergence: As `datamc.divergence` computes them; the summary is made from these rows.
+        scale_factors: One per training, epoch and variant; none is fine.
+        auc_rows: Areas under ROC curves; none is fine.
+        roc_rows: Points of ROC curves; none is fine.
+        title: The page's heading.
+    """
+    page = render_report(
+        results=results,
+        divergence=divergence,
+        scale_factors=scale_factors,
+        auc_rows=auc_rows,
+        roc_rows=roc_rows,
+        title=title,
+    )
+    with replaced_when_done(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+    return path
+
+
+def render_report(
+    *,
+    results: Mapping[str, Result],
+    divergence: Sequence[DivergenceRow],
+    scale_factors: Sequence[ScaleFactors],
+    auc_rows: Sequence[AucRow],
+    roc_rows: Sequence[RocRow],
+    title: str,
+) -> str:
+    """Return the page's HTML; arguments as `write_report`."""
+    epochs = fitting_epochs(results)
+    payload = report_payload(
+        collect_stacks(results, epochs=epochs),
+        divergence=divergence,
+        auc_rows=auc_rows,
+        roc_curves=roc_curves_of(roc_rows),
+        scale_factors=fitting_planes(scale_factors),
+    )
+    simulated = is_simulated(list(results.values()))
+    scripts = [_plotly(), "\n".join(_packaged(name) for name in SCRIPTS)]
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_packaged("report.html")).render(
+        title=title,
+        simulated=simulated,
+        kind=f"{SIMULATED}: no recorded data on this page" if simulated else "Recorded data",
+        data_name="simulated events in the role of data" if simulated else "recorded data",
+        headline=headline(divergence),
+        lead=_what_was_run(results, payload),
+        summary=_summary(divergence, auc_rows),
+        divergence=divergence_tables(divergence),
+        auc=auc_tables(auc_rows),
+        has_planes=bool(scale_factors),
+        plane_tables=scale_factor_tables(scale_factors),
+        details=details(results),
+        left_out=any(epoch not in epochs for result in results.values() for _, epoch in taggers_of(result)),
+        footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+        numbers=Markup(embedded_json(payload)),
+        style=Markup(_packaged("report.css")),
+        plotly=Markup(scripts[0]),
+        script=Markup(scripts[1]),
+        script_hashes=Markup(" ".join(_hash(script) for script in scripts)),
+    )
+
+
+def _summary(divergence: Sequence[DivergenceRow], auc_rows: Sequence[AucRow]) -> list[dict[str, Any]]:
+    groups = [
+        {"title": "Agreement between data and simulation", "sentences": agreement_sentences(divergence)},
+        {"title": "Performance and robustness", "sentences": robustness_sentences(auc_rows)},
+    ]
+    return [group for group in groups if group["sentences"]]
+
+
+def _what_was_run(results: Mapping[str, Result], payload: Mapping[str, Any]) -> str:
+    events = sum(record.n_events for result in results.values() for record in result.datasets.values())
+    files = sum(len({(entry.dataset, entry.file) for entry in result.ledger}) for result in results.values())
+    trainings = [
+        f"{item['key']} ({_count(len(item['epochs']), 'checkpoint')})" for item in payload["taggers"]
+    ]
+    variants = [variant_label(item["key"]) for item in payload["variants"]]
+    selections = [item["name"] for item in payload["selections"]]
+    return (
+        f"{_count(len(trainings), 'training')}: {', '.join(trainings)}. "
+        f"{_count(len(selections), 'selection')}: {', '.join(selections)}. "
+        f"Inputs of the simulation: {', '.join(variants)}. "
+        f"{events:,} events read from {_count(files, 'file')}."
+    )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def _packaged(name: str) -> str:
+    return resources.files("plotting").joinpath(name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    # Importing plotly takes a while, and only a report needs it.
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _hash(script: str) -> str:
+    """Name a script in the page's security policy: nothing else can run, whatever a string holds."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,0 +1,187 @@
+"""How every figure looks: the style, the labels, the colours, and how a figure becomes files.
+
+The field's style (mplhep's CMS style) is a look, not a claim: what stands above the axes is an `EventLabel`,
+and simulated events are always called simulated.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import mplhep
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from datamc.files import replaced_when_done
+from datamc.histograms import luminosity_pb
+from datamc.records import Result
+
+SIMULATED = "Simulated events"
+"""What is said of events made by a generator, in whichever role."""
+
+REFERENCE = "basic"
+"""The training the others are compared with, where there is one of that name."""
+
+FLAVOUR_COLOURS = {"light": "#5790fc", "c": "#f89c20", "b": "#e42536"}
+"""Distinguishable with all common colour visions. Source: M. A. Petroff, arXiv:2107.02270."""
+
+LINE_COLOURS = ("#3f6fd8", "#c8431f", "#6a3d8a", "#14806f", "#8a6d00", "#555b66")
+"""One a training, dark enough for thin lines on white."""
+
+LINE_STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+FLAVOUR_LABELS = {"light": "light (udsg, pileup)", "c": "c", "b": "b (b, bb)"}
+
+SELECTION_LABELS = {
+    "dy": "DY + jets",
+    "wc": "W + c (OS−SS)",
+    "ttsemilep": r"$\mathrm{t\bar{t}}$ semileptonic",
+    "inclusive": "inclusive",
+}
+SELECTION_NAMES = {
+    "dy": "DY + jets",
+    "wc": "W + c (OS−SS)",
+    "ttsemilep": "tt̄ semileptonic",
+    "inclusive": "inclusive",
+}
+"""The same without mathematics, for web pages and tables."""
+
+SCORE_LABELS = {
+    "b": "P(b)",
+    "bb": "P(bb)",
+    "c": "P(c)",
+    "udsg": "P(udsg)",
+    "BvsL": "BvsL",
+    "BvsC": "BvsC",
+    "CvsB": "CvsB",
+    "CvsL": "CvsL",
+}
+
+_VARIANT_SYMBOLS = {
+    "noise": ("noise", "σ"),
+    "sign_noise": ("sign noise", "ε"),
+    "fgsm": ("FGSM", "ε"),
+    "pgd": ("PGD", "ε"),
+}
+_MINUS = {"axes.unicode_minus": True, "hatch.linewidth": 0.8}
+
+
+class EventLabel(NamedTuple):
+    """What stands above the axes.
+
+    `experiment` and `status` ("CMS", "Private work") are shown for recorded data only; a label with
+    `simulated=True` says "Simulated events" whatever they hold.
+    """
+
+    simulated: bool = True
+    experiment: str = ""
+    status: str = ""
+    right: str = ""
+
+    @property
+    def left(self) -> tuple[str, str]:
+        """The bold and the italic part at the left."""
+        return ("", SIMULATED) if self.simulated else (self.experiment, self.status)
+
+
+SIMULATION = EventLabel()
+"""What stands above the axes unless something else is known to be true."""
+
+
+def event_label(
+    results: Sequence[Result], *, experiment: str = "", status: str = "", energy: str = "13 TeV"
+) -> EventLabel:
+    """Return the label that is true of these results: who recorded them, or that nobody did, and how much."""
+    luminosity = max((luminosity_pb(result) or 0.0 for result in results), default=0.0)
+    right = f"{luminosity_text(luminosity)} ({energy})" if luminosity > 0 else energy
+    return EventLabel(is_simulated(results), experiment, status, right)
+
+
+def is_simulated(results: Sequence[Result]) -> bool:
+    """Say whether any events in the role of data were simulated, or none were recorded at all."""
+    data = [record for result in results for record in result.datasets.values() if record.is_data]
+    return not data or any(record.simulated for record in data)
+
+
+def luminosity_text(luminosity_pb: float) -> str:
+    """Return a luminosity with its unit, in inverse femtobarn from one on."""
+    if luminosity_pb >= 1000.0:
+        return f"{luminosity_pb / 1000.0:.3g} fb$^{{-1}}$"
+    return f"{luminosity_pb:.3g} pb$^{{-1}}$"
+
+
+def variant_label(variant: str) -> str:
+    """Return a variant as people write it: `fgsm:0.1` is "FGSM ε = 0.1"; an unknown one stays as it is."""
+    kind, _, size = variant.partition(":")
+    if kind not in _VARIANT_SYMBOLS or not size:
+        return variant
+    name, symbol = _VARIANT_SYMBOLS[kind]
+    return f"{name} {symbol} = {size}"
+
+
+def selection_label(selection: str) -> str:
+    """Return a selection's name for figures (may hold mathematics)."""
+    return SELECTION_LABELS.get(selection, selection)
+
+
+def score_label(score: str) -> str:
+    """Return a score's name for figures and pages."""
+    return SCORE_LABELS.get(score, score)
+
+
+def in_order(trainings: Iterable[str]) -> list[str]:
+    """Return the distinct trainings, `REFERENCE` first: a training has the same colour in every figure."""
+    return sorted(dict.fromkeys(trainings), key=lambda name: name != REFERENCE)
+
+
+def largest_fgsm(variants: Sequence[str]) -> str | None:
+    """Return the strongest FGSM among the variants, None if there is none."""
+    attacks = [variant for variant in variants if variant.startswith("fgsm")]
+    return max(attacks, key=lambda variant: float(variant.partition(":")[2] or 0), default=None)
+
+
+@contextmanager
+def figure_style(*, font_size: float = 14.0) -> Iterator[None]:
+    """Draw what is inside in the field's style, and leave the settings of the caller alone."""
+    scale = font_size / mplhep.style.CMS["font.size"]
+    sizes = {
+        key: mplhep.style.CMS[key] * scale
+        for key in ("xtick.major.size", "xtick.minor.size", "ytick.major.size", "ytick.minor.size")
+    }
+    settings = {**mplhep.style.CMS, "font.size": font_size, "axes.linewidth": 1.0, **sizes, **_MINUS}
+    with mpl.rc_context(settings):
+        yield
+
+
+def draw_label(axes: Axes, label: EventLabel, *, title: str = "") -> None:
+    """Write the label above the axes and the title inside, at the top left."""
+    experiment, text = label.left
+    mplhep.label.exp_label(
+        exp=experiment, text=text, data=True, rlabel=label.right, loc=0, fontsize="medium", ax=axes
+    )
+    if title:
+        axes.text(0.04, 0.95, title, transform=axes.transAxes, va="top", ha="left", linespacing=1.4)
+
+
+def save_figure(figure: Figure, path: Path, *, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Write a figure once per format beside each other, whole or not at all.
+
+    Args:
+        figure: What to write.
+        path: Where to, without ending.
+        formats: Endings that matplotlib knows.
+
+    Returns:
+        The files written.
+    """
+    written = []
+    for ending in formats:
+        target = path.with_name(f"{path.name}.{ending}")
+        # Fonts are looked up when a figure is written, so the style holds here too.
+        with replaced_when_done(target) as temporary, figure_style():
+            figure.savefig(temporary, format=ending, dpi=110)
+        written.append(target)
+    return written

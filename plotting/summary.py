@@ -1,0 +1,232 @@
+"""What the numbers say, in sentences computed from them; no difference is claimed within its error."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from datamc.divergence import DivergenceRow
+from plotting.style import SELECTION_NAMES, in_order, largest_fgsm, score_label, variant_label
+from plotting.tagging import AucRow, auc_error
+
+CLAIM = 2.0
+"""How many standard deviations a difference needs before it is called one."""
+
+CHANCE = math.erfc(CLAIM / math.sqrt(2.0))
+"""The share of comparisons without any true difference that pass `CLAIM` by chance (4.6 %)."""
+
+UNDISTORTED = "raw"
+
+
+class Sentence(NamedTuple):
+    """What is spoken of, and what is said of it."""
+
+    subject: str
+    text: str
+
+
+class Comparison(NamedTuple):
+    """Two trainings' divergences in one selection, score and variant, at one epoch."""
+
+    reference: DivergenceRow
+    other: DivergenceRow
+
+    @property
+    def difference(self) -> float:
+        """KL of the other training minus KL of the reference: negative where `other` agrees better."""
+        return self.other.kl - self.reference.kl
+
+    @property
+    def error(self) -> float:
+        """One standard deviation of the difference, as if the two were independent.
+
+        NaN where a band is unknown. Each value contributes the part of its band that faces the other value.
+        """
+        upper, lower = (self.other, self.reference) if self.difference > 0 else (self.reference, self.other)
+        return math.hypot(upper.kl - upper.low, lower.high - lower.kl)
+
+    @property
+    def significance(self) -> float:
+        """The difference in units of its error, with its sign; NaN where the error is unknown or zero."""
+        return self.difference / self.error if self.error > 0 else math.nan
+
+    @property
+    def better(self) -> str | None:
+        """The training that agrees better by `CLAIM` standard deviations or more; None where that is open."""
+        if not abs(self.significance) >= CLAIM:
+            return None
+        return self.other.tagger if self.difference < 0 else self.reference.tagger
+
+
+def compare_trainings(
+    rows: Sequence[DivergenceRow], *, reference: str, other: str, variant: str
+) -> list[Comparison]:
+    """Return one comparison per selection and score, at the last epoch that both trainings have there.
+
+    BvsC is left out where CvsB is there: it is 1 - CvsB, and its divergence the same number.
+    """
+    ours, theirs = (
+        {
+            (r.selection, r.score, r.epoch): r
+            for r in rows
+            if (r.tagger, r.variant, r.status) == (tagger, variant, "ok")
+        }
+        for tagger in (reference, other)
+    )
+    last: dict[tuple[str, str], int] = {}
+    for selection, score, epoch in ours:
+        if (selection, score, epoch) in theirs:
+            last[selection, score] = max(epoch, last.get((selection, score), epoch))
+    return [
+        Comparison(ours[selection, score, epoch], theirs[selection, score, epoch])
+        for (selection, score), epoch in last.items()
+        if not (score == "BvsC" and (selection, "CvsB") in last)
+    ]
+
+
+def headline(rows: Sequence[DivergenceRow]) -> str:
+    """Return the answer, a sentence per pair of trainings: which agrees better with data, undistorted."""
+    if not rows:
+        return "No divergence of data from simulation was computed."
+    reference, *others = in_order(row.tagger for row in rows)
+    if not others:
+        return f"One training, {quoted(reference)}: there is nothing to compare it with."
+    return " ".join(
+        _verdict(compare_trainings(rows, reference=reference, other=other, variant=UNDISTORTED))
+        for other in others
+    )
+
+
+def _verdict(comparisons: Sequence[Comparison]) -> str:
+    if not comparisons:
+        return "The trainings share no epoch on undistorted inputs: they cannot be compared."
+    reference, other = comparisons[0].reference.tagger, comparisons[0].other.tagger
+    if not any(math.isfinite(each.significance) for each in comparisons):
+        return (
+            f"{quoted(other)} and {quoted(reference)} cannot be told apart: the divergences have no errors."
+        )
+    wins = sum(each.better == other for each in comparisons)
+    losses = sum(each.better == reference for each in comparisons)
+    n = len(comparisons)
+    if wins + losses == 0:
+        return (
+            f"No difference seen between {quoted(other)} and {quoted(reference)}: in none of {n} comparisons "
+            f"does the agreement with data differ by {CLAIM:g} σ."
+        )
+    counts = (
+        f"better in {wins} and worse in {losses} of {n} comparisons by {CLAIM:g} σ or more "
+        f"(about {CHANCE * n:.1f} expected by chance)"
+    )
+    # Scores of one selection are correlated, so that chance brings several at once: ask for clearly more.
+    if wins + losses <= 1 + 2 * CHANCE * n:
+        both = f"{quoted(other)} and {quoted(reference)}"
+        return f"No clear difference between {both}: {quoted(other)} is {counts}."
+    if 4 * min(wins, losses) > max(wins, losses):
+        return f"Mixed: {quoted(other)} agrees with data {counts}."
+    better = other if wins > losses else reference
+    return f"{quoted(better)} agrees better with data: {quoted(other)} is {counts}."
+
+
+def agreement_sentences(rows: Sequence[DivergenceRow]) -> list[Sentence]:
+    """Return which training agrees better in which score, per variant (raw, strongest FGSM) and selection."""
+    if not rows:
+        return []
+    reference, *others = in_order(row.tagger for row in rows)
+    attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
+    sentences = []
+    for other in others:
+        for variant in filter(None, (UNDISTORTED, attack)):
+            comparisons = compare_trainings(rows, reference=reference, other=other, variant=variant)
+            for selection in dict.fromkeys(each.reference.selection for each in comparisons):
+                chosen = [each for each in comparisons if each.reference.selection == selection]
+                sentences.append(_selection_sentence(chosen))
+    return sentences
+
+
+def _selection_sentence(comparisons: Sequence[Comparison]) -> Sentence:
+    reference, other = comparisons[0].reference, comparisons[0].other
+    inputs = "undistorted" if reference.variant == UNDISTORTED else variant_label(reference.variant)
+    subject = f"{SELECTION_NAMES.get(reference.selection, reference.selection)}, {inputs}"
+    lower = sum(each.difference < 0 for each in comparisons)
+    start = (
+        f"at epoch {reference.epoch}, KL is lower for {quoted(other.tagger)} than for "
+        f"{quoted(reference.tagger)} in {lower} of {len(comparisons)} scores"
+    )
+    known = [each for each in comparisons if math.isfinite(each.significance)]
+    if not known:
+        return Sentence(subject, f"{start}; the errors are unknown, so nothing is claimed.")
+    clearest = max(known, key=lambda each: abs(each.significance))
+    example = (
+        f"{score_label(clearest.reference.score)}: {clearest.other.kl:.3g} against "
+        f"{clearest.reference.kl:.3g}, {signed(clearest.significance, '.1f')} σ"
+    )
+    decided = [_decided(known, name) for name in (other.tagger, reference.tagger)]
+    claims = "; ".join(filter(None, decided))
+    if not claims:
+        return Sentence(subject, f"{start}, nowhere by {CLAIM:g} σ (largest difference in {example}).")
+    return Sentence(subject, f"{start}; by {CLAIM:g} σ or more {claims} (largest difference in {example}).")
+
+
+def _decided(comparisons: Sequence[Comparison], training: str) -> str:
+    scores = [score_label(each.reference.score) for each in comparisons if each.better == training]
+    return f"{quoted(training)} is lower in {', '.join(scores)}" if scores else ""
+
+
+def robustness_sentences(
+    rows: Sequence[AucRow], *, scores: Sequence[str] = ("BvsL", "CvsL")
+) -> list[Sentence]:
+    """Return what the strongest FGSM costs each training in AUC, and how they differ undistorted."""
+    if not rows:
+        return []
+    attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
+    trainings = in_order(row.tagger for row in rows)
+    sentences = []
+    for score in scores:
+        raw, attacked = _last_areas(rows, score, UNDISTORTED), _last_areas(rows, score, attack)
+        costs = [
+            f"{quoted(name)} from {raw[name].auc:.4f} to {attacked[name].auc:.4f} "
+            f"({signed(attacked[name].auc - raw[name].auc)})"
+            for name in trainings
+            if name in raw and name in attacked
+        ]
+        if attack and costs:
+            subject = f"AUC of {score_label(score)} under {variant_label(attack)}"
+            sentences.append(Sentence(subject, f"{'; '.join(costs)}."))
+        differences = _raw_differences(raw, trainings)
+        if differences:
+            subject = f"AUC of {score_label(score)}, undistorted"
+            sentences.append(Sentence(subject, f"{'; '.join(differences)}."))
+    return sentences
+
+
+def _raw_differences(areas: Mapping[str, AucRow], trainings: Sequence[str]) -> list[str]:
+    reference, *others = trainings
+    texts = []
+    for name in others:
+        if name not in areas or reference not in areas:
+            continue
+        difference = areas[name].auc - areas[reference].auc
+        error = math.hypot(auc_error(areas[name]), auc_error(areas[reference]))
+        verdict = "" if abs(difference) >= CLAIM * error else f", no difference by {CLAIM:g} σ"
+        texts.append(
+            f"{quoted(name)} minus {quoted(reference)} is {signed(difference)} ± {error:.4f}{verdict}"
+        )
+    return texts
+
+
+def _last_areas(rows: Sequence[AucRow], score: str, variant: str | None) -> dict[str, AucRow]:
+    """Return each training's area at its last epoch, where it is a number."""
+    matching = [
+        row for row in rows if (row.score, row.variant) == (score, variant) and math.isfinite(row.auc)
+    ]
+    return {row.tagger: row for row in sorted(matching, key=lambda row: row.epoch)}
+
+
+def quoted(name: str) -> str:
+    """Return a name as it stands in a sentence."""
+    return f"“{name}”"
+
+
+def signed(value: float, digits: str = ".4f") -> str:
+    """Return a number with its sign, the minus a minus; nothing but zeros has no sign."""
+    text = f"{value:+{digits}}"
+    return text.replace("-", "−") if float(text) else text[1:]

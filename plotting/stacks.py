@@ -121,12 +121,6 @@ _BAND: dict[str, Any] = {
     "hatch": "//////",
     "linewidth": 0.0,
 }
-    "fill": True,
-    "facecolor": "none",
-    "edgecolor": "#333333",
-    "hatch": "//////",
-    "linewidth": 0.0,
-}
 
 
 def _draw_data(axes: Axes, templates: Templates) -> None:

@@ -31,17 +31,23 @@ def poisson_replicas(values: Floats, variances: Floats, *, n: int, seed: int, ke
     return np.asarray(np.where(can_fluctuate, drawn, values))
 
 
-def shifted_band(value: float, replicas: Floats) -> tuple[float, float]:
-    """Return the central 68 % of the replicas, moved so that their median lies on the value; not below 0.
+def divergence_band(value: float, replicas: Floats, *, offset: float) -> tuple[float, float]:
+    r"""Return the 68 % band of a divergence from its replicas; it holds the value and is not below 0.
 
-    A replica carries the statistical offset of a divergence twice, the value once: unmoved, the band would
-    lie above the value.
+    A replica fluctuates around histograms that have fluctuated themselves. So it carries the statistical
+    offset twice and spreads too much, most where the offset is all there is. With k degrees of freedom,
+    2 N D follows a non-central chi2 with :math:`\lambda = k (D / \mathrm{offset} - 1)` and the variance
+    :math:`2 k + 4 \lambda`; in a replica :math:`\lambda + k` stands for :math:`\lambda`. The quantiles are
+    taken relative to the replicas' median and made narrower by the square root of that ratio.
 
     Args:
-        value: What was measured.
-        replicas: The same quantity in each replica, shape `(n,)`; without any, the band is the value.
+        value: The divergence that was measured, its offset included.
+        replicas: The divergence of each replica, shape `(n,)`; without any, the band is the value.
+        offset: The divergence expected from statistics alone.
     """
     if not replicas.size:
         return value, value
     low, middle, high = np.quantile(replicas, _QUANTILES)
-    return max(float(value + low - middle), 0.0), float(value + high - middle)
+    excess = max(value / offset - 1, 0.0) if offset > 0 else np.inf
+    narrowing = np.sqrt((1 + 2 * excess) / (3 + 2 * excess)) if np.isfinite(excess) else 1.0
+    return max(float(value + narrowing * (low - middle)), 0.0), float(value + narrowing * (high - middle))

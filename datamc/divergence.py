@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datamc.bootstrap import poisson_replicas, shifted_band
+from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.histograms import Floats, scores_of, taggers_of, variants_of
 from datamc.normalisation import View, combine_signs, default_view, normalisation
 from datamc.records import Result
@@ -232,8 +232,8 @@ def _compare(data: tuple[Floats, Floats], mc: tuple[Floats, Floats], replicas: F
         status = "empty_mc"
     if not data[0][is_kept].sum() > 0:
         status = "empty_data"
-    low, high = shifted_band(kl, replicas) if status == "ok" else (0.0, 0.0)
     offset = statistical_offset(n_data, n_mc, n_bins=n_degrees + 1)
+    low, high = divergence_band(kl, replicas, offset=offset) if status == "ok" else (0.0, 0.0)
     dropped, n_replaced = float(measured.dropped_fraction), int(measured.n_replaced)
     return _Comparison(kl, low, high, offset, chi2, n_degrees, n_data, n_mc, dropped, n_replaced, status)
 

@@ -76,6 +76,51 @@ class Summary(NamedTuple):
     """Jets of the flavour in its own selection after the scale factors, over before; all cells."""
 
 
+class ScaleFactorRow(NamedTuple):
+    """One flavour in one cell, as a row of a table; the cell of the default scores has bounds below 0."""
+
+    tagger: str
+    epoch: int
+    variant: str
+    flavour: str
+    cvsl_low: float
+    cvsl_high: float
+    cvsb_low: float
+    cvsb_high: float
+    value: float
+    error: float
+    status: str
+    n_data: float
+    """Jets in data of the selection that calibrates the flavour."""
+    n_effective: float
+    """Effective number of simulated jets of the flavour in that selection."""
+    spectral_radius: float
+    condition: float
+
+
+def scale_factor_rows(scale_factors: ScaleFactors) -> list[ScaleFactorRow]:
+    """Return the scale factors as a table, cell by cell, the correlations left out."""
+    error = scale_factors.error
+    return [
+        ScaleFactorRow(
+            scale_factors.tagger,
+            scale_factors.epoch,
+            scale_factors.variant,
+            flavour,
+            *map(float, (*scale_factors.cvsl[cell], *scale_factors.cvsb[cell])),
+            float(scale_factors.value[cell, i]),
+            float(error[cell, i]),
+            str(scale_factors.status[cell, i]),
+            float(scale_factors.n_data[cell, i]),
+            float(scale_factors.n_effective[cell, i, i]),
+            float(scale_factors.spectral_radius[cell]),
+            float(scale_factors.condition[cell]),
+        )
+        for cell in range(len(scale_factors.value))
+        for i, flavour in enumerate(scale_factors.flavours)
+    ]
+
+
 def cell_of(scale_factors: ScaleFactors, cvsl: ArrayLike, cvsb: ArrayLike) -> NDArray[np.intp]:
     """Return the number of the cell each jet falls into, shape of the scores.
 

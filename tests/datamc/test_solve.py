@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING, Binning, cell_templates
 from datamc.planes import PlaneTemplates, plane_templates
 from datamc.results import Result
-from datamc.scale_factors import cell_of, summarise
+from datamc.scale_factors import ScaleFactorRow, cell_of, scale_factor_rows, summarise
 from datamc.solve import (
     Thresholds,
     effective_jets,
@@ -16,6 +17,7 @@ from datamc.solve import (
     solve_cells,
     spectral_radius,
 )
+from datamc.tables import read_table, write_table
 
 # jets per selection (rows W+c, tt, DY) and flavour (c, b, light), as after OS-SS in W+c
 TYPICAL = np.array([[900.0, 30.0, 60.0], [150.0, 700.0, 250.0], [300.0, 150.0, 4000.0]])
@@ -347,3 +349,14 @@ def test_summary_is_weighted_with_jets() -> None:
         assert (row.tagger, row.epoch, row.n_cells, row.n_ok) == ("basic", 7, 3, 3)
         assert row.mean_deviation == pytest.approx(abs(factor - 1), abs=1e-9)
         assert row.yield_ratio == pytest.approx(factor)
+
+
+def test_table_of_scale_factors_survives_its_file(results: dict[str, Result], tmp_path: Path) -> None:
+    scale_factors = solve(plane_templates(results, tagger="adversarial", epoch=1))
+    rows = scale_factor_rows(scale_factors)
+    assert len(rows) == scale_factors.value.size
+    assert rows[4].flavour == "b"
+    assert rows[4].value == scale_factors.value[1, 1]
+    assert rows[4].n_data == scale_factors.n_data[1, 1]
+    write_table(rows, tmp_path / "sf.csv", kind=ScaleFactorRow)
+    assert read_table(tmp_path / "sf.csv", kind=ScaleFactorRow) == rows

@@ -1,0 +1,37 @@
+# One environment per project: `make demo` and `make test` make it when it is missing or out of date.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ENVIRONMENT := $(VENV)/.complete
+
+# One thread per process: workers share the cores, and a thread pool in each of them only slows all down.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: demo test lint unpinned clean
+
+demo: $(ENVIRONMENT)  ## simulate, train, process, compare: ends with a table and demo/report.html
+	$(BIN)/advtag demo --out demo
+
+test: lint  ## everything that must hold: style, types, tests
+	$(BIN)/python -m pytest
+
+lint: $(ENVIRONMENT)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+$(ENVIRONMENT): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,sim,dev]'
+	touch $@
+
+unpinned:  ## the documented check against the newest versions of everything but torch and PYTHIA
+	$(PYTHON) -m venv .venv-unpinned
+	grep -E '^(torch|pythia8mc)==' constraints.txt > .venv-unpinned/kept.txt
+	.venv-unpinned/bin/pip install --quiet --constraint .venv-unpinned/kept.txt --editable '.[train,sim,dev]'
+	.venv-unpinned/bin/python -m pytest
+
+clean:
+	rm -rf $(VENV) .venv-unpinned dist

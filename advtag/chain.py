@@ -1,0 +1,190 @@
+"""The stages of the whole chain on simulated events, each from what the one before it left on disk."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from advtag import production
+from advtag.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from datamc.results import Result
+    from simulation import SampleInfo
+    from training.evaluate import AucRow, RocRow
+
+SELECTIONS = ("dy", "wc", "ttsemilep")
+TRAININGS = ("basic", "adversarial")
+EPSILON = 0.1
+"""FGSM step of the adversarial training. On these simulated events it does what 0.01 does on CMS files, whose
+scaling the defaults and outliers inflate."""
+
+VARIANTS = "raw,noise:0.1,fgsm:0.05,fgsm:0.1"
+EPOCHS = 16
+PROCESSED_EPOCHS = (1, 2, 4, 6, 8, 12, 16)
+
+SIMULATED_EVENTS = {"dy": 20_000, "wc": 8_000, "ttsl": 20_000, "qcd": 15_000, "tt": 10_000}
+"""Generated events per process at scale 1; QCD and inclusive top pairs are what the taggers learn from."""
+
+TRAINED_ON = ("qcd", "tt")
+LUMINOSITY_PB = {"dy": 53.0, "wc": 275.0, "ttsl": 275.0}
+"""Of the "data" at scale 1, in inverse pb: one luminosity per primary dataset."""
+
+
+class Folders(NamedTuple):
+    """Where everything of one production lies."""
+
+    top: Path
+
+    @property
+    def samples(self) -> Path:
+        """Simulated ROOT files, and the fileset."""
+        return self.top / "samples"
+
+    @property
+    def training_data(self) -> Path:
+        """Shards of jets."""
+        return self.top / "training_data"
+
+    @property
+    def evaluation(self) -> Path:
+        """AUC and ROC tables."""
+        return self.top / "evaluation"
+
+    @property
+    def results(self) -> Path:
+        """Histograms, one file per selection, and what is made of them."""
+        return self.top / "results"
+
+    def run(self, name: str) -> Path:
+        """Return the run directory of a training."""
+        return self.top / "runs" / name
+
+
+def simulate(
+    folders: Folders, *, scale: float, n_processes: int, progress: ProgressCallback
+) -> list["SampleInfo"]:
+    """Return simulation and "data" for training and selections; what exists is not made again."""
+    from simulation import SampleRequest, events_for_luminosity, fileset_of, simulate_samples
+
+    requests = [
+        SampleRequest(process, "mc", max(round(n_events * scale), 100), seed=1)
+        for process, n_events in SIMULATED_EVENTS.items()
+    ] + [
+        SampleRequest(process, "data", max(events_for_luminosity(process, luminosity * scale), 100), seed=2)
+        for process, luminosity in LUMINOSITY_PB.items()
+    ]
+    samples = simulate_samples(requests, folders.samples, n_processes=n_processes, progress=progress)
+    selected = [sample for sample in samples if sample.process not in TRAINED_ON]
+    write_json(fileset_of(selected), folders.samples / "fileset.json")
+    return samples
+
+
+def prepare(folders: Folders, samples: Sequence["SampleInfo"], *, progress: ProgressCallback) -> None:
+    """Make the training data from the samples for training."""
+    from training.config import PrepareConfig
+    from training.prepare import prepare
+
+    inputs = tuple(str(sample.path) for sample in samples if sample.process in TRAINED_ON)
+    prepare(PrepareConfig(inputs=inputs, output=folders.training_data), progress=progress)
+
+
+def train(folders: Folders, *, n_processes: int, progress: Mapping[str, ProgressCallback]) -> None:
+    """Train both taggers side by side."""
+    from advtag.trainings import train_side_by_side
+    from training.config import TrainConfig
+
+    configs = [
+        TrainConfig(
+            name=name, method=method, data=folders.training_data, output=folders.run(name),
+            epsilon=EPSILON, epochs=EPOCHS,
+        )
+        for name, method in zip(TRAININGS, ("basic", "fgsm"), strict=True)
+    ]  # fmt: skip
+    train_side_by_side(configs, n_processes=n_processes, progress=progress)
+
+
+def evaluate(folders: Folders, *, progress: ProgressCallback) -> tuple[list["AucRow"], list["RocRow"]]:
+    """Return areas under the ROC curves of the processed epochs, and the curves of the last."""
+    from models.perturbations import parse_variants
+    from training.evaluate import evaluate, roc_curves, write_auc_table, write_roc_table
+
+    runs = [folders.run(name) for name in TRAININGS]
+    variants = parse_variants(VARIANTS)
+    data = folders.training_data
+    areas = evaluate(runs, data=data, variants=variants, epochs=PROCESSED_EPOCHS, progress=progress)
+    curves = roc_curves(runs, data=data, variants=variants)
+    write_auc_table(areas, folders.evaluation / "auc.csv")
+    write_roc_table(curves, folders.evaluation / "roc.csv")
+    return areas, curves
+
+
+def process(
+    folders: Folders, *, workers: int, progress: Mapping[str, ProgressCallback]
+) -> dict[str, "Result"]:
+    """Return the results of the three selections, with every processed checkpoint and variant."""
+    from datamc.results import write_result
+    from models.perturbations import parse_variants
+    from models.tagger import load_taggers
+    from processors.filesets import read_fileset
+    from processors.run import run_selection
+
+    taggers = load_taggers([folders.run(name) for name in TRAININGS], epochs=PROCESSED_EPOCHS)
+    fileset = read_fileset(folders.samples / "fileset.json")
+    results = {}
+    for selection in SELECTIONS:
+        results[selection] = run_selection(
+            selection=selection, fileset=fileset, taggers=taggers, variants=parse_variants(VARIANTS),
+            executor="futures", workers=workers, progress=progress[selection],
+        )  # fmt: skip
+        write_result(results[selection], folders.results / f"{selection}.zip")
+    return results
+
+
+def compare(
+    folders: Folders, results: dict[str, "Result"], *, progress: ProgressCallback
+) -> production.Comparison:
+    """Return divergence and scale factors, and write them with the standard figures."""
+    from datamc.divergence import write_divergence
+
+    found = production.compare(results, coarse=True, progress=progress)
+    write_divergence(found.divergence, folders.results / "divergence.csv")
+    production.write_scale_factors(results, found.scale_factors, folders.results / "scale_factors")
+    return found
+
+
+def draw(folders: Folders, found: production.Comparison, *, progress: ProgressCallback) -> None:
+    """Draw the standard figures."""
+    from plotting.figures import plot_results
+
+    plot_results(
+        found.results,
+        folders.results / "figures",
+        divergence=found.divergence,
+        scale_factors=found.scale_factors,
+    )
+
+
+def report(
+    folders: Folders,
+    found: production.Comparison,
+    *,
+    auc_rows: Sequence["AucRow"],
+    roc_rows: Sequence["RocRow"],
+) -> Path:
+    """Write the report and return its path."""
+    from plotting.report import write_report
+
+    return write_report(
+        folders.top / "report.html", results=found.results, divergence=found.divergence,
+        scale_factors=found.scale_factors, auc_rows=auc_rows, roc_rows=roc_rows,
+        title="Basic and adversarial training on simulated events",
+    )  # fmt: skip
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write a JSON file for people to read."""
+    from datamc.files import replaced_when_done
+
+    with replaced_when_done(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

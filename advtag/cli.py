@@ -1,0 +1,81 @@
+"""The `advtag` command: one sub-command per stage of the analysis.
+
+Importing this module is cheap, and so is `advtag --help`: a command imports what it needs when it is called.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from advtag import compare, demo, produce
+from advtag.progress import console
+
+app = typer.Typer(
+    name="advtag",
+    help="Does adversarial training make a jet-flavour tagger agree better with data?\n\n"
+    "Start with [bold]advtag demo[/]: the whole chain on simulated events, in a few minutes.",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"advtag {version('advtag')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Options that hold for every command."""
+
+
+EVENTS = "Events and training"
+COMPARISON = "Data and simulation"
+
+app.command(rich_help_panel="Everything at once")(demo.demo)
+app.command(rich_help_panel=EVENTS)(produce.simulate)
+app.command(rich_help_panel=EVENTS)(produce.prepare)
+app.command(rich_help_panel=EVENTS)(produce.train)
+app.command(rich_help_panel=EVENTS)(produce.export)
+app.command(rich_help_panel=EVENTS)(produce.evaluate)
+app.command(rich_help_panel=COMPARISON)(compare.process)
+app.command(rich_help_panel=COMPARISON)(compare.fit)
+app.command(rich_help_panel=COMPARISON)(compare.divergence)
+app.command(rich_help_panel=COMPARISON)(compare.plot)
+app.command(rich_help_panel=COMPARISON)(compare.report)
+
+
+def main() -> None:
+    """Run the command line: exit code 0 only if all went well, errors as one sentence."""
+    debug = "--debug" in sys.argv[1:]
+    # `--debug` is welcome anywhere on the line, not only before the command's name.
+    arguments = (["--debug"] if debug else []) + [
+        argument for argument in sys.argv[1:] if argument != "--debug"
+    ]
+    try:
+        app(args=arguments, prog_name="advtag")
+    except Exception as error:
+        if debug:
+            raise
+        console.print("[bold red]Error:[/]", _sentence(error), highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+def _sentence(error: Exception) -> str:
+    """Return what went wrong in one line; an error that is not the user's says so."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, (ValueError, OSError, ImportError)):
+        return text
+    return f"{type(error).__name__}: {text} (this should not happen: run it again with --debug and report it)"

@@ -1,0 +1,135 @@
+"""What a production left on disk, read back for the commands that compare."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from advtag.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from datamc.divergence import DivergenceRow
+    from datamc.results import Result
+    from datamc.scale_factors import ScaleFactors
+
+
+class Comparison(NamedTuple):
+    """Results by selection, and what was computed from them."""
+
+    results: dict[str, "Result"]
+    divergence: list["DivergenceRow"]
+    scale_factors: list["ScaleFactors"]
+
+
+def compare(
+    results: dict[str, "Result"],
+    *,
+    coarse: bool,
+    replicas: int = 200,
+    progress: ProgressCallback | None = None,
+) -> Comparison:
+    """Return the divergence of every score and, where all three selections are there, the scale factors.
+
+    Args:
+        results: By selection.
+        coarse: Whether the scale factors are solved in few large cells.
+        replicas: Bootstrap replicas of the divergence's band.
+        progress: Called with the steps done and their total.
+    """
+    from datamc.divergence import divergence_table
+    from datamc.planes import FIT_SELECTIONS
+
+    rows = divergence_table(results, n_bootstrap=replicas, seed=1, progress=progress)
+    fitted = solve_all(results, coarse=coarse) if set(FIT_SELECTIONS) <= set(results) else []
+    return Comparison(results, rows, fitted)
+
+
+def last_epochs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of each tagger's last epoch: what a person looks at first."""
+    last: dict[str, int] = {}
+    for row in rows:
+        last[row["tagger"]] = max(row["epoch"], last.get(row["tagger"], 0))
+    return [row for row in rows if row["epoch"] == last[row["tagger"]]]
+
+
+def cutflow_rows(result: "Result") -> list[dict[str, Any]]:
+    """Return one row per dataset and cut: events, and the sum of their weights."""
+    return [
+        {"dataset": dataset, "cut": row.cut, "events": row.n_events, "sum of weights": row.sum_weights}
+        for dataset, rows in result.cutflows.items()
+        for row in rows
+    ]
+
+
+def ledger_sentence(result: "Result") -> str:
+    """Return what became of all events, in one line."""
+    expected = sum(entry.n_expected for entry in result.ledger)
+    processed = sum(entry.n_processed for entry in result.ledger)
+    lost = sum(entry.n_lost for entry in result.ledger)
+    return f"{expected} events expected, {processed} processed, {lost} declared lost"
+
+
+def read_results(paths: Sequence[Path]) -> dict[str, "Result"]:
+    """Return the results in folders or files by selection; parts of one selection are merged.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If a file is no result, or parts do not fit together.
+    """
+    from datamc.results import merge_results, read_result
+
+    files = [file for path in paths for file in (sorted(path.glob("*.zip")) if path.is_dir() else [path])]
+    if not files:
+        raise FileNotFoundError(
+            f"{', '.join(map(str, paths))}: no result (*.zip) there: run `advtag process` first"
+        )
+    parts: dict[str, list[Result]] = {}
+    for file in files:
+        result = read_result(file)
+        parts.setdefault(result.selection, []).append(result)
+    return {name: merge_results(results) for name, results in parts.items()}
+
+
+def beside(paths: Sequence[Path]) -> Path:
+    """Return the folder for what is made of results, if the user names none: that of the first."""
+    return paths[0] if paths[0].is_dir() else paths[0].parent
+
+
+def solve_all(
+    results: "Mapping[str, Result]", *, coarse: bool, progress: ProgressCallback | None = None
+) -> list["ScaleFactors"]:
+    """Return the scale factors of every checkpoint and variant that all three selections hold.
+
+    Raises:
+        ValueError: If a selection of the fit is missing.
+    """
+    from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING
+    from datamc.planes import FIT_SELECTIONS, plane_templates
+    from datamc.solve import solve
+    from datamc.templates import taggers_of, variants_of
+
+    missing = [name for name in FIT_SELECTIONS if name not in results]
+    if missing:
+        raise ValueError(
+            f"the fit needs dy, wc and ttsemilep, but {', '.join(missing)} is missing: process it first"
+        )
+    first = results[FIT_SELECTIONS[0]]
+    points = [(*tagger, variant) for tagger in taggers_of(first) for variant in variants_of(first)]
+    factors = []
+    for done, (tagger, epoch, variant) in enumerate(points, start=1):
+        plane = plane_templates(results, tagger=tagger, epoch=epoch, variant=variant)
+        factors.append(solve(plane, binning=COARSE_BINNING if coarse else PUBLISHED_BINNING))
+        if progress:
+            progress(done, len(points))
+    return factors
+
+
+def write_scale_factors(
+    results: "Mapping[str, Result]", factors: Sequence["ScaleFactors"], folder: Path
+) -> None:
+    """Write one correctionlib file per checkpoint and variant."""
+    from datamc.corrections import file_stem, provenance_of, write_correctionlib
+
+    provenance = provenance_of(list(results.values()))
+    for each in factors:
+        path = folder / f"{file_stem(each.tagger, each.epoch, each.variant)}.json"
+        write_correctionlib(each, path, provenance=provenance)

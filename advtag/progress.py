@@ -1,0 +1,67 @@
+"""Progress on long work: what is done, how much is left, how long it takes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with (done, total); the total may become known, or change, on the way."""
+
+console = Console(stderr=True)
+"""Progress and errors go to standard error, so that tables and `--json` can be piped."""
+
+
+@contextmanager
+def progress_board() -> Iterator[Progress]:
+    """Yield a live board of progress bars; add one with `bar`."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeLeftColumn(),
+        console=console,
+    ) as board:
+        yield board
+
+
+def bar(board: Progress, description: str) -> ProgressCallback:
+    """Add a bar to the board and return the callback that moves it; its clock starts with the first call."""
+    task = board.add_task(description, total=None, start=False)
+
+    def move(done: int, total: int) -> None:
+        board.start_task(task)
+        board.update(task, completed=done, total=total)
+
+    return move
+
+
+@contextmanager
+def stage(board: Progress, *descriptions: str) -> Iterator[list[ProgressCallback]]:
+    """Yield the callbacks of the bars of one stage; bars that never moved are told to be done already."""
+    bars = [bar(board, description) for description in descriptions]
+    first_task = len(board.tasks) - len(bars)
+    yield bars
+    for task in board.tasks[first_task:]:
+        if task.total is None:
+            board.start_task(task.id)
+            board.update(task.id, description=f"{task.description} (done before)", completed=1, total=1)
+
+
+@contextmanager
+def one_bar(description: str) -> Iterator[ProgressCallback]:
+    """Yield the callback of a single progress bar."""
+    with progress_board() as board, stage(board, description) as (callback,):
+        yield callback

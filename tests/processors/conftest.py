@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import awkward as ak
@@ -19,8 +20,11 @@ def random_tagger(name: str = "basic", epoch: int = 1, *, seed: int = 1, attack:
     """A tagger with random weights, and a scaler that all random taggers share."""
     rng = np.random.default_rng(seed)
     layers = [
-        (rng.normal(size=(n_out, n_in)).astype(np.float32) / np.float32(np.sqrt(n_in)), np.zeros(n_out, np.float32))
-        for n_in, n_out in zip(WIDTHS, WIDTHS[1:], strict=False)
+        (
+            rng.normal(size=(n_out, n_in)).astype(np.float32) / np.float32(np.sqrt(n_in)),
+            np.zeros(n_out, np.float32),
+        )
+        for n_in, n_out in pairwise(WIDTHS)
     ]
     scaler = FeatureScaler(
         mean=np.full(N_FEATURES, 1.0, np.float32),
@@ -104,7 +108,8 @@ def _jets(rng: np.random.Generator, counts: np.ndarray, *, is_data: bool, featur
 
 def _collection(counts: np.ndarray, **columns: np.ndarray) -> ak.Array:
     narrow = {
-        name: values.astype(np.float32) if values.dtype == np.float64 else values for name, values in columns.items()
+        name: values.astype(np.float32) if values.dtype == np.float64 else values
+        for name, values in columns.items()
     }
     return ak.zip({name: ak.unflatten(values, counts) for name, values in narrow.items()})
 

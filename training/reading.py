@@ -25,6 +25,7 @@ MAX_TRACK_SUM_DELTA_R: Final = 0.3
 _ETA, _PT = index_of("Jet_eta"), index_of("Jet_pt")
 _TRACK_SUM_DELTA_R = index_of("Jet_DeepCSV_trackSumJetDeltaR")
 _UNKNOWN_FLAVOUR = 255
+_MOST_NAMED = 10
 
 
 class Jets(NamedTuple):
@@ -82,7 +83,7 @@ def inspect_file(path: str) -> InputFile:
     """Return a file's size and fingerprint after checking that it holds every branch needed.
 
     Raises:
-        ValueError: If it is no ROOT file with a tree Events, or branches are missing; all of them are named.
+        ValueError: If it is no ROOT file with a tree Events, or branches are missing.
     """
     with _broken_files_named(path), uproot.open(path) as file:
         if "Events" not in file:
@@ -90,9 +91,10 @@ def inspect_file(path: str) -> InputFile:
         events = file["Events"]
         missing = [branch for branch in NEEDED_BRANCHES if branch not in events]
         if missing:
+            named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if len(missing) > _MOST_NAMED else "")
             raise UnusableFileError(
                 f"{path}: lacks {len(missing)} of the {len(NEEDED_BRANCHES)} branches needed for training "
-                f"({', '.join(missing)}): is this simulation in the PFNano format?"
+                f"({named}): is this simulation in the PFNano format?"
             )
         n_jets = int(events["nJet"].array(library="np").sum())
         fingerprint = f"root-uuid:{file.file.uuid}" if "://" in path else f"sha256:{sha256(Path(path))}"

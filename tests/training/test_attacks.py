@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+import torch
+
+from models.features import IS_INTEGER, N_FEATURES
+from models.network import TaggerNetwork
+from training.attacks import evaluation_mode, fgsm, frozen_cells, noise
+
+N_JETS = 64
+
+
+@pytest.fixture
+def network() -> TaggerNetwork:
+    torch.manual_seed(3)
+    return TaggerNetwork()
+
+
+@pytest.fixture
+def scaled() -> torch.Tensor:
+    return torch.randn(N_JETS, N_FEATURES, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def labels() -> torch.Tensor:
+    return torch.arange(N_JETS) % 4
+
+
+@pytest.fixture
+def frozen() -> torch.Tensor:
+    mask = torch.rand(N_JETS, N_FEATURES, generator=torch.Generator().manual_seed(2)) < 0.3
+    return frozen_cells(mask)
+
+
+def test_defaults_and_integers_are_frozen() -> None:
+    mask = torch.zeros(2, N_FEATURES, dtype=torch.bool)
+    mask[0, 5] = True
+    frozen = frozen_cells(mask).numpy()
+    assert (frozen[1] == IS_INTEGER).all()
+    assert frozen[0, 5]
+
+
+def test_fgsm_by_hand() -> None:
+    # Logits w_k x_0 with w = (1, 0, 0, 0): the cross entropy of label 0 falls with x_0, of label 1 it rises.
+    network = torch.nn.Linear(N_FEATURES, 4, bias=False)
+    with torch.no_grad():
+        network.weight.zero_()
+        network.weight[0, 0] = 1.0
+    scaled = torch.zeros(2, N_FEATURES)
+    attacked = fgsm(
+        network, scaled, torch.tensor([0, 1]), torch.zeros_like(scaled, dtype=torch.bool), epsilon=0.1
+    )
+    expected = torch.zeros(2, N_FEATURES)
+    expected[:, 0] = torch.tensor([-0.1, 0.1])
+    assert torch.equal(attacked, expected)
+
+
+@pytest.mark.parametrize("loss_input", ["logits", "softmax"])
+def test_fgsm_steps_along_the_sign_of_numerical_derivatives(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor, loss_input: str
+) -> None:
+    moved = fgsm(network, scaled, labels, frozen, epsilon=1.0, loss_input=loss_input) - scaled
+    precise = network.double().eval()
+    outputs = []
+    for step in (-1e-6, 1e-6):
+        inputs = scaled[0].double() + step * torch.eye(N_FEATURES, dtype=torch.float64)
+        logits = precise(inputs)
+        outer = torch.softmax(logits, 1) if loss_input == "softmax" else logits
+        outputs.append(
+            torch.nn.functional.cross_entropy(outer, labels[:1].expand(N_FEATURES), reduction="none")
+        )
+    slope = (outputs[1] - outputs[0]).detach()
+    movable = ~frozen[0]
+    assert torch.equal(moved[0].round()[movable], slope.sign().float()[movable])
+
+
+def test_frozen_cells_stay_bit_by_bit(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    for moved in (fgsm(network, scaled, labels, frozen, epsilon=0.1), noise(scaled, frozen, sigma=0.1)):
+        assert torch.equal(moved[frozen], scaled[frozen])
+        assert (moved[~frozen] != scaled[~frozen]).all()
+
+
+def test_fgsm_raises_the_loss(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    attacked = fgsm(network, scaled, labels, frozen, epsilon=0.01)
+    network.eval()
+    before, after = (
+        torch.nn.functional.cross_entropy(network(inputs), labels, reduction="none")
+        for inputs in (scaled, attacked)
+    )
+    assert (after > before).all()
+
+
+def test_size_zero_is_the_identity(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    assert torch.equal(fgsm(network, scaled, labels, frozen, epsilon=0.0), scaled)
+    assert torch.equal(noise(scaled, frozen, sigma=0.0), scaled)
+
+
+def test_fgsm_leaves_modes_gradients_and_inputs_as_they_were(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    network.train()
+    network.trunk[2].eval()
+    modes = [module.training for module in network.modules()]
+    network(scaled).sum().backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters()]
+    before = scaled.clone()
+    attacked = fgsm(network, scaled, labels, frozen, epsilon=0.1)
+    assert [module.training for module in network.modules()] == modes
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        assert torch.equal(parameter.grad, gradient)
+    assert torch.equal(scaled, before)
+    assert not scaled.requires_grad
+    assert not attacked.requires_grad
+
+
+def test_fgsm_is_crafted_without_dropout(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    network.train()
+    state = torch.get_rng_state()
+    in_train_mode = fgsm(network, scaled, labels, frozen, epsilon=0.1)
+    assert torch.equal(torch.get_rng_state(), state)
+    network.eval()
+    assert torch.equal(in_train_mode, fgsm(network, scaled, labels, frozen, epsilon=0.1))
+
+
+def test_fgsm_works_where_gradients_are_switched_off(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    expected = fgsm(network, scaled, labels, frozen, epsilon=0.1)
+    with torch.no_grad():
+        assert torch.equal(fgsm(network, scaled, labels, frozen, epsilon=0.1), expected)
+
+
+def test_modes_come_back_after_an_error(network: TaggerNetwork) -> None:
+    network.train()
+    with pytest.raises(RuntimeError, match="broken"), evaluation_mode(network):
+        raise RuntimeError("broken")
+    assert network.training
+
+
+def test_noise_has_the_width_asked_for() -> None:
+    scaled = torch.zeros(20_000, N_FEATURES)
+    frozen = torch.zeros_like(scaled, dtype=torch.bool)
+    shifts = noise(scaled, frozen, sigma=0.3, generator=torch.Generator().manual_seed(1)).numpy()
+    # 1.34 million numbers: the width is known to 0.3 / sqrt(2 n) = 0.0002.
+    assert np.std(shifts) == pytest.approx(0.3, abs=0.001)
+    assert np.mean(shifts) == pytest.approx(0.0, abs=0.001)

@@ -1,0 +1,147 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from models.network import TaggerNetwork
+from models.perturbations import Variant, perturb
+from models.tagger import load_taggers
+from training.attacks import fgsm, frozen_cells
+from training.checkpoints import (
+    checkpoint_path,
+    epochs_of,
+    export,
+    load_checkpoint,
+    read_history,
+    read_run,
+)
+from training.shards import TrainingData
+
+
+@pytest.fixture
+def own_run(finished_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def raw_and_labels(training_data: Path) -> tuple[np.ndarray, np.ndarray]:
+    jets = next(TrainingData(training_data).evaluation_jets())
+    return jets.raw, jets.labels.astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def network(finished_run: Path) -> TaggerNetwork:
+    network = TaggerNetwork()
+    network.load_state_dict(load_checkpoint(checkpoint_path(finished_run, 2))["network"])
+    return network.eval()
+
+
+def test_a_run_directory_is_complete(finished_run: Path) -> None:
+    names = {path.name for path in finished_run.iterdir()}
+    expected = {"config.json", "scaler.json", "features.json", "history.csv"}
+    for epoch in ("001", "002"):
+        expected |= {f"epoch_{epoch}{end}" for end in (".pt", "_tagger.onnx", "_attack.onnx")}
+    assert names == expected
+    assert epochs_of(finished_run) == [1, 2]
+
+
+def test_a_checkpoint_describes_itself_and_runs_no_code(finished_run: Path) -> None:
+    state = torch.load(checkpoint_path(finished_run, 2), weights_only=True)
+    assert (state["epoch"], state["schema_version"]) == (2, 1)
+    assert json.loads(state["config"])["method"] == "fgsm"
+    assert sum(tensor.numel() for tensor in state["network"].values()) == 47_604
+
+
+def test_the_tagger_gives_what_the_network_gives(
+    finished_run: Path, network: TaggerNetwork, raw_and_labels: tuple[np.ndarray, np.ndarray]
+) -> None:
+    raw, _ = raw_and_labels
+    tagger = load_taggers([finished_run], epochs=[2])[0]
+    scaled, _ = tagger.scaler.scale(raw)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(scaled)).numpy()
+    assert tagger.logits(raw) == pytest.approx(expected, abs=1e-4)
+    assert tagger.logits(raw[:0]).shape == (0, 4)
+
+
+def test_the_attack_is_the_one_trained_against(
+    finished_run: Path, network: TaggerNetwork, raw_and_labels: tuple[np.ndarray, np.ndarray]
+) -> None:
+    raw, labels = raw_and_labels
+    tagger = load_taggers([finished_run], epochs=[2])[0]
+    scaled, mask = tagger.scaler.scale(raw)
+    in_torch = fgsm(
+        network,
+        torch.from_numpy(scaled),
+        torch.from_numpy(labels),
+        frozen_cells(torch.from_numpy(mask)),
+        epsilon=0.1,
+    ).numpy()
+    moved = perturb(Variant("fgsm", 0.1), tagger, raw, labels=labels)
+    on_physical_features, _ = tagger.scaler.scale(moved)
+    close = np.isclose(on_physical_features, in_torch, atol=1e-3)
+    # Only a gradient within rounding of zero may have another sign.
+    assert close.mean() > 0.9999
+
+
+def test_metadata_say_how_it_was_trained(finished_run: Path, training_data: Path) -> None:
+    metadata = load_taggers([finished_run], epochs=[2])[0].metadata
+    assert (metadata.name, metadata.epoch, metadata.method) == ("adversarial", 2, "fgsm")
+    assert (metadata.epsilon, metadata.gamma, metadata.loss_input) == (0.1, 0.0, "logits")
+    assert metadata.data_fingerprint == TrainingData(training_data).manifest.fingerprint
+    assert metadata.scaler == TrainingData(training_data).scaler()
+
+
+def test_export_makes_the_same_files_again(own_run: Path) -> None:
+    before = {path.name: path.read_bytes() for path in own_run.glob("*.onnx")}
+    for path in own_run.glob("*.onnx"):
+        path.unlink()
+    paths = export(own_run)
+    assert {path.name: path.read_bytes() for path in paths} == before
+    for path in paths:
+        onnx.checker.check_model(str(path))
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.json: give the output folder"):
+        export(tmp_path)
+
+
+def test_a_run_without_epochs_is_named(own_run: Path) -> None:
+    for path in own_run.glob("*.pt"):
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint: train it first"):
+        export(own_run)
+
+
+def test_a_broken_checkpoint_is_one_sentence(own_run: Path) -> None:
+    path = checkpoint_path(own_run, 1)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"epoch_001\.pt: not a checkpoint of this version") as caught:
+        export(own_run)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_version_is_refused(own_run: Path) -> None:
+    state = torch.load(checkpoint_path(own_run, 1), weights_only=True)
+    torch.save(state | {"schema_version": 9}, checkpoint_path(own_run, 1))
+    with pytest.raises(ValueError, match="not a checkpoint of this version"):
+        load_checkpoint(checkpoint_path(own_run, 1))
+
+
+@pytest.mark.parametrize("name", ["config.json", "scaler.json"])
+def test_a_broken_run_directory_is_one_sentence(own_run: Path, name: str) -> None:
+    (own_run / name).write_text("{")
+    with pytest.raises(ValueError, match="not a run directory of this version"):
+        read_run(own_run)
+
+
+def test_history_survives_reading(finished_run: Path, tmp_path: Path) -> None:
+    history = read_history(finished_run)
+    assert [record.epoch for record in history] == [1, 2]
+    assert all(record.jets_per_second > 0 for record in history)
+    assert read_history(tmp_path) == []

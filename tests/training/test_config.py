@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from training.config import TrainConfig, read_prepare_config, read_train_config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+MINIMAL = "name: basic\ndata: d\noutput: o\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "card.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_minimal_card_is_complete(tmp_path: Path) -> None:
+    config = read_train_config(written(tmp_path, MINIMAL))
+    assert config.method == "basic"
+    assert config.training_epsilon == 0.0
+
+
+def test_epsilon_is_trained_on_only_by_fgsm() -> None:
+    config = TrainConfig(name="a", data=Path("d"), output=Path("o"), method="fgsm", epsilon=0.05)
+    assert config.training_epsilon == 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (MINIMAL + "gama: 2\n", "unknown key 'gama': choose from name, data, output, method"),
+        (MINIMAL + "gamma: -1\n", "key 'gamma': input should be greater than or equal to 0, got -1"),
+        (MINIMAL + "method: pgd\n", "key 'method': input should be 'basic' or 'fgsm', got 'pgd'"),
+        ("data: d\noutput: o\n", "the key 'name' is missing: add it"),
+        ("name: [\n", "not valid YAML"),
+        ("- a\n- b\n", "expected keys and values, got list"),
+        ("", "expected keys and values, got NoneType"),
+    ],
+)
+def test_a_wrong_card_gives_one_sentence_with_file_and_key(tmp_path: Path, text: str, complaint: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ValueError, match=r".") as caught:
+        read_train_config(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert complaint in message
+    assert "\n" not in message
+
+
+def test_a_missing_card_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.yaml: no such file"):
+        read_train_config(tmp_path / "absent.yaml")
+
+
+def test_fractions_must_leave_jets_to_test(tmp_path: Path) -> None:
+    path = written(tmp_path, "inputs: [a.root]\noutput: o\ntrain_fraction: 0.9\nvalidation_fraction: 0.1\n")
+    with pytest.raises(ValueError, match="must stay below 1"):
+        read_prepare_config(path)
+
+
+def test_the_cards_in_configs_are_valid() -> None:
+    data = read_prepare_config(CONFIGS / "prepare.yaml").output
+    cards = [read_train_config(CONFIGS / f"train_{name}.yaml") for name in ("basic", "adversarial", "thesis")]
+    assert {card.data for card in cards} == {data}
+    assert len({card.name for card in cards}) == len({card.output for card in cards}) == 3
+    assert cards[1].method == "fgsm"
+    assert (cards[2].gamma, cards[2].loss_input) == (25, "softmax")

@@ -1,0 +1,35 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from training.outputs import replaced_file, replaced_folder, sha256, write_text
+
+
+def test_a_file_is_replaced_only_when_all_went_well(tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError, match="midway"), replaced_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("midway")
+    assert path.read_text() == "old"
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f.txt"]
+
+
+def test_a_folder_is_replaced_only_when_all_went_well(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "folder"
+    for content in ("old", "new"):
+        with replaced_folder(path) as temporary:
+            (temporary / content).touch()
+    with pytest.raises(RuntimeError, match="midway"), replaced_folder(path) as temporary:
+        (temporary / "half").touch()
+        raise RuntimeError("midway")
+    assert [entry.name for entry in path.iterdir()] == ["new"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["folder"]
+
+
+def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"advtag" * 100_000)
+    assert sha256(tmp_path / "f") == hashlib.sha256(b"advtag" * 100_000).hexdigest()

@@ -1,0 +1,213 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.features import IS_INTEGER, default_mask, index_of
+from models.scaler import ScalerStatistics
+from training.config import PrepareConfig
+from training.prepare import prepare
+from training.shards import TrainingData
+from training.splitting import SPLITS
+
+JetColumns = dict[str, np.ndarray]
+
+
+def config(inputs: Path | list[Path], output: Path, **changes: object) -> PrepareConfig:
+    paths = [inputs] if isinstance(inputs, Path) else inputs
+    settings = {"inputs": [str(path) for path in paths], "output": output, "pt_bins": 5, "eta_bins": 5}
+    return PrepareConfig.model_validate(settings | changes)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    manifest = TrainingData(folder).manifest
+    return {
+        f"{split}/{shard.number}/{name}": value
+        for split in SPLITS
+        for shard in manifest.splits[split].shards
+        for name, value in shard.sha256.items()
+    }
+
+
+def test_every_jet_is_kept_once_or_counted_as_dropped(training_data: Path, n_selected: int) -> None:
+    manifest = TrainingData(training_data).manifest
+    n_kept = sum(entry.n_jets for entry in manifest.splits.values())
+    assert n_kept == n_selected
+    assert n_kept + sum(manifest.dropped_jets.values()) == 6000 == manifest.inputs[0].n_jets
+    keys = np.concatenate(
+        [np.load(path) for split in SPLITS for path in (training_data / split).glob("keys_*.npy")]
+    )
+    assert len(np.unique(keys, axis=0)) == n_kept
+
+
+def test_flavours_are_counted(training_data: Path) -> None:
+    data = TrainingData(training_data)
+    for split in SPLITS:
+        jets = data.learning_jets(split)
+        entry = data.manifest.splits[split]
+        assert np.bincount(jets.labels, minlength=4).tolist() == list(entry.n_by_flavour.values())
+        assert len(jets.labels) == entry.n_jets
+
+
+def test_training_features_have_mean_0_and_width_1_without_defaults(training_data: Path) -> None:
+    jets = TrainingData(training_data).learning_jets("train")
+    values = np.ma.masked_array(jets.features.astype(np.float64), jets.mask)
+    # float16 keeps 3 digits.
+    assert np.abs(values.mean(axis=0)).max() < 2e-3
+    assert values.std(axis=0).filled(1.0) == pytest.approx(1.0, abs=2e-3)
+    assert np.isfinite(jets.features).all()
+
+
+def test_test_jets_are_kept_in_physical_units(training_data: Path) -> None:
+    data = TrainingData(training_data)
+    raw = np.concatenate([jets.raw for jets in data.evaluation_jets()])
+    stored = data.learning_jets("test")
+    scaled, mask = data.scaler().scale(raw)
+    assert (mask == stored.mask).all()
+    assert (mask == default_mask(raw)).all()
+    assert (scaled.astype(np.float16) == stored.features).all()
+
+
+def test_the_scaler_is_that_of_the_training_split_alone(events_file: Path, tmp_path: Path) -> None:
+    prepare(
+        config(
+            events_file, tmp_path / "d", train_fraction=0.2, validation_fraction=0.1, feature_type="float32"
+        )
+    )
+    data = TrainingData(tmp_path / "d")
+    scaler, jets = data.scaler(), data.learning_jets("train")
+    physical = jets.features * scaler.std + scaler.mean
+    pt = physical[:, index_of("Jet_pt")].astype(np.float64)
+    assert scaler.mean[index_of("Jet_pt")] == pytest.approx(pt.mean(), rel=1e-5)
+    assert scaler.std[index_of("Jet_pt")] == pytest.approx(pt.std(), rel=1e-4)
+    statistics = ScalerStatistics()
+    statistics.update(np.concatenate([part.raw for part in data.evaluation_jets()]))
+    assert statistics.finish() != scaler
+
+
+def test_weights_balance_the_flavours_of_the_training_split(training_data: Path) -> None:
+    data = TrainingData(training_data)
+    jets = data.learning_jets("train")
+    sums = np.bincount(jets.labels, weights=jets.weights, minlength=4)
+    assert sums / sums.sum() == pytest.approx([0.25] * 4, rel=1e-5)
+    assert jets.weights.mean() == pytest.approx(1.0, rel=1e-5)
+    assert jets.weights.dtype == np.float32
+    shares = [entry.share_of_weight for entry in data.manifest.reweighting.values()]
+    assert shares == pytest.approx([0.25] * 4)
+
+
+@pytest.mark.parametrize("chunk_events", [13, 100_000])
+def test_the_result_does_not_depend_on_the_chunks(
+    events_file: Path, training_data: Path, tmp_path: Path, chunk_events: int
+) -> None:
+    prepare(config(events_file, tmp_path / "d", shard_jets=1500, chunk_events=chunk_events))
+    assert hashes(tmp_path / "d") == hashes(training_data)
+
+
+def test_the_result_does_not_depend_on_how_files_group_the_events(
+    tmp_path: Path, jet_columns: JetColumns, write_events: Callable[..., None], training_data: Path
+) -> None:
+    # 450 jets are 50 rounds of events with 2, 4, 0 and 3 jets.
+    halves = [
+        {name: values[part] for name, values in jet_columns.items()}
+        for part in (slice(450), slice(450, None))
+    ]
+    write_events(tmp_path / "z.root", halves[0])
+    write_events(tmp_path / "a.root", halves[1], first_event=200)
+    prepare(config([tmp_path / "z.root", tmp_path / "a.root"], tmp_path / "d", shard_jets=1500))
+    assert hashes(tmp_path / "d") == hashes(training_data)
+
+
+def test_shards_are_shuffled_over_the_whole_sample(training_data: Path) -> None:
+    data = TrainingData(training_data)
+    assert data.n_shards("train") > 1
+    for path in (training_data / "train").glob("keys_*.npy"):
+        events = np.load(path)[:, 2].astype(float)
+        assert abs(np.corrcoef(events, np.arange(len(events)))[0, 1]) < 0.1
+        assert events.mean() == pytest.approx(6000 / 9 * 4 / 2, rel=0.05)
+
+
+def test_wild_values_are_clipped_to_what_float16_holds_and_counted(
+    tmp_path: Path, jet_columns: JetColumns, write_events: Callable[..., None]
+) -> None:
+    wild = {name: values.copy() for name, values in jet_columns.items()}
+    write_events(tmp_path / "tame.root", wild)
+    prepare(config(tmp_path / "tame.root", tmp_path / "tame"))
+    keys = np.load(tmp_path / "tame" / "validation" / "keys_00000.npy")
+    # Make the first validation jet wild, then prepare again.
+    counts = np.resize([2, 4, 0, 3], 4000)
+    first_of_event = np.concatenate([[0], np.cumsum(counts)])
+    wild["Jet_DeepCSV_vertexMass"][first_of_event[keys[0, 2]] + int(keys[0, 3])] = 1e9
+    write_events(tmp_path / "wild.root", wild)
+    prepare(config(tmp_path / "wild.root", tmp_path / "wild"))
+    data = TrainingData(tmp_path / "wild")
+    assert data.manifest.clipped_values == 1
+    assert data.learning_jets("validation").features.max() == np.finfo(np.float16).max
+
+
+def test_integers_survive_float16(training_data: Path) -> None:
+    data = TrainingData(training_data)
+    jets, scaler = data.learning_jets("train"), data.scaler()
+    physical = jets.features[:, IS_INTEGER] * scaler.std[IS_INTEGER] + scaler.mean[IS_INTEGER]
+    assert np.abs(physical - np.rint(physical)).max() < 0.01
+
+
+def test_prepared_data_are_not_made_again(events_file: Path, tmp_path: Path) -> None:
+    manifest = prepare(config(events_file, tmp_path / "d"))
+    before = manifest.stat().st_mtime_ns
+    assert prepare(config(events_file, tmp_path / "d")) == manifest
+    assert manifest.stat().st_mtime_ns == before
+    prepare(config(events_file, tmp_path / "d", seed=2))
+    assert manifest.stat().st_mtime_ns != before
+
+
+def test_a_foreign_folder_is_not_touched(events_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="exists and is no training data: choose another 'output'"):
+        prepare(config(events_file, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_nothing_is_left_behind_when_a_file_breaks_midway(
+    events_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    prepare(config(events_file, tmp_path / "kept"))
+    good = hashes(tmp_path / "kept")
+    monkeypatch.setattr("training.prepare.write_shard", fail)
+    with pytest.raises(OSError, match="No space left"):
+        prepare(config(events_file, tmp_path / "kept", seed=5))
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert hashes(tmp_path / "kept") == good
+
+
+def test_no_jet_left_is_one_sentence(
+    tmp_path: Path, jet_columns: JetColumns, write_events: Callable[..., None]
+) -> None:
+    soft = {name: values[:100].copy() for name, values in jet_columns.items()}
+    soft["Jet_pt"][:] = 10.0
+    write_events(tmp_path / "soft.root", soft)
+    with pytest.raises(ValueError, match=r"soft\.root: no jet left to train on; dropped were .*'pt': "):
+        prepare(config(tmp_path / "soft.root", tmp_path / "d"))
+    assert not (tmp_path / "d").exists()
+
+
+def test_progress_ends_at_its_total(events_file: Path, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    prepare(config(events_file, tmp_path / "d", chunk_events=500), progress=lambda *call: calls.append(call))
+    done = [call[0] for call in calls]
+    assert done == sorted(done)
+    assert calls[-1][0] == calls[-1][1]
+    assert len({call[1] for call in calls}) == 1
+
+
+def test_the_manifest_is_plain_json_and_holds_the_resolved_configuration(training_data: Path) -> None:
+    content = json.loads((training_data / "manifest.json").read_text())
+    assert content["schema_version"] == 1
+    assert content["config"]["train_fraction"] == 0.72
+    assert content["inputs"][0]["fingerprint"].startswith("sha256:")
+    assert len(content["feature_names"]) == 67

@@ -1,0 +1,220 @@
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.network import TaggerNetwork
+from training.batches import Batch, StoredJets
+from training.checkpoints import checkpoint_path, load_checkpoint, read_history
+from training.config import TrainConfig
+from training.losses import focal_loss
+from training.shards import TrainingData
+from training.train import learning_rate, train, train_step, validate
+
+MakeConfig = Callable[..., TrainConfig]
+CPU = torch.device("cpu")
+
+
+def parameters(folder: Path, epoch: int) -> list[torch.Tensor]:
+    state = load_checkpoint(checkpoint_path(folder, epoch))
+    moments = [value for entry in state["optimizer"]["state"].values() for value in entry.values()]
+    return [*state["network"].values(), *moments, state["random_state"]]
+
+
+def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.fixture
+def batch(training_data: Path) -> Batch:
+    return next(StoredJets(TrainingData(training_data).learning_jets("train"), CPU).in_order(500))
+
+
+def test_it_learns(train_config: MakeConfig) -> None:
+    history = read_history(train(train_config(epochs=4)))
+    assert history[-1].train_loss < 0.9 * history[0].train_loss
+    assert history[-1].auc_raw > 0.7
+    assert history[-1].auc_fgsm < history[-1].auc_raw
+
+
+def test_adversarial_training_is_better_under_attack(train_config: MakeConfig, tmp_path: Path) -> None:
+    under_attack = {}
+    for method in ("basic", "fgsm"):
+        config = train_config(name=method, method=method, epsilon=0.3, epochs=5, output=tmp_path / method)
+        under_attack[method] = read_history(train(config))[-1].auc_fgsm
+    assert under_attack["fgsm"] > under_attack["basic"] + 0.01
+
+
+@pytest.mark.parametrize("changes", [{}, {"method": "fgsm", "window_shards": 1}])
+def test_a_resumed_training_is_bit_by_bit_the_one_that_never_stopped(
+    train_config: MakeConfig, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    whole = train(train_config(epochs=3, output=tmp_path / "whole", **changes))
+    parts = tmp_path / "parts"
+    train(train_config(epochs=1, output=parts, **changes))
+    torch.rand(17)  # whatever else the caller's process draws in between
+    train(train_config(epochs=3, output=parts, **changes), resume=True)
+    for epoch in (1, 2, 3):
+        assert same(parameters(whole, epoch), parameters(parts, epoch))
+        tagger = f"epoch_{epoch:03d}_tagger.onnx"
+        assert (whole / tagger).read_bytes() == (parts / tagger).read_bytes()
+    without_speed = [[record[:-1] for record in read_history(folder)] for folder in (whole, parts)]
+    assert without_speed[0] == without_speed[1]
+
+
+def test_resuming_after_a_crash_redoes_the_broken_epoch(train_config: MakeConfig, tmp_path: Path) -> None:
+    whole = train(train_config(epochs=3, output=tmp_path / "whole"))
+    broken = train(train_config(epochs=3, output=tmp_path / "broken"))
+    checkpoint_path(broken, 3).unlink()  # its taggers and its line of the history are there already
+    train(train_config(epochs=3, output=broken), resume=True)
+    assert same(parameters(whole, 3), parameters(broken, 3))
+    assert [record.epoch for record in read_history(broken)] == [1, 2, 3]
+
+
+def test_resuming_a_finished_training_changes_nothing(train_config: MakeConfig) -> None:
+    folder = train(train_config())
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("epoch_*")}
+    calls: list[tuple[int, int]] = []
+    train(train_config(), resume=True, progress=lambda *call: calls.append(call))
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("epoch_*")} == before
+    assert calls == []
+
+
+def test_the_seed_decides_the_training(train_config: MakeConfig, tmp_path: Path) -> None:
+    folders = [
+        train(train_config(epochs=1, seed=seed, output=tmp_path / f"{number}"))
+        for number, seed in enumerate((1, 1, 2))
+    ]
+    states = [parameters(folder, 1) for folder in folders]
+    assert same(states[0], states[1])
+    assert not same(states[0], states[2])
+
+
+def test_the_callers_torch_is_left_alone(train_config: MakeConfig) -> None:
+    torch.manual_seed(5)
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    train(train_config(epochs=1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_run_is_not_overwritten(train_config: MakeConfig) -> None:
+    train(train_config(epochs=1))
+    with pytest.raises(ValueError, match="already holds 1 epochs of this training: resume it"):
+        train(train_config(epochs=1))
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_with_other_settings_is_not_overwritten(train_config: MakeConfig, resume: bool) -> None:
+    folder = train(train_config(epochs=1))
+    before = (folder / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"other settings \(gamma: 0.0 there, 2.0 here\)"):
+        train(train_config(epochs=1, gamma=2), resume=resume)
+    assert (folder / "config.json").read_text() == before
+
+
+def test_a_run_on_other_data_is_not_continued(train_config: MakeConfig, training_data: Path) -> None:
+    folder = train(train_config(epochs=1))
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"data_fingerprint": "0"}))
+    with pytest.raises(ValueError, match="was trained on other data"):
+        train(train_config(epochs=2), resume=True)
+
+
+def test_a_foreign_folder_is_not_touched(train_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="exists and is no run directory"):
+        train(train_config())
+
+
+def test_missing_data_leave_no_run_directory(train_config: MakeConfig, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="make the training data with 'advtag prepare'"):
+        train(train_config(data=tmp_path / "absent"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_diverges_says_so(train_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.train.focal_loss", lambda logits, labels, **_: logits.sum(dim=1) * math.nan)
+    with pytest.raises(ValueError, match=r"the loss of epoch 1 is nan: lower learning_rate"):
+        train(train_config(epochs=1))
+
+
+def test_the_learning_rate_falls_as_in_the_thesis(train_config: MakeConfig) -> None:
+    config = train_config(learning_rate=1e-4)
+    assert learning_rate(config, 1) == 1e-4
+    assert learning_rate(config, 31) == pytest.approx(0.5e-4)
+    history = read_history(train(train_config(epochs=2, learning_rate=3e-3)))
+    assert [record.learning_rate for record in history] == pytest.approx([3e-3, 3e-3 / (1 + 1 / 30)])
+
+
+def test_micro_batches_step_as_the_whole_batch(train_config: MakeConfig, batch: Batch) -> None:
+    networks = []
+    for micro_batch in (None, 64):
+        torch.manual_seed(1)
+        network = TaggerNetwork(dropout=0.0)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        config = train_config(batch_size=500, micro_batch=micro_batch, gamma=2)
+        loss = train_step(network, optimizer, batch, config)
+        networks.append((network, loss))
+    torch.testing.assert_close(networks[0][1], networks[1][1])
+    for one, many in zip(*(network.parameters() for network, _ in networks), strict=True):
+        torch.testing.assert_close(one, many, atol=1e-6, rtol=1e-5)
+
+
+def test_a_step_minimises_the_weighted_mean_loss(train_config: MakeConfig, batch: Batch) -> None:
+    torch.manual_seed(1)
+    network = TaggerNetwork(dropout=0.0)
+    losses = focal_loss(network(batch.scaled), batch.labels, gamma=2)
+    expected = torch.autograd.grad((batch.weights * losses).sum() / batch.weights.sum(), network.head.weight)[
+        0
+    ]
+    before = network.head.weight.detach().clone()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    loss = train_step(network, optimizer, batch, train_config(gamma=2, batch_size=500))
+    assert loss.item() == pytest.approx(np.average(losses.detach().numpy(), weights=batch.weights.numpy()))
+    torch.testing.assert_close(network.head.weight.detach(), before - 0.1 * expected)
+
+
+def test_the_scale_of_the_weights_does_not_matter(train_config: MakeConfig, batch: Batch) -> None:
+    results = []
+    for scale in (1.0, 1000.0):
+        torch.manual_seed(1)
+        network = TaggerNetwork(dropout=0.0)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        scaled_batch = batch._replace(weights=batch.weights * scale)
+        results.append(train_step(network, optimizer, scaled_batch, train_config(batch_size=500)).item())
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
+
+
+def test_validation_is_unweighted_and_in_evaluation_mode(
+    train_config: MakeConfig, training_data: Path
+) -> None:
+    jets = TrainingData(training_data).learning_jets("validation")
+    torch.manual_seed(1)
+    network = TaggerNetwork(dropout=0.5).train()
+    result = validate(network, StoredJets(jets, CPU), train_config(gamma=2))
+    assert network.training
+    network.eval()
+    logits = network(torch.from_numpy(jets.features.astype(np.float32)))
+    loss = focal_loss(logits, torch.from_numpy(jets.labels).long(), gamma=2).mean().item()
+    assert result.loss == pytest.approx(loss, rel=1e-5)
+    assert result == validate(network, StoredJets(jets, CPU), train_config(gamma=2))
+
+
+def test_a_missing_gpu_is_one_sentence(train_config: MakeConfig) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ValueError, match="torch sees no GPU: use cpu or auto"):
+        train(train_config(device="cuda"))
+    train(train_config(device="auto", epochs=1))
+
+
+def test_progress_counts_epochs(train_config: MakeConfig) -> None:
+    calls: list[tuple[int, int]] = []
+    train(train_config(epochs=2), progress=lambda *call: calls.append(call))
+    assert calls == [(1, 2), (2, 2)]

@@ -43,12 +43,12 @@ class Content(NamedTuple):
 
 def scores_of(result: Result) -> list[str]:
     """Return the names of the score histograms, in the order of the result."""
-    return [name for name, each in result.histograms.items() if {"tagger", "value"} <= set(each.axes.name)]
+    return [name for name in _jet_histograms(result) if "tagger" in result.histograms[name].axes.name]
 
 
 def control_variables_of(result: Result) -> list[str]:
-    """Return the names of the histograms that no tagger enters, in the order of the result."""
-    return [name for name, each in result.histograms.items() if "tagger" not in each.axes.name]
+    """Return the names of the histograms of jets that no tagger enters, in the order of the result."""
+    return [name for name in _jet_histograms(result) if "tagger" not in result.histograms[name].axes.name]
 
 
 def taggers_of(result: Result) -> list[tuple[str, int]]:
@@ -140,6 +140,12 @@ def fold_overflow(counts: Floats) -> Floats:
     folded[..., -2] += folded[..., -1]
     folded[..., -1] = 0
     return folded
+
+
+def _jet_histograms(result: Result) -> list[str]:
+    """Return the histograms with one value per jet; a result may hold others beside them."""
+    needed = {"dataset", "flavour", "sign", "value"}
+    return [name for name, histogram in result.histograms.items() if needed <= set(histogram.axes.name)]
 
 
 def _histogram(result: Result, name: str) -> hist.Hist[Any]:

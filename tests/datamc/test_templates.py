@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import hist
 import numpy as np
@@ -195,6 +196,15 @@ def test_contents_of_a_result_are_listed(results: dict[str, Result]) -> None:
     assert control_variables_of(result) == ["jet_pt", "jet_eta", "n_jets", "dimuon_mass"]
     assert taggers_of(result) == [("adversarial", 1), ("adversarial", 3), ("basic", 1), ("basic", 3)]
     assert variants_of(result) == ["raw", "noise:0.1", "fgsm:0.1"]
+
+
+def test_histograms_of_anything_else_are_no_control_variables(results: dict[str, Result]) -> None:
+    counts = hist.Hist(
+        hist.axis.StrCategory(["data"], name="dataset"), hist.axis.IntCategory([0, 1], name="default")
+    )
+    other = replace(results["dy"], histograms={"counts": counts, **results["dy"].histograms})
+    assert control_variables_of(other) == control_variables_of(results["dy"])
+    assert normalisation(other) == normalisation(results["dy"])
 
 
 def test_all_variables_share_one_factor(results: dict[str, Result]) -> None:

@@ -170,6 +170,20 @@ def test_empty_result_has_factor_one_and_says_so(caplog: pytest.LogCaptureFixtur
         normalisation(Result("dy", {}, {}))
 
 
+def test_result_in_which_no_jet_was_ever_filled_is_finite() -> None:
+    filled = hand_made()
+    growing = [
+        type(axis)([], growth=True, name=axis.name) if axis.traits.growth else axis
+        for axis in filled.histograms["BvsL"].axes
+    ]
+    empty = replace(filled, histograms={"BvsL": hist.Hist(*growing, storage=hist.storage.Weight())})
+    t = score_templates(empty, "BvsL", tagger="basic", epoch=1)
+    assert (t.data.shape, t.mc.shape, t.factor) == ((2,), (3, 2), 1)
+    assert not t.mc.any()
+    assert taggers_of(empty) == []
+    assert variants_of(empty) == []
+
+
 def test_purities_carry_the_error_of_a_weighted_fraction() -> None:
     rows = {row.group: row for row in purity_table([hand_made()])}
     # b 9 (variance 29), c -2 (4), light 2 (4): of 9

@@ -173,6 +173,7 @@ function ratioTraces(stack, width) {
 function drawStack(place, training) {
   const chart = element(`stack-${place}`);
   const stack = stackOf(training, state.epoch);
+  element("stacks").hidden = !Object.keys(numbers.mc).length;
   element(`stack-${place}-title`).textContent =
     `${training}, epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}` + (stack ? "" : ": no histogram");
   if (!stack) { Plotly.purge(chart); return; }

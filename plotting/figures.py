@@ -48,8 +48,8 @@ def plot_results(
 ) -> list[Path]:
     """Write the standard figures and return their paths.
 
-    Per selection, training and score a stack at the last epoch, with raw inputs and under the largest FGSM;
-    per score the divergence and the AUC over the epochs, and ROC curves; per training and variant the scale
+    Per selection with data, training and score a stack at the last epoch, with raw inputs and under the largest
+    FGSM; per score the divergence and the AUC over the epochs, and ROC curves; per training and variant the scale
     factors at the last epoch.
 
     Args:
@@ -78,6 +78,8 @@ def _stacks(
     results: Mapping[str, Result], *, scores: Sequence[str], label: EventLabel, log: bool
 ) -> Iterator[NamedFigure]:
     for selection, result in results.items():
+        if not any(record.is_data for record in result.datasets.values()):
+            continue
         last = dict(sorted(taggers_of(result), key=lambda checkpoint: checkpoint[1]))
         for tagger in in_order(last):
             for variant in _raw_and_fgsm(variants_of(result)):

@@ -72,12 +72,16 @@ def embedded_json(payload: Mapping[str, Any]) -> str:
 def collect_stacks(
     results: Mapping[str, Result], *, epochs: Collection[int] | None = None
 ) -> dict[StackKey, Templates]:
-    """Return the templates of every selection, score, training, epoch (all, or the given) and variant."""
+    """Return the templates of every selection, score, training, epoch (all, or the given) and variant.
+
+    A selection without data has nothing to compare and is left out.
+    """
     return {
         (selection, score, tagger, epoch, variant): score_templates(
             result, score, tagger=tagger, epoch=epoch, variant=variant
         )
         for selection, result in results.items()
+        if any(record.is_data for record in result.datasets.values())
         for score in SCORES
         if score in result.histograms
         for tagger, epoch in taggers_of(result)
@@ -127,19 +131,19 @@ def report_payload(
         scale_factors: Of any checkpoints and variants.
     """
     first = next(iter(stacks.values()), None)
+    compared = [*stacks, *((r.selection, r.score, r.tagger, r.epoch, r.variant) for r in divergence)]
+    tagged = [*(key[1:] for key in compared), *((r.score, r.tagger, r.epoch, r.variant) for r in auc_rows)]
+    selections = dict.fromkeys(key[0] for key in compared)
+    scores = {score for score, _, _, _ in tagged}
     return {
-        "selections": [_named(key, SELECTION_NAMES) for key in _distinct(stacks, divergence, "selection", 0)],
-        "scores": [
-            {"key": key, "name": score_label(key)}
-            for key in SCORES
-            if key in _distinct(stacks, divergence, "score", 1)
-        ],
+        "selections": [{"key": key, "name": SELECTION_NAMES.get(key, key)} for key in selections],
+        "scores": [{"key": key, "name": score_label(key)} for key in SCORES if key in scores],
         "taggers": [
-            {"key": name, "epochs": sorted({key[3] for key in stacks if key[2] == name})}
-            for name in in_order(_distinct(stacks, divergence, "tagger", 2))
+            {"key": name, "epochs": _epochs(name, [key[1:] for key in stacks] or tagged)}
+            for name in in_order(tagger for _, tagger, _, _ in tagged)
         ],
         "variants": [
-            {"key": key, "name": variant_label(key)} for key in _distinct(stacks, divergence, "variant", 4)
+            {"key": key, "name": variant_label(key)} for key in dict.fromkeys(key[3] for key in tagged)
         ],
         "groups": [
             {
@@ -197,15 +201,8 @@ def _joined(parts: Iterable[object]) -> str:
     return "\x1f".join(map(str, parts))
 
 
-def _distinct(
-    stacks: Mapping[StackKey, Templates], rows: Sequence[DivergenceRow], name: str, position: int
-) -> list[str]:
-    keys = [str(key[position]) for key in stacks] + [str(getattr(row, name)) for row in rows]
-    return list(dict.fromkeys(keys))
-
-
-def _named(key: str, names: Mapping[str, str]) -> dict[str, str]:
-    return {"key": key, "name": names.get(key, key)}
+def _epochs(tagger: str, checkpoints: Iterable[tuple[str, str, int, str]]) -> list[int]:
+    return sorted({epoch for _, name, epoch, _ in checkpoints if name == tagger})
 
 
 def plane_payload(factors: ScaleFactors) -> dict[str, Any]:

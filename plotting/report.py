@@ -88,7 +88,7 @@ def render_report(
     return environment.from_string(_packaged("report.html")).render(
         title=title,
         simulated=simulated,
-        kind=f"{SIMULATED}: no recorded data on this page" if simulated else "Recorded data",
+        kind=_kind(results, simulated=simulated),
         data_name="simulated events in the role of data" if simulated else "recorded data",
         headline=headline(divergence),
         lead=_what_was_run(results, payload),
@@ -106,6 +106,16 @@ def render_report(
         script=Markup(scripts[1]),
         script_hashes=Markup(" ".join(_hash(script) for script in scripts)),
     )
+
+
+def _kind(results: Mapping[str, Result], *, simulated: bool) -> str:
+    """Return what the events are, in plain words."""
+    roles = [record for result in results.values() for record in result.datasets.values() if record.is_data]
+    if not simulated:
+        return "Recorded data"
+    if all(record.simulated for record in roles):
+        return f"{SIMULATED}: no recorded data on this page"
+    return f"{SIMULATED} in part: some of the data are recorded, some are not"
 
 
 def _summary(divergence: Sequence[DivergenceRow], auc_rows: Sequence[AucRow]) -> list[dict[str, Any]]:

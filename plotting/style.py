@@ -160,7 +160,14 @@ def draw_label(axes: Axes, label: EventLabel, *, title: str = "") -> None:
     """Write the label above the axes and the title inside, at the top left."""
     experiment, text = label.left
     mplhep.label.exp_label(
-        exp=experiment, text=text, data=True, rlabel=label.right, loc=0, fontsize="medium", ax=axes
+        exp=experiment,
+        text=text,
+        data=True,
+        rlabel=label.right,
+        loc=0,
+        fontsize="medium",
+        scilocator_adjust=False,
+        ax=axes,
     )
     if title:
         axes.text(0.04, 0.95, title, transform=axes.transAxes, va="top", ha="left", linespacing=1.4)

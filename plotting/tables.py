@@ -284,7 +284,7 @@ def _datasets(selection: str, result: Result) -> Table:
         "Events",
         "Sum of weights",
     ]
-    return Table(_name(selection), columns, rows, numeric_from=4)
+    return Table(f"Datasets of {_name(selection)}", columns, rows, numeric_from=4)
 
 
 def _number(value: float | None) -> str:
@@ -326,7 +326,9 @@ def _ledger(selection: str, result: Result) -> Table:
         for entry in listed
     ]
     left_out = len(result.ledger) - len(listed)
-    caption = _name(selection) + (f" (and {left_out:,} more, all processed)" if left_out else "")
+    caption = f"Ledger of {_name(selection)}" + (
+        f" (and {left_out:,} more, all processed)" if left_out else ""
+    )
     return Table(
         caption, ["File", "Dataset", "Status", "Reason", "Expected", "Processed"], rows, numeric_from=4
     )

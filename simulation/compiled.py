@@ -1,8 +1,9 @@
 """Compilation of the loops over particles, tracks and jets, kept between sessions.
 
-numba looks whether the file of a function has changed before it trusts its cache, but not whether a function that
-it calls has: an edit of `vertexing.py` would leave the old fit inside `tagging_inputs.py`. The cache therefore lies
-in a folder named after all sources of this package, which also works where the package itself is read-only.
+numba looks whether the file of a function has changed before it trusts its cache, but not whether a function
+that it calls has: an edit of `vertexing.py` would leave the old fit inside `tagging_inputs.py`. The cache
+therefore lies in a folder named after all sources of this package, which also works where the package itself
+is read-only.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ _CACHE = str(_cache_root() / _sources_fingerprint())
 
 
 def kernel(function: _Function) -> _Function:
-    """Compile a function to machine code when it is first called; the code is kept on disk for the next session."""
+    """Compile a function to machine code when it is first called, and keep the code for the next session."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _CACHE
     try:

@@ -9,11 +9,21 @@ from numpy.typing import NDArray
 
 from simulation.compiled import kernel
 from simulation.pythia import GeneratedParticles
-from simulation.records import FAKE_MUON, GHOST, NOT_A_MUON, ORIGIN_UNKNOWN, PARTICLE, PARTON, TRUE_MUON, Records
+from simulation.records import (
+    FAKE_MUON,
+    GHOST,
+    NOT_A_MUON,
+    ORIGIN_UNKNOWN,
+    PARTICLE,
+    PARTON,
+    TRUE_MUON,
+    Records,
+)
 from simulation.scenarios import Detector
 from simulation.truth import collect_ghosts, collect_partons, trace_origins
 
 _ELECTRON, _MUON, _PHOTON, _PION, _KAON, _PROTON = 11, 13, 22, 211, 321, 2212
+_NEUTRINOS = (12, 14, 16)
 _PION_MASS = 0.13957
 _MM = 0.1
 """PYTHIA's millimetres in cm."""
@@ -106,7 +116,7 @@ def impact_resolution(pt: float, sin_theta: float, detector: Detector) -> tuple[
 def impact_offsets(
     particle: Any, sin_theta: float, is_hadron: bool, detector: Detector
 ) -> tuple[float, float]:
-    """Return how far, in cm, a track is measured beside its true place: in the transverse plane, and out of it."""
+    """Return how far (cm) a track is measured beside its place: in the transverse plane, and out of it."""
     scale = detector.resolution_scale
     if np.random.random() < detector.tail_fraction:
         scale *= detector.tail_scale
@@ -176,60 +186,50 @@ def muon_identity(kind: int, pt: float, eta: float, detector: Detector) -> int:
 
 @kernel
 def set_momentum(particle: Any, px: float, py: float, pz: float, mass: float) -> None:
-    """Fill momentum, energy and direction of a particle."""
+    """Fill momentum and energy of a particle."""
     particle.px, particle.py, particle.pz = px, py, pz
-    particle.energy = math.sqrt(px * px + py * py + pz * pz + mass * mass)
     particle.pt = math.hypot(px, py)
-    particle.eta = math.asinh(pz / particle.pt)
-    particle.phi = math.atan2(py, px)
+    particle.energy = math.sqrt(px * px + py * py + pz * pz + mass * mass)
 
 
 @kernel
 def see_particle(
-    particle: Any, generated: GeneratedParticles, row: int, vertex: NDArray[Any], detector: Detector
-) -> bool:
-    """Fill what the detector sees of a generated particle; return False where it sees nothing."""
-    pdg = generated.pdg[row]
-    kind = abs(pdg)
-    if generated.status[row] <= 0 or kind in (12, 14, 16):  # decayed, or a neutrino
-        return False
-    px, py, pz = generated.px[row], generated.py[row], generated.pz[row]
-    pt = math.hypot(px, py)
-    if pt < 1e-3:
+    particle: Any, pdg: int, px: float, py: float, pz: float, energy: float,
+    x: float, y: float, z: float, vertex: NDArray[Any], detector: Detector,
+) -> bool:  # fmt: skip
+    """Fill what is seen of a stable particle produced at (x, y, z); return False where nothing is."""
+    kind, charge = abs(pdg), charge_of(pdg)
+    pt, radius = math.sqrt(px * px + py * py), math.sqrt(x * x + y * y)
+    if not pt > 1e-3 or radius > _TRACKER_RADIUS:
         return False
     eta = math.asinh(pz / pt)
-    x = y = z = 0.0
-    place = generated.vertex[row]
-    if place >= 0:
-        x, y, z = generated.x[place] * _MM, generated.y[place] * _MM, generated.z[place] * _MM
-    if abs(eta) > _CALORIMETER_ETA or math.hypot(x, y) > _TRACKER_RADIUS:
+    if abs(eta) > _CALORIMETER_ETA:
         return False
-    charge = charge_of(pdg)
-    tracked = False
-    if charge != 0:
-        tracked = np.random.random() < tracking_efficiency(kind, pt, eta, math.hypot(x, y), detector)
-    response = energy_response(kind, charge, pt, generated.energy[row], tracked)
+    tracked = charge != 0 and np.random.random() < tracking_efficiency(kind, pt, eta, radius, detector)
+    response = energy_response(kind, charge, pt, energy, tracked)
     if response == 0.0:
         return False
-    mass = math.sqrt(max(generated.energy[row] ** 2 - pt * pt - pz * pz, 0.0))
+    mass = math.sqrt(max(energy * energy - pt * pt - pz * pz, 0.0))
     set_momentum(particle, px * response, py * response, pz * response, mass)
+    particle.eta, particle.phi = eta, math.atan2(py, px)
     particle.pdg, particle.charge, particle.tracked = pdg, charge, 1 if tracked else 0
     particle.x, particle.y, particle.z = x, y, z
     if tracked:
         measure_track(particle, kind not in (_ELECTRON, _MUON), vertex, detector)
-        particle.muon = muon_identity(kind, particle.pt, particle.eta, detector)
+        particle.muon = muon_identity(kind, particle.pt, eta, detector)
     return True
 
 
 @kernel
 def add_stray_track(particle: Any, is_fake: bool, vertex: NDArray[Any], detector: Detector) -> None:
-    """Fill a track that does not belong to the event: of another interaction, or a combination of stray hits."""
+    """Fill a track that does not belong to the event: of another interaction, or of stray hits."""
     pt = 0.5 + np.random.exponential(0.6)
     if np.random.random() < 0.03:
         pt += np.random.exponential(2.0)
     eta = (2.0 * np.random.random() - 1.0) * _TRACKER_ETA
     phi = (2.0 * np.random.random() - 1.0) * math.pi
     set_momentum(particle, pt * math.cos(phi), pt * math.sin(phi), pt * math.sinh(eta), _PION_MASS)
+    particle.eta, particle.phi = eta, phi
     particle.charge = 1 if np.random.random() < 0.5 else -1
     particle.pdg, particle.tracked, particle.origin = _PION * particle.charge, 1, ORIGIN_UNKNOWN
     particle.sigma_d0, particle.sigma_dz = impact_resolution(pt, 1.0 / math.cosh(eta), detector)
@@ -254,7 +254,7 @@ def detect(
     ghosts: Records,
     partons: Records,
 ) -> tuple[NDArray[Any], ...]:
-    """Fill particles, ghosts and partons of the wanted events; return their offsets, the vertices and the MET.
+    """Fill particles, ghosts and partons of the wanted events; return their offsets, vertices and MET.
 
     Args:
         generated: The whole batch.
@@ -284,8 +284,18 @@ def detect(
         vertices[k, 1] = np.random.normal(0.0, detector.vertex_xy)
         vertices[k, 2] = np.random.normal(0.0, detector.vertex_z)
         for row in range(begin, end):
+            pdg = generated.pdg[row]
+            if generated.status[row] <= 0 or abs(pdg) in _NEUTRINOS:  # a positive status: it did not decay
+                continue
+            x = y = z = 0.0
+            place = generated.vertex[row]
+            if place >= 0:
+                x, y, z = generated.x[place] * _MM, generated.y[place] * _MM, generated.z[place] * _MM
             particle = particles[n_particles]
-            if see_particle(particle, generated, row, vertices[k], detector):
+            if see_particle(
+                particle, pdg, generated.px[row], generated.py[row], generated.pz[row], generated.energy[row],
+                x, y, z, vertices[k], detector,
+            ):  # fmt: skip
                 particle.origin = origins[row - begin]
                 met[k, 0] -= particle.px
                 met[k, 1] -= particle.py
@@ -310,6 +320,7 @@ def detect_events(
 ) -> DetectedEvents:
     """Return what the detector sees of some events of a batch; arguments as of `detect`."""
     n_generated = int(np.sum(np.diff(generated.offsets)[events]))
+    # Pages of zeros that are never written cost nothing.
     particles = np.zeros(n_generated + int(n_stray.sum()) + 1, PARTICLE)
     ghosts, partons = np.zeros(n_generated, GHOST), np.zeros(n_generated, PARTON)
     offsets, vertices, met = detect(generated, events, seeds, n_stray, detector, particles, ghosts, partons)

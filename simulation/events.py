@@ -38,7 +38,9 @@ class ReconstructedEvents:
         return len(self.number)
 
 
-def accepted_events(weights: NDArray[np.float64], largest: float, streams: RandomStreams) -> NDArray[np.int64]:
+def accepted_events(
+    weights: NDArray[np.float64], largest: float, streams: RandomStreams
+) -> NDArray[np.int64]:
     """Return the rows of the events that unweighting keeps, each with probability weight / largest.
 
     Raises:
@@ -49,8 +51,10 @@ def accepted_events(weights: NDArray[np.float64], largest: float, streams: Rando
     return np.flatnonzero(streams.uniform("unweighting", len(weights)) * largest < weights)
 
 
-def _stray_tracks(n_pileup: NDArray[np.float64], detector: Detector, streams: RandomStreams) -> NDArray[np.int64]:
-    """Return how many tracks of other interactions, and fake ones, each event gets, shape ``(n_events, 2)``."""
+def _stray_tracks(
+    n_pileup: NDArray[np.float64], detector: Detector, streams: RandomStreams
+) -> NDArray[np.int64]:
+    """Return how many tracks of other interactions and fake ones there are, shape ``(n_events, 2)``."""
     per_interaction = detector.pileup_tracks / detector.pileup_interactions
     pileup = streams["pileup tracks"].poisson(n_pileup * per_interaction)
     fakes = streams["fake tracks"].poisson(detector.fake_tracks, len(n_pileup))

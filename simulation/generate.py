@@ -83,7 +83,9 @@ def simulate_samples(
     parts = [part for request in requests for part in parts_of(request)]
     repeated = {part for part in parts if parts.count(part) > 1}
     if repeated:
-        raise ValueError(f"the same events are asked for twice ({min(map(str, repeated))}): give each its own seed")
+        raise ValueError(
+            f"the same events are asked for twice ({min(map(str, repeated))}): give each its own seed"
+        )
     paths = [part_path(part, directory) for part in parts]
     missing = [(part, path) for part, path in zip(parts, paths, strict=True) if not path.exists()]
     counter = _Counter(sum(part.n_events for part in parts), progress)
@@ -121,7 +123,7 @@ _events_done: Any = None
 
 
 def _start_worker(events_done: Any) -> None:
-    global _events_done  # noqa: PLW0603 (a queue reaches a pool's processes only as they start)
+    global _events_done  # a queue reaches the processes of a pool only as they start
     _events_done = events_done
 
 
@@ -160,7 +162,7 @@ def _simulate_in_parallel(
 
 
 def _await(futures: list[Future[None]], events_done: Any, counter: _Counter) -> None:
-    """Wait for all futures and pass progress on meanwhile; on the first failure, cancel the others and raise it."""
+    """Wait for all futures and pass progress on; on the first failure, cancel the others and raise it."""
     pending = set(futures)
     try:
         while pending:
@@ -170,7 +172,7 @@ def _await(futures: list[Future[None]], events_done: Any, counter: _Counter) -> 
                 future.result()
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "a simulating process was ended from outside (out of memory?): start again, complete files are kept"
+            "a simulating process was ended from outside (out of memory?): start again, whole files are kept"
         ) from error
     except BaseException:
         for future in pending:

@@ -30,7 +30,7 @@ def closest_approach(
     ax: float, ay: float, az: float, ux: float, uy: float, uz: float,
     bx: float, by: float, bz: float, vx: float, vy: float, vz: float,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Return how far to go along the lines a + s u and b + t v to where they are nearest: s, t and their distance.
+    """Return where the lines a + s u and b + t v are nearest: s, t and their distance.
 
     The directions u and v have length one. For (nearly) parallel lines t is 0.
     """

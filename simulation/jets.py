@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import functools
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -70,7 +69,9 @@ def _definition() -> Any:
     return definition
 
 
-def _joined(first: NDArray[Any], first_rows: NDArray[Any], second: NDArray[Any], second_rows: NDArray[Any]) -> Any:
+def _joined(
+    first: NDArray[Any], first_rows: NDArray[Any], second: NDArray[Any], second_rows: NDArray[Any]
+) -> Any:
     column = np.empty(len(first) + len(second))
     column[first_rows] = first
     column[second_rows] = second
@@ -88,7 +89,9 @@ def _particles_and_ghosts(detected: DetectedEvents) -> ak.Array:
         _joined(detected.particles[name], particle_rows, detected.ghosts[name], ghost_rows)
         for name in ("px", "py", "pz", "energy")
     ]
-    record = ak.contents.RecordArray(columns, ["px", "py", "pz", "E"], parameters={"__record__": "Momentum4D"})
+    record = ak.contents.RecordArray(
+        columns, ["px", "py", "pz", "E"], parameters={"__record__": "Momentum4D"}
+    )
     return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), record))
 
 
@@ -113,7 +116,9 @@ def cluster(detected: DetectedEvents) -> Jets:
     constituents = np.empty(len(flat), np.int64)
     constituent_offsets = np.zeros(len(jets) + 1, np.int64)
     jet_of_particle = np.full(len(detected.particles), -1, np.int32)
-    fill_jets(detected, jets, offsets, flat, member_offsets, constituents, constituent_offsets, jet_of_particle)
+    fill_jets(
+        detected, jets, offsets, flat, member_offsets, constituents, constituent_offsets, jet_of_particle
+    )
     match_partons(detected, jets, offsets)
     return Jets(jets, offsets, constituents[: constituent_offsets[-1]], constituent_offsets, jet_of_particle)
 
@@ -193,7 +198,7 @@ def fill_jets(
 
 @kernel
 def match_partons(detected: DetectedEvents, jets: Records, offsets: NDArray[Any]) -> None:
-    """Fill the parton flavour: of a b, else of a c, else of the hardest parton within the radius; 0 without any."""
+    """Fill the parton flavour: of a b, else of a c, else of the hardest parton nearby; 0 without any."""
     for event in range(len(offsets) - 1):
         for j in range(offsets[event], offsets[event + 1]):
             jet = jets[j]

@@ -20,7 +20,7 @@ _MIN_NEUTRAL_PT = 0.5
 
 
 class Leptons(NamedTuple):
-    """Leptons of one kind in order of falling pT. Rows of event k are ``offsets[k]`` to ``offsets[k + 1]``."""
+    """Leptons of one kind in order of falling pT; event k has rows ``offsets[k]`` to ``offsets[k + 1]``."""
 
     leptons: Records
     offsets: NDArray[np.int64]
@@ -58,9 +58,7 @@ def fill_impact(lepton: Any, particle: Any, resolution: NDArray[Any]) -> None:
     longitudinal = (z * sin_theta - (hx * x + hy * y) * cos_theta) / distance * particle.sigma_dz * sin_theta
     vertex_xy = math.hypot(x, y) / distance * resolution[0]
     vertex_z = z / distance * resolution[2]
-    lepton.sip3d = lepton.ip3d / math.sqrt(
-        transverse**2 + longitudinal**2 + vertex_xy**2 + vertex_z**2
-    )
+    lepton.sip3d = lepton.ip3d / math.sqrt(transverse**2 + longitudinal**2 + vertex_xy**2 + vertex_z**2)
 
 
 @kernel
@@ -73,7 +71,12 @@ def is_lepton(particle: Any, kind: int) -> bool:
 
 @kernel
 def fill_leptons(
-    kind: int, detected: DetectedEvents, jets: Jets, resolution: NDArray[Any], leptons: Records, offsets: NDArray[Any]
+    kind: int,
+    detected: DetectedEvents,
+    jets: Jets,
+    resolution: NDArray[Any],
+    leptons: Records,
+    offsets: NDArray[Any],
 ) -> None:
     """Fill the leptons of all events of a batch, in the order of the particles."""
     n_leptons = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import FEATURES, N_FEATURES, index_of
+from models.features import FEATURES, index_of
 from simulation.events import ReconstructedEvents
 from simulation.jets import Jets
 from simulation.leptons import Leptons
@@ -38,7 +38,7 @@ _N_ETA_REL = index_of("Jet_DeepCSV_jetNTracksEtaRel")
 
 @dataclass(frozen=True)
 class Collection:
-    """Columns of a collection: `counts` objects in each event, and the values of all objects behind one another."""
+    """A collection: how many objects each event has, and the values of all objects behind one another."""
 
     counts: NDArray[np.int64]
     fields: dict[str, Column]
@@ -53,7 +53,7 @@ class Columns:
 
 
 def rounded(values: NDArray[np.generic], bits: int = 10) -> NDArray[np.float32]:
-    """Return values as float32 with so many bits of mantissa, as NanoAOD stores them; they compress three times better."""
+    """Return values as float32 with so many bits of mantissa: as NanoAOD stores them, to compress well."""
     single = np.ascontiguousarray(values, dtype=np.float32)
     dropped = 23 - bits
     half, mask = np.uint32(1 << (dropped - 1)), np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
@@ -196,7 +196,6 @@ def _jets(
         "nElectrons": n_electrons,
     }
     inputs = with_garbage(events.inputs, streams) if uninitialised_tracks else events.inputs
-    assert inputs.shape[1] == N_FEATURES
     fields |= _tagging_inputs(inputs)
     if with_truth:
         fields |= _jet_truth(jets)
@@ -257,7 +256,7 @@ def nano_columns(
 
 
 def truth_columns(events: ReconstructedEvents, *, run: int) -> Columns:
-    """Return what a data file hides, for tests that the method finds it: the flavour of jets, the origin of muons."""
+    """Return what a data file hides: the flavour of jets and the origin of muons, for closure tests."""
     origin = np.where(events.muons.leptons["fake"] == 1, 0, events.muons.leptons["origin"])
     jets = Collection(np.diff(events.jets.offsets), _jet_truth(events.jets.jets))
     muons = Collection(np.diff(events.muons.offsets), {"genPartFlav": origin.astype(np.uint8)})

@@ -20,6 +20,7 @@ _COMMON = (
     "Next:numberCount = 0",
     "Beams:eCM = 13000.",
     "PartonLevel:MPI = off",  # 5 to 13 times faster, and no visible effect on tagging
+    "Check:event = off",  # the same events, 8 % faster
 )
 _MUON = 13
 _CHARM = 4
@@ -28,10 +29,10 @@ _FIRST_OUTGOING = 5
 
 
 class GeneratedParticles(NamedTuple):
-    """The event record of a batch: particles of all events behind one another. Lengths in mm, energies in GeV.
+    """The event record of a batch: all particles behind one another. Lengths in mm, energies in GeV.
 
-    `mother` and `daughter` count within an event; `vertex` is the row of `x`, `y`, `z` where a particle was produced,
-    or -1 for the interaction point.
+    `mother` and `daughter` count within an event; `vertex` is the row of `x`, `y`, `z` where a particle was
+    produced, or -1 for the interaction point.
     """
 
     offsets: NDArray[Any]
@@ -88,10 +89,10 @@ class _ProcessFilter(pythia8mc.UserHooks):  # type: ignore[misc]
         muons = [particle for particle in outgoing if abs(particle.id()) == _MUON]
         if wanted.exactly and len(muons) != wanted.n_muons:
             return True
-        accepted = sum(
-            muon.pT() > wanted.muon_pt and abs(muon.eta()) < wanted.muon_eta for muon in muons
-        )
-        return accepted < wanted.n_muons
+        in_acceptance = [
+            muon for muon in muons if muon.pT() > wanted.muon_pt and abs(muon.eta()) < wanted.muon_eta
+        ]
+        return len(in_acceptance) < wanted.n_muons
 
 
 class EventGenerator:
@@ -114,14 +115,20 @@ class EventGenerator:
         self._branching_fractions: dict[int, float] = {}
         if process.forced_charm_decays:
             self._branching_fractions = _muon_branching_fractions(self._pythia)
-            settings += [f"{pdg}:{rule}" for pdg in CHARM_HADRONS for rule in ("onMode = off", "onIfAny = 13")]
+            settings += [
+                f"{pdg}:{rule}" for pdg in CHARM_HADRONS for rule in ("onMode = off", "onIfAny = 13")
+            ]
         for setting in settings:
             if not self._pythia.readString(setting):
-                raise RuntimeError(f"PYTHIA does not know the setting '{setting}' of process '{process.name}'")
+                raise RuntimeError(
+                    f"PYTHIA does not know the setting '{setting}' of process '{process.name}'"
+                )
         if self._hook is not None:
             self._pythia.setUserHooksPtr(self._hook)
         if not self._pythia.init():
-            raise RuntimeError(f"PYTHIA could not start process '{process.name}': see its messages with Print:quiet off")
+            raise RuntimeError(
+                f"PYTHIA could not start process '{process.name}': see its messages with Print:quiet off"
+            )
 
     @property
     def cross_section_pb(self) -> float:
@@ -164,13 +171,17 @@ def _particles(record: ak.Array) -> GeneratedParticles:
     def data(content: Any) -> NDArray[Any]:
         return np.asarray(content.data)
 
+    names = ("id", "status", "mother1", "daughter1", "daughter2")
+    pdg, status, mother, first_daughter, last_daughter = (data(fields.content(name)) for name in names)
+    px, py, pz, energy = (data(momentum.content(name)) for name in ("px", "py", "pz", "e"))
+    x, y, z = (data(vertex.content.content(name)) for name in ("px", "py", "pz"))
     return GeneratedParticles(
         np.asarray(layout.offsets.data),
-        *(data(fields.content(name)) for name in ("id", "status", "mother1", "daughter1", "daughter2")),
-        *(data(momentum.content(name)) for name in ("px", "py", "pz", "e")),
+        pdg, status, mother, first_daughter, last_daughter,
+        px, py, pz, energy,
         np.asarray(vertex.index.data),
-        *(data(vertex.content.content(name)) for name in ("px", "py", "pz")),
-    )
+        x, y, z,
+    )  # fmt: skip
 
 
 def _muon_branching_fractions(pythia: Any) -> dict[int, float]:
@@ -190,7 +201,8 @@ def _muon_branching_fractions(pythia: Any) -> dict[int, float]:
 def _decay_weights(particles: GeneratedParticles, fractions: dict[int, float]) -> NDArray[np.float64]:
     """Return the product of the branching fractions of an event's forced decays, shape ``(n_events,)``.
 
-    An event in which no charm hadron decays (its quarks ended in a charmonium) belongs to no forced sample: weight 0.
+    An event in which no charm hadron decays (its quarks ended in a charmonium) belongs to no forced sample:
+    weight 0.
     """
     n_events = len(particles.offsets) - 1
     pdg = np.abs(particles.pdg)

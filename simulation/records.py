@@ -54,7 +54,9 @@ TRACK = np.dtype(
 
 VERTEX = np.dtype(
     [
-        *_floats("flight_2d", "flight_2d_error", "flight_2d_significance", "flight_3d", "flight_3d_significance"),
+        *_floats(
+            "flight_2d", "flight_2d_error", "flight_2d_significance", "flight_3d", "flight_3d_significance"
+        ),
         *_floats("mass", "energy", "delta_r"),
         ("n_tracks", "i4"),
     ],
@@ -65,7 +67,9 @@ VERTEX = np.dtype(
 JET = np.dtype(
     [
         *_floats("px", "py", "pz", "energy", "pt", "eta", "phi", "mass"),
-        *_floats("charged_hadron", "neutral_hadron", "charged_em", "neutral_em", "muon"),  # fractions of energy
+        *_floats(
+            "charged_hadron", "neutral_hadron", "charged_em", "neutral_em", "muon"
+        ),  # fractions of energy
         ("n_constituents", "i4"),
         ("n_b_hadrons", "i4"),
         ("n_c_hadrons", "i4"),

@@ -43,14 +43,16 @@ def joined(parts: Sequence[Columns]) -> dict[str, Any]:
 
 def _types(arrays: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: array.type.content if isinstance(array, ak.Array) else array.dtype for name, array in arrays.items()
+        name: array.type.content if isinstance(array, ak.Array) else array.dtype
+        for name, array in arrays.items()
     }
 
 
 class NanoFile:
     """A file that grows by batches of events; it appears under its name only when all went well.
 
-    Memory stays flat: events are written in clusters of `EVENTS_PER_CLUSTER`, whatever the size of the batches.
+    Memory stays flat: events are written in clusters of `EVENTS_PER_CLUSTER`, whatever the size of the
+    batches.
 
     Example:
         >>> with NanoFile(path) as file:

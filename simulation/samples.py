@@ -18,8 +18,8 @@ class SampleRequest:
         seed: Any integer from 0; the same request gives the same events.
 
     Raises:
-        ValueError: If process or scenario is unknown, the number is not positive, the seed negative, or the process
-            is one that "data" do not have.
+        ValueError: If process or scenario is unknown, the number is not positive, the seed negative, or the
+            process is one that "data" do not have.
     """
 
     process: str
@@ -90,7 +90,9 @@ def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
     for process, n_generated in generated.items():
         expected = luminosity / luminosity_of(process, 1)
         if abs(n_generated - expected) > 5.0 * expected**0.5 + 1.0:
-            each = ", ".join(f"{name} {luminosity_of(name, n):.1f}/pb" for name, n in sorted(generated.items()))
+            each = ", ".join(
+                f"{name} {luminosity_of(name, n):.1f}/pb" for name, n in sorted(generated.items())
+            )
             raise ValueError(
                 f"the processes of {dataset} have different luminosities ({each}):"
                 " generate as many events as `events_for_luminosity` says"

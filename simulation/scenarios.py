@@ -1,8 +1,8 @@
 """The settings of detector and generator that tell simulation from "data".
 
-`mc` is the simulation, `null` the same settings with other random numbers, `data` a detector and a fragmentation that
-differ from it in known ways: the project's stand-in for collision data, whose mismodelling is known.
-Every knob of `data` also exists alone.
+`mc` is the simulation, `null` the same settings with other random numbers, `data` a detector and a
+fragmentation that differ from it in known ways: the project's stand-in for collision data, whose mismodelling
+is known. Every knob of `data` also exists alone.
 """
 
 from dataclasses import dataclass, field
@@ -13,15 +13,16 @@ class Detector(NamedTuple):
     """What the tracker and the calorimeters do to a particle. Lengths in cm, momenta and energies in GeV.
 
     Source:
-        The resolutions are those of the CMS tracker (CMS-TRK-11-001, JINST 9 P10009) in a simple form; efficiencies,
-        tails and fake rates are set so that the rates of secondary vertices come out near those of CMS simulation.
+        The resolutions are those of the CMS tracker (CMS-TRK-11-001, JINST 9 P10009) in a simple form;
+        efficiencies, tails and fake rates are set so that the rates of secondary vertices come out near those
+        of CMS simulation.
     """
 
     magnetic_field: float = 3.8
     """In tesla."""
     d0_constant: float = 0.0012
     d0_scattering: float = 0.0065
-    """sigma(d0) = constant (+) scattering / (pT sqrt(sin theta)), (+) meaning the root of the sum of squares."""
+    """sigma(d0) = constant (+) scattering / (pT sqrt(sin theta)), added in quadrature."""
     dz_constant: float = 0.0025
     dz_scattering: float = 0.0085
     """sigma(dz) = constant (+) scattering / (pT sin(theta)^1.5)."""
@@ -52,7 +53,7 @@ class Detector(NamedTuple):
     """Mean and width of the number of pileup interactions per event."""
     pileup_tracks: float = 10.0
     pileup_sigma_z: float = 3.5
-    """Tracks of other interactions that are not told apart, at the mean pileup, and the length of the luminous region."""
+    """Tracks of other interactions, at the mean pileup, that are not told apart; and their spread in z."""
     fake_tracks: float = 0.5
     """Combinatorial tracks per event, with impact parameters up to 3 mm."""
 
@@ -109,4 +110,3 @@ def scenario_named(name: str) -> Scenario:
     if name not in SCENARIOS:
         raise ValueError(f"unknown scenario '{name}': choose from {', '.join(SCENARIOS)}")
     return SCENARIOS[name]
-

@@ -50,7 +50,7 @@ def fingerprint(configuration: dict[str, Any]) -> str:
 
 
 def truth_path(path: Path) -> Path:
-    """Return where the truth about a data file lies: in a folder of its own, so that no wildcard catches it."""
+    """Return where the truth about a data file lies: in a folder of its own, where no wildcard finds it."""
     return path.parent / "truth" / path.name
 
 

@@ -100,7 +100,7 @@ def fill_slot(inputs: NDArray[Any], slot: int, track: Any) -> None:
 
 @kernel
 def fill_above_charm(inputs: NDArray[Any], track: Any) -> None:
-    """Fill the impact parameters of the track that lifts the mass of the tracks so far above that of charm."""
+    """Fill the impact parameters of the track that lifts the mass of the tracks above that of charm."""
     inputs[_ABOVE_2D], inputs[_ABOVE_2D_SIG] = track.sip2d, track.sip2d_significance
     inputs[_ABOVE_3D], inputs[_ABOVE_3D_SIG] = track.sip3d, track.sip3d_significance
 
@@ -252,7 +252,7 @@ def fill_all(detected: DetectedEvents, jets: Jets, resolution: NDArray[Any], inp
 def tagging_inputs(detected: DetectedEvents, jets: Jets, detector: Detector) -> NDArray[np.float64]:
     """Return the tagger's inputs in the order of `models.features`, shape ``(n_jets, 67)``.
 
-    A value that does not exist is -999; an above-charm variable -1; counts are 0. This is how CMS writes them.
+    A value that does not exist is -999; an above-charm variable -1; counts are 0: as in CMS files.
     """
     inputs = np.empty((len(jets.jets), N_FEATURES))
     resolution = np.array([detector.vertex_xy, detector.vertex_xy, detector.vertex_z])

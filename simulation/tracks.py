@@ -1,4 +1,4 @@
-"""The tracks of a jet: impact parameters with the sign of the jet, distances, momenta along and across the axis."""
+"""The tracks of a jet: signed impact parameters, distances to the axis, momenta along and across it."""
 
 import math
 from typing import Any
@@ -21,7 +21,7 @@ MAX_DELTA_R, MAX_DECAY_LENGTH, MAX_JET_DISTANCE = 0.3, 5.0, 0.07
 def fill_impact(
     track: Any, particle: Any, direction: tuple[float, float, float], jet: Any, resolution: NDArray[Any]
 ) -> None:
-    """Fill impact parameters (positive where the track crosses the axis in front of the vertex) and significances.
+    """Fill impact parameters, positive where the track crosses the axis ahead of the vertex.
 
     Args:
         track: Receives them.
@@ -54,7 +54,7 @@ def fill_impact(
 def fill_track(
     track: Any, particle: Any, jet: Any, axis: NDArray[Any], vertex: NDArray[Any], resolution: NDArray[Any]
 ) -> None:
-    """Fill a track of a jet from the particle as measured; `axis` is the direction of the jet, of length one."""
+    """Fill a track of a jet from the particle as measured; `axis` is the jet's direction, of length one."""
     track.px, track.py, track.pz, track.pt = particle.px, particle.py, particle.pz, particle.pt
     track.charge = particle.charge
     track.p = math.hypot(particle.pt, particle.pz)

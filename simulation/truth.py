@@ -27,7 +27,7 @@ _FIRST_READY, _LAST_READY = 71, 79
 
 @kernel
 def is_hadron(pdg: int) -> bool:
-    """Return whether a PDG number (its absolute value) is a hadron's: quarks, leptons and diquarks are not."""
+    """Return whether an absolute PDG number is a hadron's: quarks, leptons and diquarks are not."""
     return pdg > 100 and (pdg // 10) % 10 != 0 and (pdg // 100) % 10 != 0
 
 
@@ -60,7 +60,7 @@ def _origin_after(mother_pdg: int, mother_origin: int) -> int:
 
 @kernel
 def trace_origins(generated: GeneratedParticles, begin: int, end: int, origins: NDArray[Any]) -> None:
-    """Fill the origin of each particle of an event, `begin` to `end` of the record, into ``origins[: end - begin]``."""
+    """Fill the origin of the particles of an event, rows `begin` to `end`, into `origins` from 0."""
     for i in range(end - begin):
         mother = generated.mother[begin + i]
         if 0 < mother < i:  # mothers stand before their daughters
@@ -81,7 +81,9 @@ def _is_last_of_its_flavour(generated: GeneratedParticles, begin: int, row: int,
 
 
 @kernel
-def collect_ghosts(generated: GeneratedParticles, begin: int, end: int, ghosts: Records, n_ghosts: int) -> int:
+def collect_ghosts(
+    generated: GeneratedParticles, begin: int, end: int, ghosts: Records, n_ghosts: int
+) -> int:
     """Append the heavy hadrons of an event that decay weakly; return the new number of ghosts."""
     for row in range(begin, end):
         flavour = heavy_flavour(abs(generated.pdg[row]))
@@ -98,7 +100,9 @@ def collect_ghosts(generated: GeneratedParticles, begin: int, end: int, ghosts: 
 
 
 @kernel
-def collect_partons(generated: GeneratedParticles, begin: int, end: int, partons: Records, n_partons: int) -> int:
+def collect_partons(
+    generated: GeneratedParticles, begin: int, end: int, partons: Records, n_partons: int
+) -> int:
     """Append the quarks and gluons of an event that become hadrons; return the new number of partons."""
     for row in range(begin, end):
         pdg = abs(generated.pdg[row])

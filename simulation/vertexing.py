@@ -52,7 +52,7 @@ def gather(
     tracks: Records, n_tracks: int, seed: int, use: NDArray[Any], axis: NDArray[Any],
     members: NDArray[Any], point: NDArray[Any],
 ) -> int:  # fmt: skip
-    """Collect the tracks that pass near a seed, and a first guess of the vertex; return how many, seed included."""
+    """Collect the tracks near a seed and guess the vertex; return how many there are, seed included."""
     a = tracks[seed]
     members[0] = seed
     n_members = 1
@@ -110,7 +110,11 @@ def add_track(track: Any, weight: float, matrix: NDArray[Any], vector: NDArray[A
 
 @kernel
 def fit_adaptively(
-    tracks: Records, members: NDArray[Any], weights: NDArray[Any], point: NDArray[Any], covariance: NDArray[Any]
+    tracks: Records,
+    members: NDArray[Any],
+    weights: NDArray[Any],
+    point: NDArray[Any],
+    covariance: NDArray[Any],
 ) -> bool:
     """Move a point to the vertex of some tracks, each weighted by how well it fits; return False on failure.
 
@@ -137,7 +141,11 @@ def fit_adaptively(
 
 @kernel
 def keep_members(
-    tracks: Records, members: NDArray[Any], weights: NDArray[Any], point: NDArray[Any], membership: NDArray[Any]
+    tracks: Records,
+    members: NDArray[Any],
+    weights: NDArray[Any],
+    point: NDArray[Any],
+    membership: NDArray[Any],
 ) -> None:
     """Mark the tracks that fit the vertex well, and better than the primary vertex."""
     membership[:] = 0
@@ -251,7 +259,11 @@ def find_vertices(
         mass, charge, cosine = describe(
             vertex, tracks, n_tracks, membership[n_vertices], point, covariance, resolution, jet
         )
-        if not 0.01 <= vertex.flight_2d <= 2.5 or vertex.flight_2d_significance < 3.0 or vertex.delta_r > _CONE:
+        if (
+            not 0.01 <= vertex.flight_2d <= 2.5
+            or vertex.flight_2d_significance < 3.0
+            or vertex.delta_r > _CONE
+        ):
             continue
         is_kaon = vertex.n_tracks == 2 and charge == 0 and abs(mass - KAON_MASS) < 0.05
         if not is_kaon and (cosine < 0.95 or mass > 6.5):

@@ -1,4 +1,4 @@
-"""Compilation ahead of work: kernels called once with nothing to do, so that two processes share the effort."""
+"""Compilation ahead of work: kernels called with nothing to do, so that two processes share the effort."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,7 @@ def _no_rows() -> NDArray[np.int64]:
 def compile_detector() -> None:
     """Compile what `detector` needs."""
     integers, floats = np.zeros(0, np.int32), np.zeros(0)
-    nothing = GeneratedParticles(
-        _no_rows(), *(integers,) * 5, *(floats,) * 4, integers, *(floats,) * 3
-    )
+    nothing = GeneratedParticles(_no_rows(), *(integers,) * 5, *(floats,) * 4, integers, *(floats,) * 3)
     no_events = np.zeros(0, np.int64)
     detect_events(
         nothing,

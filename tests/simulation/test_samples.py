@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from simulation import PROCESSES, SampleInfo, SampleRequest, events_for_luminosity, fileset_of
+from simulation.samples import luminosity_of
+
+
+def info(process, *, is_data=False, n_generated=1000, path="f.root"):
+    chosen = PROCESSES[process]
+    return SampleInfo(
+        path=Path(path),
+        process=process,
+        scenario="data" if is_data else "mc",
+        is_data=is_data,
+        n_generated=n_generated,
+        n_events=n_generated,
+        cross_section_pb=chosen.cross_section_pb,
+        measured_cross_section_pb=chosen.cross_section_pb,
+        luminosity_pb=luminosity_of(process, n_generated) if is_data else None,
+        sum_weights=float(n_generated),
+        seed=1,
+        primary_dataset=chosen.primary_dataset if is_data else None,
+    )
+
+
+def test_data_need_as_many_events_as_cross_section_times_luminosity():
+    assert events_for_luminosity("dy", 10.0) == round(10 * PROCESSES["dy"].cross_section_pb)
+    # Of w+c, the tries of the unweighting: 254.5 pb x 0.1656 x 100 / pb = 4214.5.
+    assert events_for_luminosity("wc", 100.0) == 4215
+    assert luminosity_of("wc", 4215) == pytest.approx(100.0, rel=1e-3)
+
+
+def test_a_fileset_holds_simulation_by_process_and_data_by_primary_dataset():
+    n_wc, n_ttsl = (events_for_luminosity(process, 50.0) for process in ("wc", "ttsl"))
+    fileset = fileset_of(
+        [
+            info("dy", path="a.root"),
+            info("dy", path="b.root"),
+            info("wc", is_data=True, n_generated=n_wc, path="c.root"),
+            info("ttsl", is_data=True, n_generated=n_ttsl, path="d.root"),
+        ]
+    )
+    assert fileset["dy"] == {
+        "files": {"a.root": "Events", "b.root": "Events"},
+        "metadata": {
+            "is_data": False,
+            "simulated": True,
+            "process": "dy",
+            "cross_section_pb": PROCESSES["dy"].cross_section_pb,
+        },
+    }
+    data = fileset["SingleMuon"]
+    assert list(data["files"]) == ["c.root", "d.root"]
+    assert data["metadata"]["primary_dataset"] == "SingleMuon"
+    assert data["metadata"]["luminosity_pb"] == pytest.approx(50.0, rel=1e-3)
+    assert set(fileset) == {"dy", "SingleMuon"}
+
+
+def test_luminosities_of_one_dataset_must_agree():
+    with pytest.raises(ValueError, match="the processes of SingleMuon have different luminosities"):
+        fileset_of([info("wc", is_data=True), info("ttsl", is_data=True, n_generated=9000)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("zz", "mc", 10), "unknown process 'zz': choose from dy, wc"),
+        (("dy", "real", 10), "unknown scenario 'real': choose from mc, null, data"),
+        (("dy", "mc", 0), "ask for at least one event"),
+        (("dy", "mc", 10, -1), "choose one from 0"),
+        (("qcd", "data", 10), "is made as simulation only"),
+    ],
+)
+def test_a_wrong_request_is_refused_in_one_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SampleRequest(*arguments)

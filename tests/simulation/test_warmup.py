@@ -1,0 +1,17 @@
+from simulation import detector, jets, leptons, tagging_inputs
+from simulation.warmup import compile_detector, compile_reconstruction
+
+KERNELS = (
+    detector.detect,
+    jets.fill_jets,
+    jets.match_partons,
+    tagging_inputs.fill_all,
+    leptons.fill_leptons,
+)
+
+
+def test_what_is_compiled_ahead_is_what_is_used(sample):
+    compile_detector()
+    compile_reconstruction()
+    sample("dy", "mc")
+    assert [len(kernel.signatures) for kernel in KERNELS] == [1] * 5

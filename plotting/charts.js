@@ -260,6 +260,7 @@ function listen(chart) {
 function drawDivergence() {
   element("kl-title").textContent =
     `KL(Data ‖ MC) over the epochs: ${nameOf(numbers.selections, state.selection)}, ${nameOf(numbers.scores, state.score)}`;
+  element("kl").closest("figure").hidden = !numbers.divergence.length;
   const rows = numbers.divergence.filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score);
   drawEpochChart("kl", rows.map((row) => ({
     training: row[TRAINING], variant: row[VARIANT], epoch: row[EPOCH], y: row[KL], low: row[LOW], high: row[HIGH],

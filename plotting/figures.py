@@ -48,9 +48,9 @@ def plot_results(
 ) -> list[Path]:
     """Write the standard figures and return their paths.
 
-    Per selection with data, training and score a stack at the last epoch, with raw inputs and under the largest
-    FGSM; per score the divergence and the AUC over the epochs, and ROC curves; per training and variant the scale
-    factors at the last epoch.
+    Per selection with data, training and score a stack at the last epoch, with raw inputs and under the
+    largest FGSM; per score the divergence and the AUC over the epochs, and ROC curves; per training and
+    variant the scale factors at the last epoch.
 
     Args:
         results: One result per selection.

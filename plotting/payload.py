@@ -28,7 +28,7 @@ from plotting.style import (
 )
 from plotting.tagging import AucRow, RocCurve
 
-STACK_BUDGET = 6_000_000
+STACK_BUDGET = 5_000_000
 """Bytes the stacks may take; beyond it, epochs are left out evenly (and the page says so)."""
 
 MAX_PLANES = 200

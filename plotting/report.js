@@ -33,7 +33,7 @@ function writeAddress() {
 function readout() {
   const where = `${nameOf(numbers.selections, state.selection)}, ${nameOf(numbers.scores, state.score)}, ` +
     `epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}`;
-  const lines = !trainings.length ? ["There is nothing to show."] : [where, ...[state.training, state.compare].filter(Boolean).map(describe)];
+  const lines = !numbers.selections.length ? ["No selection was processed."] : [where, ...[state.training, state.compare].filter(Boolean).map(describe)];
   element("readout").replaceChildren(...lines.map((text) => {
     const line = document.createElement("p");
     line.textContent = text;

@@ -134,12 +134,17 @@ def _what_was_run(results: Mapping[str, Result], payload: Mapping[str, Any]) -> 
     ]
     variants = [variant_label(item["key"]) for item in payload["variants"]]
     selections = [item["name"] for item in payload["selections"]]
-    return (
-        f"{_count(len(trainings), 'training')}: {', '.join(trainings)}. "
-        f"{_count(len(selections), 'selection')}: {', '.join(selections)}. "
-        f"Inputs of the simulation: {', '.join(variants)}. "
-        f"{events:,} events read from {_count(files, 'file')}."
-    )
+    parts = [
+        _listed(trainings, "training"),
+        _listed(selections, "selection"),
+        f"Inputs of the simulation: {', '.join(variants)}." if variants else "",
+        f"{events:,} events read from {_count(files, 'file')}." if files else "",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _listed(names: Sequence[str], noun: str) -> str:
+    return f"{_count(len(names), noun)}: {', '.join(names)}." if names else ""
 
 
 def _count(n: int, noun: str) -> str:

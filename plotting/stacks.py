@@ -67,7 +67,8 @@ def draw_stack(
 ) -> Figure:
     """Return a figure with the stack by flavour, the data, and their ratio.
 
-    Negative bins (OS-SS) are drawn downwards. On a logarithmic axis, what is not positive cannot be seen.
+    Negative bins (OS-SS) are drawn downwards. On a logarithmic axis, what is not positive cannot be seen;
+    simulation without any positive bin gets a linear one.
 
     Args:
         templates: What to draw, as it stands: `templates.factor` is written down, not applied.
@@ -162,12 +163,12 @@ def _set_range(axes: Axes, templates: Templates, *, log: bool) -> None:
     total = np.sum(templates.mc, axis=0)
     low, high = data_interval(templates.data, templates.data_variance)
     top = max(np.max(high, initial=0.0), np.max(total, initial=0.0), 1.0)
-    if not log:
+    positive = total[total > 0]
+    if not (log and positive.size):
         bottom = min(np.min(low, initial=0.0), np.min(total, initial=0.0))
         axes.set_ylim(1.1 * bottom, 1.55 * top)
         axes.axhline(0.0, color="#777777", linewidth=0.6, zorder=0)
         return
-    positive = total[total > 0]
-    bottom = max(0.5 * np.min(positive, initial=top), 1e-4 * top)
+    bottom = max(0.5 * positive.min(), 1e-4 * top)
     axes.set_yscale("log")
     axes.set_ylim(bottom, top * (top / bottom) ** 0.55)

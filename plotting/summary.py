@@ -229,4 +229,9 @@ def quoted(name: str) -> str:
 def signed(value: float, digits: str = ".4f") -> str:
     """Return a number with its sign, the minus a minus; nothing but zeros has no sign."""
     text = f"{value:+{digits}}"
-    return text.replace("-", "−") if float(text) else text[1:]
+    return minus(text) if float(text) else text[1:]
+
+
+def minus(number: str) -> str:
+    """Return a formatted number with a minus sign instead of a hyphen."""
+    return number.replace("-", "−")

@@ -11,7 +11,7 @@ from datamc.records import CutflowRow, Result
 from datamc.scale_factors import ScaleFactors, summarise
 from models.discriminators import SCORES
 from plotting.style import FLAVOUR_LABELS, SELECTION_NAMES, in_order, score_label, variant_label
-from plotting.summary import CLAIM, compare_trainings, signed
+from plotting.summary import CLAIM, compare_trainings, minus, signed
 from plotting.tagging import AucRow, auc_error
 
 MAX_LEDGER_ROWS = 300
@@ -241,7 +241,7 @@ def _factors(results: Mapping[str, Result]) -> Table:
                 f"{factor.n_mc:,.6g}",
             ]
         )
-    columns = ["Selection", "Data / MC", "Probe jets in data", "expected from simulation"]
+    columns = ["Selection", "Data / MC", "Probe jets in data", "Expected from simulation"]
     return Table("One factor per selection, for every variable and variant", columns, rows)
 
 
@@ -249,7 +249,7 @@ def _purities(results: Mapping[str, Result]) -> Table:
     groups: dict[tuple[str, str], dict[str, str]] = {}
     for row in purity_table(results.values()):
         view = {"OS-SS": "OS−SS", "OS+SS": "all"}.get(row.view, row.view)
-        text = f"{100 * row.fraction:.1f} ± {100 * row.error:.1f} %"
+        text = f"{minus(f'{100 * row.fraction:.1f}')} ± {100 * row.error:.1f} %"
         groups.setdefault((_name(row.selection), view), {})[row.group] = text
     names = list(dict.fromkeys(group for line in groups.values() for group in line))
     rows = [
@@ -297,7 +297,7 @@ def _cutflow(selection: str, dataset: str, rows: Sequence[CutflowRow]) -> Table:
         share = f"{100 * row.n_events / before.n_events:.1f} %" if before.n_events else "–"
         lines.append([row.cut, f"{row.n_events:,}", f"{row.sum_weights:,.6g}", share])
     return Table(
-        f"{_name(selection)}: {dataset}", ["Cut", "Events", "Sum of weights", "of those before"], lines
+        f"{_name(selection)}: {dataset}", ["Cut", "Events", "Sum of weights", "Of those before"], lines
     )
 
 

@@ -1,0 +1,134 @@
+import json
+
+import numpy as np
+import pytest
+
+from plotting.payload import (
+    collect_stacks,
+    embedded_json,
+    fitting_epochs,
+    fitting_planes,
+    plane_payload,
+    report_payload,
+    short,
+    short_list,
+    thinned,
+)
+
+
+def key_of(*parts):
+    return "\x1f".join(map(str, parts))
+
+
+def test_numbers_are_short_and_never_nan():
+    assert [short(value) for value in (3.0, 0.123456789, 1234567.0, np.nan, np.inf)] == [
+        3,
+        0.12346,
+        1234600,
+        None,
+        None,
+    ]
+    assert isinstance(short(3.0), int)
+    assert short_list([[1.0, 2.5], [np.nan, 0.0]]) == [[1, 2.5], [None, 0]]
+
+
+def test_embedded_json_cannot_end_its_script():
+    text = embedded_json({"name": "</script><script>alert(1)</script>", "and": "<!-- & \u2028"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"name": "</script><script>alert(1)</script>", "and": "<!-- & \u2028"}
+
+
+def test_embedded_json_refuses_what_is_not_json():
+    with pytest.raises(ValueError, match="JSON"):
+        embedded_json({"value": float("nan")})
+
+
+def test_payload_holds_the_templates(results):
+    stacks = collect_stacks(results)
+    payload = report_payload(stacks)
+    assert (
+        len(stacks) == len(payload["mc"]) == 2 * 2 * 2 * 2 * 4
+    )  # selections, scores, trainings, epochs, variants
+    for key, stack in stacks.items():
+        data, mc = payload["data"][key_of(*key[:4])], payload["mc"][key_of(*key)]
+        np.testing.assert_allclose(data["n"], stack.data)
+        np.testing.assert_allclose(data.get("v", data["n"]), stack.data_variance)
+        np.testing.assert_allclose(mc["n"], stack.mc, rtol=1e-3)
+        np.testing.assert_allclose(np.array(mc["e"]) ** 2, stack.mc_variance.sum(axis=0), rtol=1e-2)
+        assert mc["f"] == pytest.approx(stack.factor, rel=1e-4)
+    np.testing.assert_allclose(payload["edges"], np.linspace(-0.2, 1, 61), atol=1e-9)
+
+
+def test_the_variance_of_a_difference_travels_with_it(results):
+    payload = report_payload(collect_stacks(results))
+    assert "v" not in payload["data"][key_of("dy", "CvsL", "basic", 3)]
+    assert "v" in payload["data"][key_of("wc", "CvsL", "basic", 3)]
+
+
+def test_controls_offer_what_there_is(results):
+    payload = report_payload(collect_stacks(results))
+    assert payload["selections"] == [
+        {"key": "dy", "name": "DY + jets"},
+        {"key": "wc", "name": "W + c (OS−SS)"},
+    ]
+    assert payload["taggers"] == [
+        {"key": "basic", "epochs": [1, 3]},
+        {"key": "adversarial", "epochs": [1, 3]},
+    ]
+    assert [variant["name"] for variant in payload["variants"]] == [
+        "raw",
+        "noise σ = 0.1",
+        "FGSM ε = 0.05",
+        "FGSM ε = 0.1",
+    ]
+    assert [score["key"] for score in payload["scores"]] == ["CvsB", "CvsL"]
+
+
+def test_rows_travel_without_those_that_hold_nothing(row, auc_row):
+    rows = [row("basic", 0.25, error=0.125), row("basic", 0.0, status="empty_data")]
+    payload = report_payload({}, divergence=rows, auc_rows=[auc_row("basic", 3, "raw", "CvsL", float("nan"))])
+    assert payload["divergence"] == [["dy", "CvsL", "basic", 3, "raw", 0.25, 0.125, 0.375, 0.01, 70, 50, 0]]
+    assert payload["auc"] == [["basic", 3, "raw", "CvsL", None]]
+
+
+def test_epochs_beyond_the_budget_are_thinned(results):
+    assert fitting_epochs(results) == [1, 3]
+    assert fitting_epochs(results, budget=1) == [3]
+    assert {key[3] for key in collect_stacks(results, epochs=[3])} == {3}
+    assert fitting_epochs({}) == []
+
+
+def test_thinning_is_even_and_keeps_the_last():
+    assert thinned(range(1, 10), n=3) == [1, 5, 9]
+    assert thinned([1, 2], n=5) == [1, 2]
+    assert thinned([1, 2, 3], n=0) == [3]
+    assert thinned([], n=3) == []
+
+
+def test_a_selection_without_data_has_no_stack(result_of):
+    result = result_of("inclusive")
+    del result.datasets["data"]
+    assert collect_stacks({"inclusive": result}) == {}
+
+
+def test_planes_travel_cell_by_cell(scale_factors):
+    plane = plane_payload(scale_factors)
+    assert plane["cells"][2] == [0, 0.2, 0.5, 1]
+    assert plane["isDefault"] == [4]
+    c, b, light = plane["flavours"]
+    assert (c["key"], c["value"]) == ("c", [0.9, 0.8, 0.7, 1.6, 0.95])
+    assert b["error"] == [0.2, 0.2, 0.2, 0.2, 1]
+    assert [plane["statuses"][status] for status in light["status"]] == ["low_stat", "ok", "ok", "ok", "ok"]
+
+
+def test_planes_are_thinned_by_epoch(scale_factors):
+    planes = [
+        scale_factors._replace(epoch=epoch, tagger=tagger) for epoch in range(1, 10) for tagger in ("a", "b")
+    ]
+    assert [(each.epoch, each.tagger) for each in fitting_planes(planes, n=4)] == [
+        (1, "a"),
+        (1, "b"),
+        (9, "a"),
+        (9, "b"),
+    ]
+    assert fitting_planes([]) == []

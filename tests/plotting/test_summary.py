@@ -1,0 +1,159 @@
+import math
+
+import pytest
+
+from plotting.summary import (
+    agreement_sentences,
+    compare_trainings,
+    headline,
+    robustness_sentences,
+    signed,
+)
+
+SCORES = ("b", "bb", "c", "udsg", "BvsL", "CvsB", "CvsL")
+
+
+@pytest.fixture
+def rows_of(row):
+    """Rows of all scores in which the adversarial training differs from 1.0 by these steps, errors 0.1."""
+
+    def rows(*steps, **options):
+        return [
+            each
+            for score, step in zip(SCORES, steps, strict=False)
+            for each in (
+                row("basic", 1.0, score=score, **options),
+                row("adversarial", 1.0 + step, score=score, **options),
+            )
+        ]
+
+    return rows
+
+
+def compared(rows):
+    return compare_trainings(rows, reference="basic", other="adversarial", variant="raw")
+
+
+def test_significance_is_the_difference_over_both_errors(row):
+    # (0.5 - 1.0) / sqrt(0.3^2 + 0.4^2) = -1
+    (comparison,) = compared([row("basic", 1.0, error=0.3), row("adversarial", 0.5, error=0.4)])
+    assert comparison.difference == -0.5
+    assert comparison.significance == pytest.approx(-1.0)
+    assert comparison.better is None
+
+
+def test_the_halves_of_the_bands_that_face_each_other_count(row):
+    reference = row("basic", 1.0)._replace(low=0.7, high=9.0)
+    other = row("adversarial", 0.0)._replace(low=-9.0, high=0.4)
+    (comparison,) = compared([reference, other])
+    assert comparison.significance == pytest.approx(-2.0)  # -1 / sqrt(0.3^2 + 0.4^2)
+    assert comparison.better == "adversarial"
+
+
+def test_the_last_common_epoch_is_compared(row):
+    rows = [row("basic", 1.0, epoch=1), row("basic", 2.0, epoch=9), row("adversarial", 3.0, epoch=1)]
+    assert [comparison.reference.epoch for comparison in compared(rows)] == [1]
+
+
+def test_a_score_and_its_mirror_image_count_once(row):
+    rows = [
+        row(tagger, 1.0, score=score) for tagger in ("basic", "adversarial") for score in ("BvsC", "CvsB")
+    ]
+    assert [comparison.reference.score for comparison in compared(rows)] == ["CvsB"]
+
+
+def test_rows_without_a_divergence_are_not_compared(row):
+    assert not compared([row("basic", 0.0, status="empty_data"), row("adversarial", 0.5)])
+
+
+def test_headline_says_which_training_agrees_better(rows_of):
+    assert headline(rows_of(*[-1.0] * 7)).startswith(
+        "“adversarial” agrees better with data: “adversarial” is better in 7 and worse in 0 of 7 comparisons"
+    )
+
+
+def test_the_opposite_result_gives_the_opposite_headline(rows_of):
+    assert headline(rows_of(*[1.0] * 7)).startswith(
+        "“basic” agrees better with data: “adversarial” is better in 0 and worse in 7 of 7 comparisons"
+    )
+
+
+def test_differences_within_the_errors_are_not_claimed(rows_of):
+    # 0.2 / sqrt(0.1^2 + 0.1^2) = 1.4 sigma in every score
+    assert headline(rows_of(*[-0.2] * 7)).startswith(
+        "No difference seen between “adversarial” and “basic”: in none of 7"
+    )
+
+
+def test_what_chance_brings_is_no_clear_difference(rows_of):
+    # one of seven beyond two sigma, 0.3 expected: at most 1 + 2 * 0.3
+    assert headline(rows_of(-1.0, *[0.0] * 6)).startswith("No clear difference")
+
+
+def test_opposing_scores_are_called_mixed(rows_of):
+    assert headline(rows_of(-1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 0.0)).startswith(
+        "Mixed: “adversarial” agrees with data better in 3"
+    )
+
+
+def test_without_errors_nothing_is_claimed(rows_of):
+    assert "cannot be told apart" in headline(rows_of(*[-1.0] * 7, error=0.0))
+
+
+def test_headline_of_one_training_and_of_none(row):
+    assert headline([row("basic", 1.0)]) == "One training, “basic”: there is nothing to compare it with."
+    assert headline([]) == "No divergence of data from simulation was computed."
+
+
+def test_sentences_name_the_scores_that_differ_and_the_clearest(rows_of):
+    # the second score: -0.5 / sqrt(0.02) = -3.5 sigma; the third: +2.8; the others differ by 0.7
+    (sentence,) = agreement_sentences(rows_of(-0.1, -0.5, 0.4, -0.1, -0.1, -0.1, -0.1))
+    assert sentence.subject == "DY + jets, undistorted"
+    assert "at epoch 3, KL is lower for “adversarial” than for “basic” in 6 of 7 scores" in sentence.text
+    assert "“adversarial” is lower in P(bb); “basic” is lower in P(c)" in sentence.text
+    assert "P(bb): 0.5 against 1, −3.5 σ" in sentence.text
+
+
+def test_sentences_follow_raw_and_the_strongest_attack(rows_of):
+    rows = [
+        each
+        for variant in ("raw", "noise:0.1", "fgsm:0.01", "fgsm:0.1")
+        for each in rows_of(-1.0, variant=variant)
+    ]
+    assert [sentence.subject for sentence in agreement_sentences(rows)] == [
+        "DY + jets, undistorted",
+        "DY + jets, FGSM ε = 0.1",
+    ]
+
+
+def test_robustness_gives_the_cost_of_the_attack_and_of_the_training(auc_row):
+    rows = [
+        auc_row("basic", 1, "raw", "BvsL", 0.1),  # an earlier epoch does not count
+        auc_row("basic", 5, "raw", "BvsL", 0.95, 10_000, 10_000),
+        auc_row("basic", 5, "fgsm:0.1", "BvsL", 0.9),
+        auc_row("adversarial", 5, "raw", "BvsL", 0.93, 10_000, 10_000),
+        auc_row("adversarial", 5, "fgsm:0.1", "BvsL", 0.92),
+    ]
+    attack, raw = robustness_sentences(rows)
+    assert attack.subject == "AUC of BvsL under FGSM ε = 0.1"
+    assert (
+        attack.text
+        == "“basic” from 0.9500 to 0.9000 (−0.0500); “adversarial” from 0.9300 to 0.9200 (−0.0100)."
+    )
+    assert raw.text.startswith("“adversarial” minus “basic” is −0.0200 ± 0.00")
+    assert "no difference" not in raw.text
+
+
+def test_a_cost_within_its_error_is_no_difference(auc_row):
+    rows = [auc_row("basic", 5, "raw", "BvsL", 0.90), auc_row("adversarial", 5, "raw", "BvsL", 0.899)]
+    (sentence,) = robustness_sentences(rows)
+    assert sentence.text.endswith("no difference by 2 σ.")
+
+
+def test_an_area_that_is_no_number_is_not_spoken_of(auc_row):
+    assert robustness_sentences([auc_row("basic", 5, "raw", "BvsL", math.nan, 0, 5)]) == []
+    assert robustness_sentences([]) == []
+
+
+def test_zero_has_no_sign():
+    assert [signed(-0.04, ".1f"), signed(-0.06, ".1f"), signed(2.0, ".1f")] == ["0.0", "−0.1", "+2.0"]

@@ -18,37 +18,21 @@ GENERATOR_BRANCHES = {
     "Muon_genPartFlav",
 }
 
+MUON_FIELDS = ("pt", "eta", "phi", "mass", "charge", "tightId", "pfRelIso04_all", "jetIdx")
+MUON_IMPACT = ("dxy", "dxyErr", "dz", "ip3d", "sip3d")
+ELECTRON_FIELDS = ("pt", "eta", "phi", "mass", "charge", "deltaEtaSC", "mvaFall17V2Iso_WP80")
+JET_LINKS = ("jetId", "puId", "muonIdx1", "muonIdx2", "nMuons", "phi", "mass")
+JET_FRACTIONS = ("muEF", "neEmEF", "chEmEF", "chHEF", "neHEF")
+
 EXPECTED_BRANCHES = {
     *("run", "luminosityBlock", "event", "PV_npvsGood", "fixedGridRhoFastjetAll", "MET_pt", "MET_phi"),
     *(f"Flag_{name}" for name in FLAGS),
     *("HLT_IsoMu24", "HLT_IsoMu27", "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ"),
     *(f"HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ_Mass{mass}" for mass in ("3p8", "8")),
-    *(
-        f"Muon_{name}"
-        for name in ["pt", "eta", "phi", "mass", "charge", "tightId", "pfRelIso04_all", "dxy", "dxyErr"]
-    ),
-    *("Muon_dz", "Muon_sip3d", "Muon_ip3d", "Muon_jetIdx"),
-    *(
-        f"Electron_{name}"
-        for name in ["pt", "eta", "phi", "mass", "charge", "deltaEtaSC", "mvaFall17V2Iso_WP80"]
-    ),
-    *(
-        f"Jet_{name}"
-        for name in [
-            "pt",
-            "eta",
-            "phi",
-            "mass",
-            "jetId",
-            "puId",
-            "muonIdx1",
-            "muonIdx2",
-            "nMuons",
-            "muEF",
-            "neEmEF",
-        ]
-    ),
-    *("Jet_chEmEF", "Jet_chHEF", "Jet_neHEF", *BRANCHES),
+    *(f"Muon_{name}" for name in MUON_FIELDS + MUON_IMPACT),
+    *(f"Electron_{name}" for name in ELECTRON_FIELDS),
+    *(f"Jet_{name}" for name in JET_LINKS + JET_FRACTIONS),
+    *BRANCHES,
 }
 
 

@@ -15,6 +15,8 @@ from typing import Any, Literal, get_args
 from coffea.processor import DaskExecutor, accumulate
 from coffea.processor.executor import ExecutorBase, WorkItem
 
+log = logging.getLogger(__name__)
+
 ExecutorName = Literal["iterative", "futures", "dask"]
 Report = Callable[[int], None]
 """Called with the number of events of each chunk that is done."""
@@ -60,10 +62,13 @@ def raise_original(function: Callable[[Any], Any], item: Any) -> Any:
     try:
         return function(item)
     except Exception as error:
+        log.debug("a chunk failed", exc_info=error)
         original: BaseException = error
-        while type(original) is Exception and original.__cause__ is not None:
-            original = original.__cause__
-        raise original from None
+    while type(original) is Exception and original.__cause__ is not None:
+        original = original.__cause__
+    # What lies behind may not survive the way from a worker, and the error would be lost with it.
+    original.__cause__ = original.__context__ = None
+    raise original
 
 
 @dataclass

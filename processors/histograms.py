@@ -24,8 +24,8 @@ NOMINAL = "nominal"
 SCORE_BINNING = (60, -0.2, 1.0)
 CVSL_BINNING = (50, 0.0, 1.0)
 CVSB_BINNING = (10, 0.0, 1.0)
-_BELOW_ONE = np.nextafter(1.0, 0.0)
-"""Where a score of exactly 1 is filled: into the last bin, not the overflow."""
+_BELOW_ONE = 1.0 - 1e-9
+"""Where a score of 1 is filled: into the last bin. The next float below 1 would be rounded to overflow."""
 _BELOW_ZERO = -1.0
 """Where a jet without a score is filled in the plane: into the underflow of both axes."""
 

@@ -22,11 +22,18 @@ def reading(path: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) or _raised_below("uproot", error.__traceback__):
-            raise ReadError(
-                f"{path}: cannot be read, the file is damaged ({type(error).__name__})"
-            ) from error
+        # awkward raises errors of its own on top, so the whole chain is looked through.
+        chain = list(_chain(error))
+        if any(isinstance(one, OSError) or _raised_below("uproot", one.__traceback__) for one in chain):
+            kind = type(chain[-1]).__name__
+            raise ReadError(f"{path}: cannot be read, the file is damaged ({kind})") from error
         raise
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _raised_below(package: str, traceback: TracebackType | None) -> bool:

@@ -49,7 +49,7 @@ def made_events(n_events: int, *, seed: int, is_data: bool, features: bool = Tru
     """Events most of which hold a Z to two muons and a few jets: enough to fill every histogram."""
     rng = np.random.default_rng(seed)
     n_jets = rng.integers(0, 4, n_events)
-    n_muons = rng.integers(1, 3, n_events)
+    n_muons = rng.choice([1, 2], n_events, p=[0.1, 0.9])
     return {
         "run": np.full(n_events, 299593, np.uint32),
         "luminosityBlock": (1 + np.arange(n_events) // 100).astype(np.uint32),
@@ -75,7 +75,7 @@ def _muons(rng: np.random.Generator, counts: np.ndarray) -> ak.Array:
         mass=np.full(n, 0.106),
         charge=np.where(first, 1, -1).astype(np.int32),
         tightId=rng.random(n) < 0.95,
-        pfRelIso04_all=rng.uniform(0, 0.2, n),
+        pfRelIso04_all=rng.uniform(0, 0.16, n),
     )
 
 
@@ -92,8 +92,8 @@ def _jets(rng: np.random.Generator, counts: np.ndarray, *, is_data: bool, featur
         "eta": rng.uniform(-2.7, 2.7, n),
         "phi": rng.uniform(1.0, 2.0, n),  # away from both muons
         "mass": np.full(n, 5.0),
-        "jetId": rng.choice(np.array([0, 2, 6], np.int32), n),
-        "puId": rng.choice(np.array([0, 4, 6, 7], np.int32), n),
+        "jetId": rng.choice(np.array([2, 6], np.int32), n, p=[0.1, 0.9]),
+        "puId": rng.choice(np.array([4, 7], np.int32), n, p=[0.1, 0.9]),
     }
     if not is_data:
         columns["hadronFlavour"] = rng.choice(np.array([0, 4, 5], np.int32), n)

@@ -1,18 +1,27 @@
+import json
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import awkward as ak
+import hist
 import numpy as np
 import pytest
+import uproot
 
-from datamc.results import Result
+from datamc.results import Result, merge_results, read_result, write_result
+from models.features import BRANCHES
 from models.perturbations import parse_variants
 from models.tagger import Tagger
 from processors.run import run_selection
+from processors.tagger_processor import TaggerProcessor
+from selections.parameters import parameters_of
 
 VARIANTS = parse_variants("raw,noise:0.1,fgsm:0.1")
 
 
-def run(fileset: dict[str, object], taggers: list[Tagger], **options: Any) -> Result:
+def run(fileset: dict[str, Any], taggers: list[Tagger], **options: Any) -> Result:
     options = {"selection": "dy", "variants": VARIANTS, "seed": 3} | options
     return run_selection(fileset=fileset, taggers=taggers, **options)
 
@@ -23,7 +32,7 @@ def taggers(tagger: Callable[..., Tagger]) -> list[Tagger]:
 
 
 @pytest.fixture(scope="module")
-def whole(fileset: dict[str, object], taggers: list[Tagger]) -> Result:
+def whole(fileset: dict[str, Any], taggers: list[Tagger]) -> Result:
     return run(fileset, taggers)
 
 
@@ -43,18 +52,210 @@ def require_equal(first: Result, second: Result) -> None:
     assert first.ledger == second.ledger
 
 
-@pytest.mark.parametrize("chunksize", [50, 170])
+@pytest.mark.parametrize("chunksize", [50, 200])
 def test_chunk_size_changes_nothing(
-    fileset: dict[str, object], taggers: list[Tagger], whole: Result, chunksize: int
+    fileset: dict[str, Any], taggers: list[Tagger], whole: Result, chunksize: int
 ) -> None:
     require_equal(run(fileset, taggers, chunksize=chunksize), whole)
 
 
 def test_a_pool_of_processes_changes_nothing(
-    fileset: dict[str, object], taggers: list[Tagger], whole: Result
+    fileset: dict[str, Any], taggers: list[Tagger], whole: Result
 ) -> None:
     require_equal(run(fileset, taggers, chunksize=100, executor="futures", workers=2), whole)
 
 
-def test_dask_changes_nothing(fileset: dict[str, object], taggers: list[Tagger], whole: Result) -> None:
+def test_dask_changes_nothing(fileset: dict[str, Any], taggers: list[Tagger], whole: Result) -> None:
     require_equal(run(fileset, taggers, chunksize=100, executor="dask", workers=2), whole)
+
+
+def test_two_halves_are_the_whole(
+    fileset: dict[str, Any], taggers: list[Tagger], whole: Result, tmp_path: Path
+) -> None:
+    """Each dataset on its own, then merged."""
+    parts = [run({name: fileset[name]}, taggers) for name in fileset]
+    require_equal(merge_results(parts), whole)
+
+
+def test_scores_in_the_histogram_are_those_of_the_jets_in_the_file(
+    fileset: dict[str, Any], taggers: list[Tagger], whole: Result
+) -> None:
+    """Read the file without coffea, find the probes by hand, and histogram the tagger's output with numpy."""
+    (path,) = fileset["mc"]["files"]
+    with uproot.open(f"{path}:Events") as tree:
+        arrays = tree.arrays([*BRANCHES, *tree.keys(filter_name="/(Jet|Muon|HLT|Flag|gen).*/")])
+    rows = []
+    for number in range(len(arrays)):
+        event = arrays[number]
+        probe = probe_of(event)
+        if probe is not None:
+            rows.append([event["genWeight"], *(event[branch][probe] for branch in BRANCHES)])
+    table = np.array(rows, dtype=np.float32)
+    scores = softmax(taggers[1].logits(table[:, 1:]).astype(np.float64))
+    expected, _ = np.histogram(
+        scores[:, 0], bins=60, range=(-0.2, 1.0), weights=table[:, 0].astype(np.float64)
+    )
+    chosen = whole.histograms["b"][
+        {"dataset": "mc", "tagger": "basic", "epoch": hist.loc(2), "variant": "raw"}
+    ]
+    np.testing.assert_allclose(chosen.project("value").values(), expected, rtol=1e-9, atol=1e-9)
+    assert len(rows) == whole.cutflows["mc"][-1].n_events > 100
+
+
+def probe_of(event: ak.Record) -> int | None:
+    """The DY selection on the simple events of this folder: both muons in place, jets away from them."""
+    muons = [
+        position
+        for position in range(len(event["Muon_pt"]))
+        if event["Muon_tightId"][position] and event["Muon_pfRelIso04_all"][position] <= 0.15
+    ]
+    fired = event["HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ_Mass8"] and event["Flag_goodVertices"]
+    if len(muons) < 2 or not fired:
+        return None
+    first, second = (float(event["Muon_pt"][position]) for position in muons)
+    # Back to back at eta 0: m = 2 sqrt(pT pT').
+    if abs(2 * np.sqrt(first * second) - 91) >= 10 or abs(first - second) <= 15:
+        return None
+    jets = [
+        (float(event["Jet_pt"][position]), position)
+        for position in range(len(event["Jet_pt"]))
+        if event["Jet_pt"][position] > 20
+        and abs(event["Jet_eta"][position]) < 2.5
+        and event["Jet_jetId"][position] >= 5
+        and (event["Jet_puId"][position] >= 7 or event["Jet_pt"][position] >= 50)
+    ]
+    return max(jets)[1] if jets else None
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def test_data_are_filled_once_and_unweighted(whole: Result) -> None:
+    data = whole.histograms["CvsB"][{"dataset": "data"}]
+    assert data[{"variant": "raw"}].sum(flow=True).value > 0
+    assert data[{"variant": "noise:0.1"}].sum(flow=True).value == 0
+    n_selected = whole.cutflows["data"][-1].n_events
+    # Three taggers each fill every probe once.
+    assert data.sum(flow=True).value == 3 * n_selected
+    assert data[{"flavour": hist.loc(-1)}].sum(flow=True).value == 3 * n_selected
+
+
+def test_every_variant_holds_the_same_jets(whole: Result) -> None:
+    for name in ("b", "CvsL", "plane"):
+        sums = whole.histograms[name][{"dataset": "mc"}].project("tagger", "epoch", "variant").values()
+        # (basic, 1), (basic, 2) and (adversarial, 1) are filled; (adversarial, 2) does not exist.
+        expected = whole.cutflows["mc"][-1].sum_weights
+        np.testing.assert_allclose(sums[[0, 0, 1], [0, 1, 0]], expected, rtol=1e-12)
+        assert (sums[1, 1] == 0).all()
+
+
+def test_sums_of_weights_are_raw_and_over_all_events(
+    fileset: dict[str, Any], whole: Result, taggers: list[Tagger]
+) -> None:
+    (path,) = fileset["mc"]["files"]
+    with uproot.open(f"{path}:Events") as tree:
+        generated = tree["genWeight"].array(library="np").astype(np.float64)
+    record = whole.datasets["mc"]
+    assert record.n_events == 600
+    assert record.sum_weights == pytest.approx(generated.sum(), rel=1e-12)
+    assert record.sum_weights2 == pytest.approx(np.square(generated).sum(), rel=1e-12)
+    assert (generated < 0).any()
+    assert whole.datasets["data"].sum_weights == 600
+
+
+def test_no_histogram_holds_a_nan(whole: Result) -> None:
+    for name, histogram in whole.histograms.items():
+        assert np.isfinite(histogram.values(flow=True)).all(), name
+        assert np.isfinite(histogram.variances(flow=True)).all(), name
+
+
+def test_without_taggers_the_cutflow_alone_runs(
+    tmp_path: Path, make_events: Callable[..., dict[str, ak.Array]], write: Callable[..., Path]
+) -> None:
+    path = write(tmp_path / "no_inputs.root", make_events(50, seed=1, is_data=False, features=False))
+    result = run({"mc": [str(path)]}, [])
+    assert result.cutflows["mc"][0].n_events == 50
+    assert set(result.histograms) == {"jet_pt", "jet_eta", "n_jets", "dimuon_mass", "dimuon_pt"}
+
+
+@pytest.mark.parametrize("n_events", [0, 1])
+def test_files_with_hardly_an_event_are_processed(
+    tmp_path: Path,
+    taggers: list[Tagger],
+    make_events: Callable[..., dict[str, ak.Array]],
+    write: Callable[..., Path],
+    n_events: int,
+) -> None:
+    events = {name: values[:n_events] for name, values in make_events(3, seed=1, is_data=False).items()}
+    path = write(tmp_path / "few.root", events)
+    result = run({"mc": [str(path)]}, taggers)
+    assert result.datasets["mc"].n_events == n_events
+    assert result.ledger[0].n_expected == n_events
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_lost_chunks_are_in_the_ledger_where_that_is_allowed(
+    fileset: dict[str, Any], taggers: list[Tagger], tmp_path: Path, executor: Any
+) -> None:
+    (path,) = fileset["mc"]["files"]
+    content = bytearray(Path(path).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    damaged, absent = tmp_path / "damaged.root", tmp_path / "absent.root"
+    damaged.write_bytes(bytes(content))
+    files = dict.fromkeys([path, str(damaged), str(absent)], "Events")
+    options = {"skip_bad_files": True, "chunksize": 100, "executor": executor}
+    result = run({"mc": fileset["mc"] | {"files": files}}, taggers, **options)
+    good, bad, never = result.ledger
+    assert (good.status, good.n_processed) == ("processed", 600)
+    assert bad.status == "failed"
+    assert bad.n_processed == 500
+    assert "cannot be read" in bad.reason
+    assert (never.status, never.reason) == ("skipped", "no such file")
+    assert result.datasets["mc"].n_events == 1100
+    assert len([note for note in result.notes if "absent.root" in note or "damaged.root" in note]) == 2
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_progress_ends_with_all_events(fileset: dict[str, Any], executor: Any) -> None:
+    told: list[tuple[int, int]] = []
+    run(
+        fileset, [], executor=executor, chunksize=300, progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(300 * step, 1200) for step in (1, 2, 3, 4)]
+
+
+def test_golden_sections_are_asked_of_data_alone(fileset: dict[str, Any], tmp_path: Path) -> None:
+    golden = tmp_path / "golden.json"
+    # Blocks 1 to 6 hold 100 events each; 2 and 3 are certified.
+    golden.write_text(json.dumps({"299593": [[2, 3]]}))
+    result = run(fileset, [], golden_json=golden)
+    assert [result.cutflows[name][1].n_events for name in ("mc", "data")] == [600, 200]
+    with pytest.raises(FileNotFoundError, match=r"absent.json"):
+        run(fileset, [], golden_json=tmp_path / "absent.json")
+
+
+def test_an_attack_needs_its_file(fileset: dict[str, Any], tagger: Callable[..., Tagger]) -> None:
+    with pytest.raises(ValueError, match="tagger basic@1 has no attack file"):
+        run(fileset, [tagger(attack=False)])
+
+
+def test_the_result_says_what_made_it(fileset: dict[str, Any], taggers: list[Tagger], whole: Result) -> None:
+    assert whole.config["variants"] == ["raw", "noise:0.1", "fgsm:0.1"]
+    assert [entry["sha256"] for entry in whole.config["taggers"]] == [one.content_hash for one in taggers]
+    assert whole.config["corrections"] == ["genWeight"]
+    assert whole.config == json.loads(json.dumps(whole.config))
+    assert whole.versions["coffea"] != "not installed"
+
+
+def test_a_result_survives_its_file(whole: Result, tmp_path: Path) -> None:
+    write_result(whole, tmp_path / "dy.zip")
+    assert read_result(tmp_path / "dy.zip") == whole
+
+
+def test_the_processor_travels(fileset: dict[str, Any], taggers: list[Tagger]) -> None:
+    processor = TaggerProcessor(parameters=parameters_of("dy"), datasets={}, taggers=taggers)
+    copy = pickle.loads(pickle.dumps(processor))
+    assert [one.content_hash for one in copy.taggers] == [one.content_hash for one in taggers]

@@ -1,0 +1,86 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from coffea.processor.executor import WorkItem
+
+from datamc.results import LedgerError
+from models.tagger import Tagger
+from processors.executors import LocalChunks, open_executor, raise_original
+from processors.ledger import require_all_chunks
+from processors.run import run_selection
+
+ITEMS = [WorkItem("dy", "f.root", "Events", start, start + 10, b"") for start in (0, 10, 20)]
+
+
+def wrapped_like_coffea(item: Any) -> Any:
+    try:
+        raise ValueError(f"f.root: no branch {item}")
+    except ValueError as error:
+        raise Exception("Failed processing file") from error
+
+
+def test_an_error_arrives_as_it_was_raised() -> None:
+    with pytest.raises(ValueError, match=r"^f.root: no branch x$"):
+        raise_original(wrapped_like_coffea, "x")
+
+
+def test_results_are_added_and_progress_is_told() -> None:
+    told: list[int] = []
+    with open_executor("iterative", report=told.append) as executor:
+        total, status = executor(ITEMS, lambda item: {"n": len(item)}, None)
+    assert (total, status) == ({"n": 30}, 0)
+    assert told == [10, 10, 10]
+
+
+def test_the_first_error_ends_a_run_in_this_process() -> None:
+    seen = []
+
+    def fail(item: WorkItem) -> None:
+        seen.append(item)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        LocalChunks(status=False)(ITEMS, fail, None)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "condor"}, "unknown executor 'condor': choose from iterative, futures, dask"),
+        ({"name": "futures", "workers": 0}, "0 workers"),
+    ],
+)
+def test_wrong_options_are_answered(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message), open_executor(**options, report=lambda _: None):
+        pass
+
+
+def test_chunks_that_do_not_come_back_are_an_error() -> None:
+    require_all_chunks(ITEMS, set(ITEMS))
+    with pytest.raises(LedgerError, match="1 planned chunks did not come back and 0 came"):
+        require_all_chunks(ITEMS, ITEMS[1:])
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+def test_an_error_in_a_worker_is_one_sentence(
+    fileset: dict[str, Any], tagger: Callable[..., Tagger], tmp_path: Path, executor: Any
+) -> None:
+    """Columns in the middle of a file are read by the workers alone: damage there shows up late."""
+    (path,) = fileset["mc"]["files"]
+    content = bytearray(Path(path).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    damaged = tmp_path / "damaged.root"
+    damaged.write_bytes(bytes(content))
+    with pytest.raises(OSError, match=f"^{damaged}: cannot be read") as caught:
+        run_selection(
+            selection="dy",
+            fileset={"mc": [str(damaged)]},
+            taggers=[tagger()],
+            executor=executor,
+            chunksize=100,
+        )
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,62 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processors.filesets import parse_fileset, read_fileset
+
+DATASET: dict[str, Any] = {"files": {"dy.root": "Events"}, "metadata": {"is_data": False, "process": "dy"}}
+
+
+def with_metadata(**values: Any) -> dict[str, Any]:
+    return {"dy": DATASET | {"metadata": DATASET["metadata"] | values}}
+
+
+def test_relative_paths_start_from_the_folder_of_the_fileset(tmp_path: Path) -> None:
+    files = {"dy.root": "Events", "/elsewhere/a.root": "Events", "root://eos.cern.ch//b.root": "Events"}
+    path = tmp_path / "fileset.json"
+    path.write_text(json.dumps({"dy": DATASET | {"files": files}}))
+    found = list(read_fileset(path)["dy"].files)
+    assert found == [str(tmp_path / "dy.root"), "/elsewhere/a.root", "root://eos.cern.ch//b.root"]
+
+
+def test_a_list_of_files_is_a_dataset_without_metadata() -> None:
+    dataset = parse_fileset({"dy": ["a.root", "b.root"]})["dy"]
+    assert dataset.files == {"a.root": "Events", "b.root": "Events"}
+    assert dataset.metadata is None
+
+
+def test_a_fileset_that_was_read_can_be_given_again() -> None:
+    fileset = parse_fileset({"dy": DATASET})
+    assert parse_fileset(fileset) == fileset
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (with_metadata(xsec=1.0), r"unknown key 'xsec' in dy.metadata: choose from is_data, process"),
+        ({"dy": DATASET | {"tree": "Events"}}, r"unknown key 'tree' in dy: choose from files, metadata"),
+        ({"dy": {"metadata": DATASET["metadata"]}}, r"no key 'files' in dy"),
+        (with_metadata(cross_section_pb=-1.0), r"dy.metadata.cross_section_pb: .*greater than 0"),
+        (with_metadata(is_data="perhaps"), r"dy.metadata.is_data: "),
+        ({}, r"no dataset in it"),
+        ([], r"no dataset in it"),
+    ],
+)
+def test_a_wrong_fileset_is_one_sentence(tmp_path: Path, content: object, message: str) -> None:
+    path = tmp_path / "fileset.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message) as caught:
+        read_fileset(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_json_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "fileset.json"
+    path.write_text("{")
+    with pytest.raises(ValueError, match="not a JSON file"):
+        read_fileset(path)
+    with pytest.raises(FileNotFoundError, match="no such fileset"):
+        read_fileset(tmp_path / "absent.json")

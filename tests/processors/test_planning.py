@@ -1,0 +1,122 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import pytest
+import uproot
+
+from processors.filesets import parse_fileset
+from processors.planning import Plan, UnreadableFilesError, make_plan, tagger_branches
+from selections.branches import branches_of
+from selections.parameters import parameters_of
+
+MakeEvents = Callable[..., dict[str, ak.Array]]
+Write = Callable[..., Path]
+
+MC = {"is_data": False, "process": "dy"}
+DATA = {"is_data": True, "process": "data"}
+
+
+def plan(fileset: dict[str, Any], selection: str = "dy", *, features: bool = False, **options: Any) -> Plan:
+    parameters = parameters_of(selection)
+    branches = branches_of(parameters)
+    branches = tagger_branches(branches) if features else branches
+    return make_plan(parse_fileset(fileset), parameters, branches, **options)
+
+
+@pytest.fixture(scope="module")
+def mc(tmp_path_factory: pytest.TempPathFactory, make_events: MakeEvents, write: Write) -> Path:
+    events = make_events(120, seed=1, is_data=False, features=False)
+    return write(tmp_path_factory.mktemp("mc") / "mc.root", events, cluster=50)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, make_events: MakeEvents, write: Write) -> Path:
+    events = make_events(80, seed=2, is_data=True, features=False)
+    return write(tmp_path_factory.mktemp("data") / "data.root", events)
+
+
+def test_events_are_counted_and_cut_at_clusters(mc: Path) -> None:
+    planned = plan({"dy": {"files": {str(mc): "Events"}, "metadata": MC}})
+    assert planned.n_events == 120
+    (file,) = planned.files
+    assert [(item.entrystart, item.entrystop) for item in file.work_items(60)] == [(0, 100), (100, 120)]
+    assert [len(item) for item in file.work_items(1000)] == [120]
+
+
+def test_files_without_metadata_tell_what_they_are(mc: Path, data: Path) -> None:
+    planned = plan({"a": [str(mc)], "b": [str(data)]})
+    assert [planned.datasets[name].is_data for name in ("a", "b")] == [False, True]
+
+
+@pytest.mark.parametrize("skip_bad_files", [False, True])
+def test_all_files_that_cannot_be_read_are_named(mc: Path, tmp_path: Path, skip_bad_files: bool) -> None:
+    truncated, text, other = (tmp_path / f"{name}.root" for name in ("truncated", "text", "other"))
+    truncated.write_bytes(mc.read_bytes()[:-500])
+    text.write_text("not a file of ROOT")
+    with uproot.recreate(other) as file:
+        file.mktree("Other", {"x": "int32"}).extend({"x": [1]})
+    bad = [str(path) for path in (tmp_path / "absent.root", truncated, text, other)]
+    fileset = {"dy": {"files": dict.fromkeys([*bad, str(mc)], "Events"), "metadata": MC}}
+    if not skip_bad_files:
+        with pytest.raises(UnreadableFilesError, match="skipped") as caught:
+            plan(fileset)
+        assert all(path in str(caught.value) for path in bad)
+        return
+    planned = plan(fileset, skip_bad_files=True)
+    assert [file.path for file in planned.files] == [str(mc)]
+    assert [entry.file for entry in planned.lost] == bad
+    reasons = [entry.reason for entry in planned.lost]
+    size = mc.stat().st_size
+    assert reasons[:2] == ["no such file", f"truncated, {size - 500} of {size} bytes are there"]
+    assert reasons[2].startswith("not a readable ROOT file")
+    assert reasons[3] == "it holds no tree Events"
+    assert all(entry.status == "skipped" for entry in planned.lost)
+
+
+def test_nothing_left_is_an_error(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(ValueError, match=r"nothing to process .*absent.root: no such file"):
+        plan({"dy": [str(tmp_path / "absent.root")]}, skip_bad_files=True)
+    with pytest.raises(ValueError, match="nothing to process"):
+        plan({"d": {"files": {str(data): "Events"}, "metadata": DATA | {"primary_dataset": "SingleMuon"}}})
+
+
+def test_a_missing_needed_branch_is_named(
+    tmp_path: Path, make_events: MakeEvents, write: Write, mc: Path
+) -> None:
+    events = make_events(5, seed=1, is_data=False, features=False)
+    events["Muon"] = events["Muon"][[name for name in events["Muon"].fields if name != "tightId"]]
+    path = write(tmp_path / "no_id.root", events)
+    with pytest.raises(ValueError, match=f"^{path}: no branch Muon_tightId: is this a NanoAOD file"):
+        plan({"dy": [str(path)]})
+
+
+def test_a_file_without_the_inputs_of_a_tagger_is_named_with_all_of_them(mc: Path) -> None:
+    with pytest.raises(ValueError, match=f"^{mc}: no branches Jet_DeepCSV.*PFNano") as caught:
+        plan({"dy": [str(mc)]}, features=True)
+    assert str(caught.value).count("Jet_DeepCSV_") == 65
+
+
+def test_data_that_hold_generator_branches_are_refused(mc: Path, data: Path) -> None:
+    with pytest.raises(ValueError, match="declared data but holds genWeight and Jet_hadronFlavour"):
+        plan({"d": {"files": {str(mc): "Events"}, "metadata": DATA}})
+    with pytest.raises(ValueError, match="declared simulation but holds no Jet_hadronFlavour"):
+        plan({"d": {"files": {str(data): "Events"}, "metadata": MC}})
+    with pytest.raises(ValueError, match="both data and simulation"):
+        plan({"d": [str(data), str(mc)]})
+
+
+def test_data_of_another_primary_dataset_are_left_out_and_noted(mc: Path, data: Path) -> None:
+    other = {"files": {str(data): "Events"}, "metadata": DATA | {"primary_dataset": "SingleMuon"}}
+    planned = plan({"mc": [str(mc)], "SingleMuon": other})
+    assert list(planned.datasets) == ["mc"]
+    assert any("SingleMuon: left out" in note and "starts from DoubleMuon" in note for note in planned.notes)
+    assert list(plan({"SingleMuon": other}, "inclusive").datasets) == ["SingleMuon"]
+
+
+def test_absent_optional_branches_are_noted_once_per_dataset(mc: Path) -> None:
+    notes = plan({"dy": [str(mc)]}).notes
+    assert len(notes) == 1
+    assert "Flag_eeBadScFilter" in notes[0]
+    assert "Flag_goodVertices" not in notes[0]

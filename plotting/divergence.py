@@ -90,7 +90,7 @@ def _finish(axes: Axes, *, title: str, label: EventLabel) -> None:
     _, top = axes.get_ylim()
     axes.set_ylim(0.0, 1.3 * top)
     axes.set_xlabel("Epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     draw_label(axes, label, title=title)
 
 

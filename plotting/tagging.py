@@ -194,7 +194,7 @@ def draw_auc(rows: Sequence[AucRow], *, score: str, label: EventLabel = SIMULATI
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, top + 0.2 * (top - bottom))
         axes.set(xlabel="Epoch", ylabel="AUC")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         draw_label(axes, label, title=score_label(score))
         if rows:
             figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")

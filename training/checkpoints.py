@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -63,7 +64,7 @@ def create_run(run: Run) -> None:
     content = {
         "config": run.config.model_dump(mode="json"),
         "data_fingerprint": run.data_fingerprint,
-        "versions": {"torch": torch.__version__},
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
     write_text(run.folder / CONFIG_NAME, json.dumps(content, indent=1))
 

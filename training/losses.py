@@ -35,8 +35,3 @@ def focal_loss(
     others = scores.scatter(1, labels[:, None], -torch.inf)
     log_one_minus_p = torch.logsumexp(others, dim=1) - log_total
     return -torch.exp(gamma * log_one_minus_p) * log_p
-
-
-def weighted_mean(losses: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return sum(w L) / sum(w), a scalar: the loss of a batch."""
-    return (weights * losses).sum() / weights.sum()

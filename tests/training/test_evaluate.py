@@ -39,7 +39,7 @@ def test_there_is_a_row_per_epoch_variant_and_score(rows: list[AucRow]) -> None:
 def test_the_area_is_that_of_the_exported_tagger_on_the_test_split(
     rows: list[AucRow], finished_run: Path, training_data: Path
 ) -> None:
-    jets = [part for part in TrainingData(training_data).evaluation_jets()]
+    jets = list(TrainingData(training_data).evaluation_jets())
     raw, labels = (np.concatenate([part[index] for part in jets]) for index in (0, 1))
     tagger = load_taggers([finished_run], epochs=[2])[0]
     values = scores(tagger.logits(raw))["BvsL"]

@@ -6,12 +6,23 @@ import pytest
 from training.outputs import replaced_file, replaced_folder, sha256, write_text
 
 
+def write_half_a_file(path: Path) -> None:
+    with replaced_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("midway")
+
+
+def write_half_a_folder(path: Path) -> None:
+    with replaced_folder(path) as temporary:
+        (temporary / "half").touch()
+        raise RuntimeError("midway")
+
+
 def test_a_file_is_replaced_only_when_all_went_well(tmp_path: Path) -> None:
     path = tmp_path / "f.txt"
     write_text(path, "old")
-    with pytest.raises(RuntimeError, match="midway"), replaced_file(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("midway")
+    with pytest.raises(RuntimeError, match="midway"):
+        write_half_a_file(path)
     assert path.read_text() == "old"
     write_text(path, "new")
     assert path.read_text() == "new"
@@ -23,9 +34,8 @@ def test_a_folder_is_replaced_only_when_all_went_well(tmp_path: Path) -> None:
     for content in ("old", "new"):
         with replaced_folder(path) as temporary:
             (temporary / content).touch()
-    with pytest.raises(RuntimeError, match="midway"), replaced_folder(path) as temporary:
-        (temporary / "half").touch()
-        raise RuntimeError("midway")
+    with pytest.raises(RuntimeError, match="midway"):
+        write_half_a_folder(path)
     assert [entry.name for entry in path.iterdir()] == ["new"]
     assert [entry.name for entry in path.parent.iterdir()] == ["folder"]
 

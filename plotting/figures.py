@@ -1,8 +1,8 @@
 """The standard set of figures of a production, as files."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -29,8 +29,8 @@ from plotting.tagging import AucRow, RocRow, draw_auc, draw_roc, roc_curves_of
 
 DISCRIMINATORS = ("BvsL", "BvsC", "CvsB", "CvsL")
 
-NamedFigure = tuple[str, Figure]
-"""The name of the file, without ending, and what to draw in it."""
+PlannedFigure = tuple[str, Callable[[], Figure]]
+"""The name of the file, without ending, and what draws its content."""
 
 
 def plot_results(
@@ -45,6 +45,7 @@ def plot_results(
     scores: Sequence[str] = DISCRIMINATORS,
     log: bool = False,
     formats: Sequence[str] = ("png", "pdf"),
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write the standard figures and return their paths.
 
@@ -63,20 +64,26 @@ def plot_results(
         scores: The scores to draw.
         log: Logarithmic stacks.
         formats: Endings that matplotlib knows.
+        progress: Called with (done, total) figures.
     """
     label = label or event_label(list(results.values()))
-    figures = chain(
-        _stacks(results, scores=scores, label=label, log=log),
-        _divergences(divergence, scores=scores, label=label),
-        _tagging(auc_rows, roc_rows, scores=scores, label=label._replace(right="")),
-        _planes(scale_factors, label=label),
-    )
-    return [path for name, figure in figures for path in save_figure(figure, output / name, formats=formats)]
+    planned = [
+        *_stacks(results, scores=scores, label=label, log=log),
+        *_divergences(divergence, scores=scores, label=label),
+        *_tagging(auc_rows, roc_rows, scores=scores),
+        *_planes(scale_factors, label=label),
+    ]
+    written = []
+    for done, (name, draw) in enumerate(planned, start=1):
+        written += save_figure(draw(), output / name, formats=formats)
+        if progress:
+            progress(done, len(planned))
+    return written
 
 
 def _stacks(
     results: Mapping[str, Result], *, scores: Sequence[str], label: EventLabel, log: bool
-) -> Iterator[NamedFigure]:
+) -> Iterator[PlannedFigure]:
     for selection, result in results.items():
         if not any(record.is_data for record in result.datasets.values()):
             continue
@@ -84,45 +91,55 @@ def _stacks(
         for tagger in in_order(last):
             for variant in _raw_and_fgsm(variants_of(result)):
                 for score in (each for each in scores if each in scores_of(result)):
-                    templates = score_templates(
-                        result, score, tagger=tagger, epoch=last[tagger], variant=variant
+                    epoch = last[tagger]
+                    yield (
+                        _file_name("stack", selection, score, tagger, epoch, variant),
+                        partial(_draw_stack, result, score, tagger, epoch, variant, label=label, log=log),
                     )
-                    checkpoint = f"{tagger}, epoch {last[tagger]}, {variant_label(variant)}"
-                    title = f"{selection_label(selection)}\n{checkpoint}"
-                    figure = draw_stack(
-                        templates, xlabel=score_label(score), title=title, label=label, log=log
-                    )
-                    yield _file_name("stack", selection, score, tagger, last[tagger], variant), figure
+
+
+def _draw_stack(
+    result: Result, score: str, tagger: str, epoch: int, variant: str, *, label: EventLabel, log: bool
+) -> Figure:
+    return draw_stack(
+        score_templates(result, score, tagger=tagger, epoch=epoch, variant=variant),
+        xlabel=score_label(score),
+        title=f"{selection_label(result.selection)}\n{tagger}, epoch {epoch}, {variant_label(variant)}",
+        label=label,
+        log=log,
+    )
 
 
 def _divergences(
     rows: Sequence[DivergenceRow], *, scores: Sequence[str], label: EventLabel
-) -> Iterator[NamedFigure]:
+) -> Iterator[PlannedFigure]:
     for score in scores:
         if any(row.score == score for row in rows):
-            yield _file_name("divergence", score), draw_divergence(rows, score=score, label=label)
+            yield (
+                _file_name("divergence", score),
+                partial(draw_divergence, rows, score=score, label=label),
+            )
 
 
 def _tagging(
-    auc_rows: Sequence[AucRow], roc_rows: Sequence[RocRow], *, scores: Sequence[str], label: EventLabel
-) -> Iterator[NamedFigure]:
+    auc_rows: Sequence[AucRow], roc_rows: Sequence[RocRow], *, scores: Sequence[str]
+) -> Iterator[PlannedFigure]:
+    """Taggers are measured on simulated jets, whatever the results hold: so says the label."""
     curves = roc_curves_of(row for row in roc_rows if row.score in scores)
-    # Taggers are measured on simulated jets, whatever the results hold.
-    label = EventLabel(simulated=True, right=label.right)
     for score in scores:
         if any(row.score == score for row in auc_rows):
-            yield _file_name("auc", score), draw_auc(auc_rows, score=score, label=label)
+            yield _file_name("auc", score), partial(draw_auc, auc_rows, score=score)
         chosen = [curve for curve in curves if curve.score == score]
         if chosen:
-            yield _file_name("roc", score), draw_roc(chosen, title=score_label(score), label=label)
+            yield _file_name("roc", score), partial(draw_roc, chosen, title=score_label(score))
 
 
-def _planes(scale_factors: Sequence[ScaleFactors], *, label: EventLabel) -> Iterator[NamedFigure]:
+def _planes(scale_factors: Sequence[ScaleFactors], *, label: EventLabel) -> Iterator[PlannedFigure]:
     last = {each.tagger: each.epoch for each in sorted(scale_factors, key=lambda each: each.epoch)}
     for each in scale_factors:
         if each.epoch == last[each.tagger]:
             name = _file_name("scale_factors", each.tagger, each.epoch, each.variant)
-            yield name, draw_scale_factors(each, label=label)
+            yield name, partial(draw_scale_factors, each, label=label)
 
 
 def _raw_and_fgsm(variants: Sequence[str]) -> list[str]:

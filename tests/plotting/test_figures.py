@@ -4,6 +4,7 @@ from plotting.figures import plot_results
 def test_the_standard_set_is_raw_and_the_largest_attack_at_the_last_epoch(
     results, scale_factors, row, auc_row, roc_row, tmp_path
 ):
+    steps = []
     written = plot_results(
         {"dy": results["dy"]},
         tmp_path,
@@ -13,7 +14,9 @@ def test_the_standard_set_is_raw_and_the_largest_attack_at_the_last_epoch(
         roc_rows=[roc_row("basic", 3, "raw", "CvsL", 0.5, 0.1), roc_row("basic", 3, "raw", "CvsL", 1.0, 1.0)],
         scores=("CvsL",),
         formats=("png",),
+        progress=lambda done, total: steps.append((done, total)),
     )
+    assert steps == [(i, 8) for i in range(1, 9)]
     assert [path.name for path in written] == [
         "stack_dy_CvsL_basic_3_raw.png",
         "stack_dy_CvsL_basic_3_fgsm-0.1.png",

@@ -6,6 +6,7 @@ as it was raised, the others stop then, and progress is told to a callback.
 
 import concurrent.futures
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ Report = Callable[[int], None]
 """Called with the number of events of each chunk that is done."""
 
 _IDLE_SECONDS = 300
+_TELLING_SECONDS = 10
 
 
 class WorkerError(ValueError):
@@ -131,7 +133,9 @@ class DaskChunks(DaskExecutor):
             with warnings.catch_warnings():
                 # The taggers travel once to the cluster; a few megabytes are what they are.
                 warnings.filterwarnings("ignore", message="Sending large graph")
-                return super().__call__(items, _Original(function), accumulator)
+                answer = super().__call__(items, _Original(function), accumulator)
+            self.client.wait_until_told()
+            return answer
         except RuntimeError as error:
             if "KilledWorker" not in str(error):
                 raise
@@ -146,6 +150,7 @@ class _ReportingClient:
     def __init__(self, client: Any, report: Report) -> None:
         self._client = client
         self._report = report
+        self._told: list[threading.Event] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -155,9 +160,24 @@ class _ReportingClient:
         futures: list[Any] = self._client.map(function, items, **options)
         for future, item in zip(futures, items, strict=True):
             if isinstance(item, tuple) and isinstance(item[0], WorkItem):
-                n_events = len(item[0])
-                future.add_done_callback(lambda _, n_events=n_events: self._report(n_events))
+                future.add_done_callback(self._teller(len(item[0])))
         return futures
+
+    def wait_until_told(self) -> None:
+        """Return when the last chunk has been told of; dask does that from its own threads, a little late."""
+        for told in self._told:
+            told.wait(_TELLING_SECONDS)
+
+    def _teller(self, n_events: int) -> Callable[[Any], None]:
+        told = threading.Event()
+        self._told.append(told)
+
+        def tell(future: Any) -> None:
+            if future.status == "finished":
+                self._report(n_events)
+            told.set()
+
+        return tell
 
 
 def _process_pool(workers: int) -> concurrent.futures.Executor:
@@ -181,7 +201,7 @@ def _dask_client(workers: int, address: str | None) -> Iterator[Any]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: another cluster may be running
             silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from distributed import LocalCluster
 
 from models.features import FEATURES, IS_INTEGER, N_FEATURES
 from models.metadata import TaggerMetadata
@@ -150,10 +152,10 @@ def write() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def fileset(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Data and simulation, 600 events each in clusters of 50, in the form of a fileset."""
+    """Data and simulation, 300 events each in clusters of 50, in the form of a fileset."""
     folder = tmp_path_factory.mktemp("files")
-    mc = write_events(folder / "mc.root", made_events(600, seed=1, is_data=False), cluster=50)
-    data = write_events(folder / "data.root", made_events(600, seed=2, is_data=True), cluster=50)
+    mc = write_events(folder / "mc.root", made_events(300, seed=1, is_data=False), cluster=50)
+    data = write_events(folder / "data.root", made_events(300, seed=2, is_data=True), cluster=50)
     return {
         "mc": {
             "files": {str(mc): "Events"},
@@ -169,3 +171,12 @@ def fileset(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
             },
         },
     }
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The address of a dask cluster that is already there."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.ERROR
+    ) as local:
+        yield local.scheduler_address

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from coffea.processor.executor import WorkItem
 
 from datamc.results import LedgerError
 from models.tagger import Tagger
-from processors.executors import LocalChunks, open_executor, raise_original
+from processors.executors import LocalChunks, WorkerError, open_executor, raise_original
 from processors.ledger import require_all_chunks
 from processors.run import run_selection
 
@@ -58,6 +59,14 @@ def test_wrong_options_are_answered(options: dict[str, Any], message: str) -> No
         pass
 
 
+def test_a_worker_that_dies_is_one_sentence() -> None:
+    with (
+        open_executor("futures", workers=1, report=lambda _: None) as executor,
+        pytest.raises(WorkerError, match="a worker process died, most likely for lack of memory"),
+    ):
+        executor([1], os._exit, None)
+
+
 def test_chunks_that_do_not_come_back_are_an_error() -> None:
     require_all_chunks(ITEMS, set(ITEMS))
     with pytest.raises(LedgerError, match="1 planned chunks did not come back and 0 came"):
@@ -66,7 +75,7 @@ def test_chunks_that_do_not_come_back_are_an_error() -> None:
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
 def test_an_error_in_a_worker_is_one_sentence(
-    fileset: dict[str, Any], tagger: Callable[..., Tagger], tmp_path: Path, executor: Any
+    fileset: dict[str, Any], tagger: Callable[..., Tagger], tmp_path: Path, cluster: str, executor: Any
 ) -> None:
     """Columns in the middle of a file are read by the workers alone: damage there shows up late."""
     (path,) = fileset["mc"]["files"]
@@ -81,6 +90,7 @@ def test_an_error_in_a_worker_is_one_sentence(
             fileset={"mc": [str(damaged)]},
             taggers=[tagger()],
             executor=executor,
+            address=cluster,
             chunksize=100,
         )
     assert "\n" not in str(caught.value)

@@ -99,7 +99,7 @@ def test_scores_in_the_histogram_are_those_of_the_jets_in_the_file(
         {"dataset": "mc", "tagger": "basic", "epoch": hist.loc(2), "variant": "raw"}
     ]
     np.testing.assert_allclose(chosen.project("value").values(), expected, rtol=1e-9, atol=1e-9)
-    assert len(rows) == whole.cutflows["mc"][-1].n_events > 100
+    assert len(rows) == whole.cutflows["mc"][-1].n_events > 50
 
 
 def probe_of(event: ak.Record) -> int | None:
@@ -158,11 +158,11 @@ def test_sums_of_weights_are_raw_and_over_all_events(
     with uproot.open(f"{path}:Events") as tree:
         generated = tree["genWeight"].array(library="np").astype(np.float64)
     record = whole.datasets["mc"]
-    assert record.n_events == 600
+    assert record.n_events == 300
     assert record.sum_weights == pytest.approx(generated.sum(), rel=1e-12)
     assert record.sum_weights2 == pytest.approx(np.square(generated).sum(), rel=1e-12)
     assert (generated < 0).any()
-    assert whole.datasets["data"].sum_weights == 600
+    assert whole.datasets["data"].sum_weights == 300
 
 
 def test_no_histogram_holds_a_nan(whole: Result) -> None:
@@ -178,6 +178,29 @@ def test_without_taggers_the_cutflow_alone_runs(
     result = run({"mc": [str(path)]}, [])
     assert result.cutflows["mc"][0].n_events == 50
     assert set(result.histograms) == {"jet_pt", "jet_eta", "n_jets", "dimuon_mass", "dimuon_pt"}
+
+
+def test_garbage_in_the_inputs_leaves_no_nan(
+    tmp_path: Path,
+    taggers: list[Tagger],
+    make_events: Callable[..., dict[str, ak.Array]],
+    write: Callable[..., Path],
+) -> None:
+    """Slots beyond the track count hold uninitialised memory in CMS files."""
+    events = make_events(100, seed=1, is_data=False)
+    garbage = np.array([np.nan, np.inf, -np.inf, 7e31, -999.0], np.float32)
+    for name in events["Jet"].fields:
+        if name.startswith("DeepCSV"):
+            counts = ak.num(events["Jet"].pt)
+            values = np.resize(garbage, int(ak.sum(counts)))
+            events["Jet"][name] = ak.unflatten(values, counts)
+    result = run({"mc": [str(write(tmp_path / "garbage.root", events))]}, taggers)
+    assert result.cutflows["mc"][-1].n_events > 10
+    for name in ("BvsL", "plane"):
+        histogram = result.histograms[name]
+        assert np.isfinite(histogram.values(flow=True)).all()
+        filled = histogram.project("variant").values(flow=True)
+        np.testing.assert_allclose(filled, 3 * result.cutflows["mc"][-1].sum_weights, rtol=1e-9)
 
 
 @pytest.mark.parametrize("n_events", [0, 1])
@@ -209,30 +232,35 @@ def test_lost_chunks_are_in_the_ledger_where_that_is_allowed(
     options = {"skip_bad_files": True, "chunksize": 100, "executor": executor}
     result = run({"mc": fileset["mc"] | {"files": files}}, taggers, **options)
     good, bad, never = result.ledger
-    assert (good.status, good.n_processed) == ("processed", 600)
+    assert (good.status, good.n_processed) == ("processed", 300)
     assert bad.status == "failed"
-    assert bad.n_processed == 500
+    assert bad.n_processed == 200
     assert "cannot be read" in bad.reason
     assert (never.status, never.reason) == ("skipped", "no such file")
-    assert result.datasets["mc"].n_events == 1100
+    assert result.datasets["mc"].n_events == 500
     assert len([note for note in result.notes if "absent.root" in note or "damaged.root" in note]) == 2
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
-def test_progress_ends_with_all_events(fileset: dict[str, Any], executor: Any) -> None:
+def test_progress_ends_with_all_events(fileset: dict[str, Any], cluster: str, executor: Any) -> None:
     told: list[tuple[int, int]] = []
     run(
-        fileset, [], executor=executor, chunksize=300, progress=lambda done, total: told.append((done, total))
+        fileset,
+        [],
+        executor=executor,
+        address=cluster,
+        chunksize=150,
+        progress=lambda done, total: told.append((done, total)),
     )
-    assert told == [(300 * step, 1200) for step in (1, 2, 3, 4)]
+    assert told == [(150 * step, 600) for step in (1, 2, 3, 4)]
 
 
 def test_golden_sections_are_asked_of_data_alone(fileset: dict[str, Any], tmp_path: Path) -> None:
     golden = tmp_path / "golden.json"
-    # Blocks 1 to 6 hold 100 events each; 2 and 3 are certified.
+    # Blocks 1 to 3 hold 100 events each; 2 and 3 are certified.
     golden.write_text(json.dumps({"299593": [[2, 3]]}))
     result = run(fileset, [], golden_json=golden)
-    assert [result.cutflows[name][1].n_events for name in ("mc", "data")] == [600, 200]
+    assert [result.cutflows[name][1].n_events for name in ("mc", "data")] == [300, 200]
     with pytest.raises(FileNotFoundError, match=r"absent.json"):
         run(fileset, [], golden_json=tmp_path / "absent.json")
 

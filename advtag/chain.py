@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from simulation import SampleInfo
     from training.evaluate import AucRow, RocRow
 
-SELECTIONS = ("dy", "wc", "ttsemilep")
+SELECTIONS = ("dy", "ttsemilep", "wc")
 TRAININGS = ("basic", "adversarial")
 EPSILON = 0.1
 """FGSM step of the adversarial training. On these simulated events it does what 0.01 does on CMS files, whose
@@ -153,8 +153,15 @@ def compare(
     return found
 
 
-def draw(folders: Folders, found: production.Comparison, *, progress: ProgressCallback) -> None:
-    """Draw the standard figures."""
+def draw(
+    folders: Folders,
+    found: production.Comparison,
+    *,
+    auc_rows: Sequence["AucRow"],
+    roc_rows: Sequence["RocRow"],
+    progress: ProgressCallback,
+) -> None:
+    """Draw the standard figures as PNG; `advtag plot` writes them as PDF, too."""
     from plotting.figures import plot_results
 
     plot_results(
@@ -162,6 +169,10 @@ def draw(folders: Folders, found: production.Comparison, *, progress: ProgressCa
         folders.results / "figures",
         divergence=found.divergence,
         scale_factors=found.scale_factors,
+        auc_rows=auc_rows,
+        roc_rows=roc_rows,
+        formats=("png",),
+        progress=progress,
     )
 
 

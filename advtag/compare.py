@@ -20,6 +20,7 @@ class Executor(StrEnum):
     DASK = "dask"
 
 
+Evaluation = Annotated[Path | None, typer.Option(help="Folder with auc.csv and roc.csv of `evaluate`.")]
 Coarse = Annotated[bool, typer.Option("--coarse", help="Few large cells: for samples of some thousand jets.")]
 Results = Annotated[
     list[Path], typer.Argument(help="Folders with results of `process`, or single result files.")
@@ -145,6 +146,7 @@ def plot(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the figures; beside the results if not given.")
     ] = None,
+    evaluation: Evaluation = None,
     coarse: Coarse = False,
     experiment: Annotated[
         str, typer.Option(help="Label on recorded data, e.g. CMS; simulated data say so.")
@@ -164,12 +166,16 @@ def plot(
         )
         label = event_label(list(found.results.values()), experiment=experiment, status=status)
         folder = out or production.beside(results) / "figures"
+        areas, curves = production.read_evaluation(evaluation)
         paths = plot_results(
             found.results,
             folder,
             divergence=found.divergence,
             scale_factors=found.scale_factors,
+            auc_rows=areas,
+            roc_rows=curves,
             label=label,
+            progress=bar(board, "plot"),
         )
     typer.echo(f"{len(paths)} files in {folder}")
 
@@ -178,9 +184,7 @@ def report(
     results: Results,
     *,
     out: Annotated[Path | None, typer.Option(help="The HTML file; beside the results if not given.")] = None,
-    evaluation: Annotated[
-        Path | None, typer.Option(help="Folder with auc.csv and roc.csv of `evaluate`.")
-    ] = None,
+    evaluation: Evaluation = None,
     coarse: Coarse = False,
     title: Annotated[
         str, typer.Option(help="Heading of the page.")
@@ -191,17 +195,17 @@ def report(
     Example: advtag report results --evaluation evaluation
     """
     from plotting.report import write_report
-    from training.evaluate import read_auc_table, read_roc_table
 
     with one_bar("compare") as progress:
         found = production.compare(production.read_results(results), coarse=coarse, progress=progress)
+    areas, curves = production.read_evaluation(evaluation)
     path = write_report(
         out or production.beside(results) / "report.html",
         results=found.results,
         divergence=found.divergence,
         scale_factors=found.scale_factors,
-        auc_rows=read_auc_table(evaluation / "auc.csv") if evaluation else [],
-        roc_rows=read_roc_table(evaluation / "roc.csv") if evaluation else [],
+        auc_rows=areas,
+        roc_rows=curves,
         title=title,
     )
     typer.echo(path)

@@ -44,7 +44,7 @@ def demo(
         with stage(board, "6 divergence and scale factors") as (progress,):
             found = chain.compare(folders, results, progress=progress)
         with stage(board, "7 draw figures") as (progress,):
-            chain.draw(folders, found, progress=progress)
+            chain.draw(folders, found, auc_rows=areas, roc_rows=curves, progress=progress)
         page = chain.report(folders, found, auc_rows=areas, roc_rows=curves)
     summary.show_summary(found, areas)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)

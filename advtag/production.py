@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
     from datamc.results import Result
     from datamc.scale_factors import ScaleFactors
+    from training.evaluate import AucRow, RocRow
 
 
 class Comparison(NamedTuple):
@@ -86,7 +87,17 @@ def read_results(paths: Sequence[Path]) -> dict[str, "Result"]:
     for file in files:
         result = read_result(file)
         parts.setdefault(result.selection, []).append(result)
-    return {name: merge_results(results) for name, results in parts.items()}
+    # Always in the same order, so that tables and random numbers do not depend on the names of files.
+    return {name: merge_results(parts[name]) for name in sorted(parts)}
+
+
+def read_evaluation(folder: Path | None) -> tuple[list["AucRow"], list["RocRow"]]:
+    """Return the tables that `advtag evaluate` left in a folder; without a folder they are empty."""
+    if folder is None:
+        return [], []
+    from training.evaluate import read_auc_table, read_roc_table
+
+    return read_auc_table(folder / "auc.csv"), read_roc_table(folder / "roc.csv")
 
 
 def beside(paths: Sequence[Path]) -> Path:

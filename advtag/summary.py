@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from advtag.production import Comparison
 from advtag.tables import show
+from models.discriminators import SCORES
 
 if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
@@ -15,11 +16,12 @@ def show_summary(found: Comparison, areas: Sequence["AucRow"]) -> None:
     """Print the tables of the last epoch."""
     show(purity_rows(found), title="Flavours of the selected jets (simulation)", as_json=False)
     show(auc_rows(areas), title="AUC on unseen jets, last epoch", as_json=False)
-    show(
-        divergence_rows(found.divergence),
-        title="KL(data || simulation) in 1e-4 nats, last epoch; the errors are half the 68 % bootstrap band",
-        as_json=False,
-    )
+    for selection in found.results:
+        show(
+            divergence_rows(found.divergence, selection),
+            title=f"{selection}: KL(data ‖ simulation), last epoch, 1e-4 nats, ± half the 68 % band",
+            as_json=False,
+        )
 
 
 def purity_rows(found: Comparison) -> list[dict[str, Any]]:
@@ -54,14 +56,18 @@ def auc_rows(areas: Sequence["AucRow"]) -> list[dict[str, Any]]:
     return rows
 
 
-def divergence_rows(divergence: Iterable["DivergenceRow"]) -> list[dict[str, Any]]:
-    """Return one row a selection and score: the divergence of each training and variant."""
+def divergence_rows(divergence: Iterable["DivergenceRow"], selection: str) -> list[dict[str, Any]]:
+    """Return one row a score and tagger of a selection: the divergence of each variant, in 1e-4 nats.
+
+    One column is what statistics alone are expected to give, for the raw inputs.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for row in sorted(divergence, key=lambda row: row.epoch):
-        columns = rows.setdefault(
-            (row.selection, row.score), {"selection": row.selection, "score": row.score}
-        )
+        if row.selection != selection:
+            continue
+        start = {"score": row.score, "tagger": row.tagger, "statistics alone": f"{1e4 * row.offset:.0f}"}
+        columns = rows.setdefault((row.score, row.tagger), start)
         text = f"{1e4 * row.kl:.0f} ± {1e4 * (row.high - row.low) / 2:.0f}"
         # Epochs come in order, so the last one stays.
-        columns[f"{row.tagger}\n{row.variant}"] = text if row.status == "ok" else row.status
-    return list(rows.values())
+        columns[row.variant] = text if row.status == "ok" else row.status
+    return sorted(rows.values(), key=lambda columns: SCORES.index(columns["score"]))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,9 @@ def show(rows: Sequence[Row], *, title: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(list(rows), indent=1, default=str))
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     columns = list(rows[0]) if rows else []
     for column in columns:
         table.add_column(column, justify="right" if _is_number(rows[0][column]) else "left")

@@ -1,0 +1,216 @@
+"""The commands as a user meets them: an example in the help, one sentence for an error, nothing half-written."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datamc.results import Result, read_result
+
+COMMANDS = (
+    "demo", "simulate", "prepare", "train", "export", "evaluate",
+    "process", "fit", "divergence", "plot", "report",
+)  # fmt: skip
+
+
+def test_help_lists_every_command(advtag) -> None:
+    text = advtag("--help").stdout
+    assert [name for name in COMMANDS if name not in text] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(advtag, command: str) -> None:
+    finished = advtag(command, "--help")
+    assert finished.returncode == 0
+    assert f"Example: advtag {command}" in " ".join(finished.stdout.replace("│", " ").split())
+
+
+def run_process(advtag, production: Path, out: Path, *options: object, selection: str = "dy", fileset=None):
+    return advtag(
+        "process", "--selection", selection, "--fileset", fileset or production / "samples" / "fileset.json",
+        "--taggers", production / "runs" / "basic", "--epochs", "16", "--out", out,
+        "--executor", "iterative", *options,
+    )  # fmt: skip
+
+
+def assert_one_sentence(finished, *words: str) -> None:
+    """Exit code not 0, no traceback, one line that names what is wrong."""
+    assert finished.returncode != 0
+    assert "Traceback" not in finished.stderr
+    error = [line for line in finished.stderr.splitlines() if line.startswith("Error:")]
+    assert len(error) == 1, finished.stderr
+    assert [word for word in words if word not in error[0]] == [], error[0]
+    assert finished.stderr.rstrip().endswith(error[0].rstrip())
+
+
+@pytest.fixture
+def fileset(production: Path) -> dict:
+    return json.loads((production / "samples" / "fileset.json").read_text())
+
+
+def write_fileset(folder: Path, content: dict) -> Path:
+    path = folder / "fileset.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_truncated_file_is_one_sentence(advtag, production, fileset, tmp_path) -> None:
+    whole = Path(next(iter(fileset["dy"]["files"])))
+    broken = tmp_path / "broken.root"
+    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    fileset["dy"]["files"] = {str(broken): "Events"}
+    finished = run_process(advtag, production, tmp_path / "out", fileset=write_fileset(tmp_path, fileset))
+    assert_one_sentence(finished, "broken.root")
+    assert not list(tmp_path.glob("out/**/*"))
+
+
+def test_missing_file_is_one_sentence(advtag, production, fileset, tmp_path) -> None:
+    fileset["dy"]["files"] = {str(tmp_path / "nowhere.root"): "Events"}
+    finished = run_process(advtag, production, tmp_path / "out", fileset=write_fileset(tmp_path, fileset))
+    assert_one_sentence(finished, "nowhere.root")
+    assert not list(tmp_path.glob("out/**/*"))
+
+
+def test_unknown_key_of_a_fileset_is_one_sentence(advtag, production, fileset, tmp_path) -> None:
+    fileset["dy"]["metadata"]["crossection"] = 1.0
+    finished = run_process(advtag, production, tmp_path / "out", fileset=write_fileset(tmp_path, fileset))
+    assert_one_sentence(finished, "fileset.json", "crossection")
+
+
+def test_tagger_folder_without_onnx_is_one_sentence(advtag, production, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    finished = advtag(
+        "process", "--selection", "dy", "--fileset", production / "samples" / "fileset.json",
+        "--taggers", tmp_path / "empty", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert_one_sentence(finished, "empty", "tagger.onnx")
+
+
+def test_unknown_selection_and_variant_are_one_sentence_each(advtag, production, tmp_path) -> None:
+    assert_one_sentence(
+        run_process(advtag, production, tmp_path / "out", selection="dyjet"), "dyjet", "ttsemilep"
+    )
+    assert_one_sentence(
+        run_process(advtag, production, tmp_path / "out", "--variants", "fsgm:0.1"), "fsgm:0.1"
+    )
+
+
+def test_report_of_an_empty_folder_is_one_sentence(advtag, tmp_path) -> None:
+    assert_one_sentence(advtag("report", tmp_path), str(tmp_path), "advtag process")
+
+
+def test_fit_without_a_selection_is_one_sentence(advtag, production, tmp_path) -> None:
+    shutil.copy(production / "results" / "dy.zip", tmp_path)
+    assert_one_sentence(advtag("fit", tmp_path), "wc, ttsemilep")
+    assert [path.name for path in tmp_path.iterdir()] == ["dy.zip"]
+
+
+def test_damaged_result_is_one_sentence(advtag, production, tmp_path) -> None:
+    content = (production / "results" / "dy.zip").read_bytes()
+    (tmp_path / "dy.zip").write_bytes(content[: len(content) // 2])
+    assert_one_sentence(advtag("divergence", tmp_path), "dy.zip")
+
+
+def assert_same_histograms(first: Result, second: Result) -> None:
+    assert first.histograms.keys() == second.histograms.keys()
+    for name, histogram in first.histograms.items():
+        other = second.histograms[name]
+        assert histogram.axes == other.axes, name
+        for quantity in ("value", "variance"):
+            np.testing.assert_allclose(
+                histogram.view(flow=True)[quantity], other.view(flow=True)[quantity], rtol=1e-12, atol=1e-12
+            )
+
+
+def test_same_histograms_from_every_executor_and_chunk_size(advtag, production: Path, tmp_path: Path) -> None:
+    options = ("--variants", "raw,noise:0.1,fgsm:0.1", "--workers", "2")
+    results = {}
+    for executor, chunksize in (
+        ("iterative", 100_000),
+        ("iterative", 1000),
+        ("futures", 1000),
+        ("dask", 100_000),
+    ):
+        out = tmp_path / f"{executor}_{chunksize}"
+        finished = run_process(
+            advtag,
+            production,
+            out,
+            *options,
+            "--executor",
+            executor,
+            "--chunksize",
+            chunksize,
+            selection="wc",
+        )
+        assert finished.returncode == 0, finished.stderr
+        results[executor, chunksize] = read_result(out / "wc.zip")
+    reference = results.pop(("iterative", 100_000))
+    assert reference.histograms["CvsL"].sum(flow=True).value > 0
+    for result in results.values():
+        assert_same_histograms(reference, result)
+
+
+def test_single_commands_repeat_the_demo(advtag, production: Path, tmp_path: Path) -> None:
+    for name in ("dy", "wc", "ttsemilep"):
+        shutil.copy(production / "results" / f"{name}.zip", tmp_path)
+    for command in (("divergence",), ("fit", "--coarse"), ("report", "--coarse")):
+        finished = advtag(command[0], tmp_path, *command[1:])
+        assert finished.returncode == 0, finished.stderr
+    assert (tmp_path / "divergence.csv").read_text() == (
+        production / "results" / "divergence.csv"
+    ).read_text()
+    assert len(list((tmp_path / "scale_factors").glob("*.json"))) == 2 * 7 * 4
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_json_is_for_machines(advtag, production: Path) -> None:
+    finished = advtag("divergence", production / "results", "--replicas", "10", "--json")
+    rows = json.loads(finished.stdout)
+    assert {"selection", "score", "tagger", "epoch", "variant", "kl"} <= set(rows[0])
+
+
+@pytest.mark.skipif(
+    "ADVTAG_REAL_DATA" not in os.environ, reason="ADVTAG_REAL_DATA names no folder of real CMS files"
+)
+def test_real_pfnano_gets_finite_scores_from_the_taggers_of_the_demo(
+    advtag, production: Path, tmp_path: Path
+) -> None:
+    real = Path(os.environ["ADVTAG_REAL_DATA"])
+    fileset = write_fileset(tmp_path, {"qcd": [str(real / "pfnano.root")]})
+    finished = run_process(
+        advtag,
+        production,
+        tmp_path / "out",
+        "--variants",
+        "raw,noise:0.1,fgsm:0.1",
+        selection="inclusive",
+        fileset=fileset,
+    )
+    assert finished.returncode == 0, finished.stderr
+    result = read_result(tmp_path / "out" / "inclusive.zip")
+    n_jets = result.histograms["jet_pt"].sum(flow=True).value
+    scores = result.histograms["BvsL"]
+    assert n_jets > 0
+    # Every jet has a score in [0, 1] under every variant: none is a default (below 0), none is lost to NaN.
+    for variant in ("raw", "noise:0.1", "fgsm:0.1"):
+        content = scores[{"variant": variant}].project("value")
+        assert content.sum(flow=True).value == pytest.approx(n_jets)
+        assert content[0.0j:].sum(flow=False).value == pytest.approx(n_jets)
+    assert "default" in finished.stderr
+
+
+@pytest.mark.skipif(
+    "ADVTAG_REAL_DATA" not in os.environ, reason="ADVTAG_REAL_DATA names no folder of real CMS files"
+)
+def test_real_file_without_tagger_inputs_is_an_error_that_names_them(advtag, production, tmp_path) -> None:
+    real = Path(os.environ["ADVTAG_REAL_DATA"])
+    fileset = write_fileset(tmp_path, {"dy": [str(real / "nano_dy.root")]})
+    finished = run_process(advtag, production, tmp_path / "out", fileset=fileset)
+    assert_one_sentence(finished, "nano_dy.root", "Jet_DeepCSV_trackJetPt")
+    cutflow = advtag("process", "--selection", "dy", "--fileset", fileset, "--out", tmp_path / "out")
+    assert cutflow.returncode == 0, cutflow.stderr
+    assert read_result(tmp_path / "out" / "dy.zip").cutflows["dy"][0].n_events == 40

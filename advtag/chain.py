@@ -20,8 +20,8 @@ EPSILON = 0.1
 scaling the defaults and outliers inflate."""
 
 VARIANTS = "raw,noise:0.1,fgsm:0.05,fgsm:0.1"
-EPOCHS = 16
-PROCESSED_EPOCHS = (1, 2, 4, 6, 8, 12, 16)
+EPOCHS = 20
+PROCESSED_EPOCHS = (1, 2, 4, 7, 10, 15, 20)
 
 SIMULATED_EVENTS = {"dy": 20_000, "wc": 8_000, "ttsl": 20_000, "qcd": 15_000, "tt": 10_000}
 """Generated events per process at scale 1; QCD and inclusive top pairs are what the taggers learn from."""
@@ -86,7 +86,9 @@ def prepare(folders: Folders, samples: Sequence["SampleInfo"], *, progress: Prog
     from training.prepare import prepare
 
     inputs = tuple(str(sample.path) for sample in samples if sample.process in TRAINED_ON)
-    prepare(PrepareConfig(inputs=inputs, output=folders.training_data), progress=progress)
+    # Some ten thousand jets: coarser bins than the thesis's, and no jet that outweighs all others.
+    config = PrepareConfig(inputs=inputs, output=folders.training_data, eta_bins=10, weight_cap=5)
+    prepare(config, progress=progress)
 
 
 def train(folders: Folders, *, n_processes: int, progress: Mapping[str, ProgressCallback]) -> None:

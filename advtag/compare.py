@@ -79,7 +79,8 @@ def process(
         path = out / f"{name}.zip"
         write_result(result, path)
         show(production.cutflow_rows(result), title=f"Cutflow of {name}", as_json=as_json)
-        for note in result.notes:
+        defaults = production.defaults_sentence(result)
+        for note in [*result.notes, *([defaults] if defaults else [])]:
             console.print(f"Note: {note}", highlight=False, soft_wrap=True)
         console.print(f"{path}: {production.ledger_sentence(result)}", highlight=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: an example in the help, one sentence for an error, nothing half-written."""
+"""The commands as a user meets them: examples in the help, one sentence for an error, nothing half-written."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def test_every_command_has_an_example(advtag, command: str) -> None:
 def run_process(advtag, production: Path, out: Path, *options: object, selection: str = "dy", fileset=None):
     return advtag(
         "process", "--selection", selection, "--fileset", fileset or production / "samples" / "fileset.json",
-        "--taggers", production / "runs" / "basic", "--epochs", "16", "--out", out,
+        "--taggers", production / "runs" / "basic", "--epochs", "20", "--out", out,
         "--executor", "iterative", *options,
     )  # fmt: skip
 

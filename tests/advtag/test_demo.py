@@ -18,7 +18,7 @@ def test_every_stage_leaves_its_output(production: Path) -> None:
     assert (production / "training_data" / "manifest.json").is_file()
     for name in ("basic", "adversarial"):
         checkpoints = sorted((production / "runs" / name).glob("epoch_*.pt"))
-        assert len(checkpoints) == 16
+        assert len(checkpoints) == 20
         for checkpoint in checkpoints:
             assert checkpoint.with_name(f"{checkpoint.stem}_tagger.onnx").is_file()
             assert checkpoint.with_name(f"{checkpoint.stem}_attack.onnx").is_file()
@@ -32,7 +32,7 @@ def test_results_hold_every_score_checkpoint_and_variant(production: Path, selec
     result.check_ledger()
     axes = result.histograms["CvsB"].axes
     assert set(axes["tagger"]) == {"basic", "adversarial"}
-    assert set(axes["epoch"]) == {1, 2, 4, 6, 8, 12, 16}
+    assert set(axes["epoch"]) == {1, 2, 4, 7, 10, 15, 20}
     assert set(axes["variant"]) == {"raw", "noise:0.1", "fgsm:0.05", "fgsm:0.1"}
     assert all(record.simulated for record in result.datasets.values())
 

@@ -29,12 +29,11 @@ def _sources_fingerprint() -> str:
 def _cache_root() -> Path:
     if numba.config.CACHE_DIR:
         return Path(numba.config.CACHE_DIR)
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = caches / "advtag" / "numba"
     try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "advtag" / "numba"
         root.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"advtag-numba-{os.getuid()}"
+    except (OSError, RuntimeError):  # a batch node may have no home, or one that cannot be written
+        root = Path(tempfile.gettempdir()) / f"advtag-numba-{os.getuid()}"
     return root
 
 

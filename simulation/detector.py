@@ -244,6 +244,37 @@ def add_stray_track(particle: Any, is_fake: bool, vertex: NDArray[Any], detector
 
 
 @kernel
+def see_event(
+    generated: GeneratedParticles,
+    begin: int,
+    end: int,
+    vertex: NDArray[Any],
+    detector: Detector,
+    particles: Records,
+    n_particles: int,
+) -> int:
+    """Append what is seen of an event, rows `begin` to `end`; return the new number of particles."""
+    origins = np.empty(end - begin, np.int64)
+    trace_origins(generated, begin, end, origins)
+    for row in range(begin, end):
+        pdg = generated.pdg[row]
+        if generated.status[row] <= 0 or abs(pdg) in _NEUTRINOS:  # a positive status: it did not decay
+            continue
+        x = y = z = 0.0
+        place = generated.vertex[row]
+        if place >= 0:
+            x, y, z = generated.x[place] * _MM, generated.y[place] * _MM, generated.z[place] * _MM
+        particle = particles[n_particles]
+        if see_particle(
+            particle, pdg, generated.px[row], generated.py[row], generated.pz[row], generated.energy[row],
+            x, y, z, vertex, detector,
+        ):  # fmt: skip
+            particle.origin = origins[row - begin]
+            n_particles += 1
+    return n_particles
+
+
+@kernel
 def detect(
     generated: GeneratedParticles,
     events: NDArray[Any],
@@ -253,8 +284,8 @@ def detect(
     particles: Records,
     ghosts: Records,
     partons: Records,
-) -> tuple[NDArray[Any], ...]:
-    """Fill particles, ghosts and partons of the wanted events; return their offsets, vertices and MET.
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Fill particles, ghosts and partons of the wanted events; return their offsets, and the vertices.
 
     Args:
         generated: The whole batch.
@@ -266,48 +297,33 @@ def detect(
         ghosts: See `truth.collect_ghosts`.
         partons: See `truth.collect_partons`.
     """
-    n_events = len(events)
-    offsets = np.zeros((3, n_events + 1), np.int64)
-    vertices = np.empty((n_events, 3))
-    met = np.zeros((n_events, 2))
-    origins = np.empty(1000, np.int64)
+    offsets = np.zeros((3, len(events) + 1), np.int64)
+    vertices = np.empty((len(events), 3))
     n_particles = n_ghosts = n_partons = 0
-    for k in range(n_events):
+    for k in range(len(events)):
         np.random.seed(seeds[k])
         begin, end = generated.offsets[events[k]], generated.offsets[events[k] + 1]
-        if end - begin > len(origins):
-            origins = np.empty(2 * (end - begin), np.int64)
-        trace_origins(generated, begin, end, origins)
         n_ghosts = collect_ghosts(generated, begin, end, ghosts, n_ghosts)
         n_partons = collect_partons(generated, begin, end, partons, n_partons)
         vertices[k, 0] = np.random.normal(0.0, detector.vertex_xy)
         vertices[k, 1] = np.random.normal(0.0, detector.vertex_xy)
         vertices[k, 2] = np.random.normal(0.0, detector.vertex_z)
-        for row in range(begin, end):
-            pdg = generated.pdg[row]
-            if generated.status[row] <= 0 or abs(pdg) in _NEUTRINOS:  # a positive status: it did not decay
-                continue
-            x = y = z = 0.0
-            place = generated.vertex[row]
-            if place >= 0:
-                x, y, z = generated.x[place] * _MM, generated.y[place] * _MM, generated.z[place] * _MM
-            particle = particles[n_particles]
-            if see_particle(
-                particle, pdg, generated.px[row], generated.py[row], generated.pz[row], generated.energy[row],
-                x, y, z, vertices[k], detector,
-            ):  # fmt: skip
-                particle.origin = origins[row - begin]
-                met[k, 0] -= particle.px
-                met[k, 1] -= particle.py
-                n_particles += 1
+        n_particles = see_event(generated, begin, end, vertices[k], detector, particles, n_particles)
         for i in range(n_stray[k, 0] + n_stray[k, 1]):
-            particle = particles[n_particles]
-            add_stray_track(particle, i >= n_stray[k, 0], vertices[k], detector)
-            met[k, 0] -= particle.px
-            met[k, 1] -= particle.py
+            add_stray_track(particles[n_particles], i >= n_stray[k, 0], vertices[k], detector)
             n_particles += 1
         offsets[0, k + 1], offsets[1, k + 1], offsets[2, k + 1] = n_particles, n_ghosts, n_partons
-    return offsets, vertices, met
+    return offsets, vertices
+
+
+def _missing_momentum(particles: Records, offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return minus the sum of all momenta of each event, x and y, shape ``(n_events, 2)``."""
+    n_events = len(offsets) - 1
+    event = np.repeat(np.arange(n_events), np.diff(offsets))
+    missing = np.empty((n_events, 2))
+    for column, name in enumerate(("px", "py")):
+        missing[:, column] = -np.bincount(event, weights=particles[name], minlength=n_events)
+    return missing
 
 
 def detect_events(
@@ -323,9 +339,10 @@ def detect_events(
     # Pages of zeros that are never written cost nothing.
     particles = np.zeros(n_generated + int(n_stray.sum()) + 1, PARTICLE)
     ghosts, partons = np.zeros(n_generated, GHOST), np.zeros(n_generated, PARTON)
-    offsets, vertices, met = detect(generated, events, seeds, n_stray, detector, particles, ghosts, partons)
+    offsets, vertices = detect(generated, events, seeds, n_stray, detector, particles, ghosts, partons)
     n_particles, n_ghosts, n_partons = offsets[:, -1]
+    particles = particles[:n_particles]
     return DetectedEvents(
-        particles[:n_particles], offsets[0], ghosts[:n_ghosts], offsets[1], partons[:n_partons], offsets[2],
-        vertices, met,
+        particles, offsets[0], ghosts[:n_ghosts], offsets[1], partons[:n_partons], offsets[2],
+        vertices, _missing_momentum(particles, offsets[0]),
     )  # fmt: skip

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from simulation.processes import process_named
+from simulation.randomness import derived_seed
 from simulation.scenarios import scenario_named
 
 
@@ -65,13 +68,16 @@ class SampleInfo:
     simulated: bool = True
 
 
-def events_for_luminosity(process: str, luminosity_pb: float) -> int:
-    """Return how many events data of this luminosity (in inverse pb) need to be generated, on average.
+def events_for_luminosity(process: str, luminosity_pb: float, *, seed: int | None = None) -> int:
+    """Return how many events data of this luminosity (in inverse pb) need to be generated.
 
-    Real data would fluctuate: draw a Poisson number with this mean.
+    With a seed it is drawn from a Poisson distribution, as the number of real data would be; without, it is
+    the mean.
     """
-    chosen = process_named(process)
-    return round(chosen.generated_cross_section_pb * chosen.largest_weight * luminosity_pb)
+    mean = luminosity_pb / luminosity_of(process, 1)
+    if seed is None:
+        return round(mean)
+    return int(np.random.default_rng(derived_seed("luminosity", process, seed)).poisson(mean))
 
 
 def luminosity_of(process: str, n_generated: int) -> float:
@@ -82,6 +88,9 @@ def luminosity_of(process: str, n_generated: int) -> float:
 
 def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
     """Return the common luminosity of the processes of a primary dataset, in inverse pb."""
+    scenarios = sorted({info.scenario for info in infos})
+    if len(scenarios) > 1:
+        raise ValueError(f"{dataset} mixes the scenarios {' and '.join(scenarios)}: make one fileset of each")
     generated: dict[str, int] = {}
     for info in infos:
         generated[info.process] = generated.get(info.process, 0) + info.n_generated
@@ -104,7 +113,7 @@ def fileset_of(infos: Iterable[SampleInfo]) -> dict[str, Any]:
     """Return samples as a fileset: simulation by process, data by primary dataset.
 
     Raises:
-        ValueError: If the processes of a primary dataset do not have the same luminosity.
+        ValueError: If the processes of a primary dataset do not have the same luminosity or scenario.
     """
     groups: dict[str, list[SampleInfo]] = {}
     for info in infos:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulation.extras import require_extra
-from simulation.processes import process_named
+from simulation.processes import Process, process_named
 from simulation.randomness import RandomStreams, derived_seed
 from simulation.samples import SampleInfo, SampleRequest, luminosity_of
-from simulation.scenarios import scenario_named
+from simulation.scenarios import Scenario, scenario_named
 
 if TYPE_CHECKING:
+    from simulation.events import ReconstructedEvents
+    from simulation.pythia import GeneratedBatch
     from simulation.rootfile import NanoFile
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ Progress = Callable[[int, int], None]
 FORMAT_VERSION = 1
 """Raise it whenever the same request would give other events or other branches."""
 
-BATCH_SIZE = 500
+BATCH_SIZE = 250
 
 
 def configuration_of(request: SampleRequest) -> dict[str, Any]:
@@ -94,34 +96,25 @@ def _fill(
     uninitialised_tracks: bool,
     progress: Progress | None,
 ) -> SampleInfo:
-    from simulation.events import reconstruct
     from simulation.nanoaod import nano_columns, truth_columns
     from simulation.pythia import EventGenerator
 
     process, scenario = process_named(request.process), scenario_named(request.scenario)
     seed = derived_seed(request.process, request.scenario, request.seed)
-    run = derived_seed("run", seed)
-    streams = RandomStreams(seed)
+    run, streams = derived_seed("run", seed), RandomStreams(seed)
     generator = EventGenerator(process, scenario, seed=seed)
     sums = np.zeros(2)
     for batch in generator.batches(request.n_events, batch_size):
-        events = reconstruct(
-            batch,
-            detector=scenario.detector,
-            seed=seed,
-            streams=streams,
-            largest_weight=process.largest_weight if scenario.is_data else None,
-        )
+        events = _reconstruct(batch, process, scenario, seed, streams)
         sums += [events.weights.sum(), (events.weights**2).sum()]
-        file.extend(
-            nano_columns(
-                events,
-                run=run,
-                streams=streams,
-                is_data=scenario.is_data,
-                uninitialised_tracks=uninitialised_tracks,
-            )
+        columns = nano_columns(
+            events,
+            run=run,
+            streams=streams,
+            is_data=scenario.is_data,
+            uninitialised_tracks=uninitialised_tracks,
         )
+        file.extend(columns)
         if truth is not None:
             truth.extend(truth_columns(events, run=run))
         if progress is not None:
@@ -132,6 +125,17 @@ def _fill(
         if output is not None:
             output.finish(runs, configuration_of(request) | {"sample": _as_json(info)})
     return info
+
+
+def _reconstruct(
+    batch: GeneratedBatch, process: Process, scenario: Scenario, seed: int, streams: RandomStreams
+) -> ReconstructedEvents:
+    from simulation.events import reconstruct
+
+    largest_weight = process.largest_weight if scenario.is_data else None
+    return reconstruct(
+        batch, detector=scenario.detector, seed=seed, streams=streams, largest_weight=largest_weight
+    )
 
 
 def _info(request: SampleRequest, file: NanoFile, sum_weights: float, measured: float) -> SampleInfo:
@@ -153,7 +157,7 @@ def _info(request: SampleRequest, file: NanoFile, sum_weights: float, measured: 
 
 
 def _as_json(info: SampleInfo) -> dict[str, Any]:
-    return dataclasses.asdict(dataclasses.replace(info, path=Path(info.path.name))) | {"path": info.path.name}
+    return dataclasses.asdict(info) | {"path": info.path.name}
 
 
 def _runs_tree(run: int, info: SampleInfo, sum_weights2: float) -> dict[str, Any]:

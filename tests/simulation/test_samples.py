@@ -1,5 +1,7 @@
+import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from simulation import PROCESSES, SampleInfo, SampleRequest, events_for_luminosity, fileset_of
@@ -31,6 +33,14 @@ def test_data_need_as_many_events_as_cross_section_times_luminosity():
     assert luminosity_of("wc", 4215) == pytest.approx(100.0, rel=1e-3)
 
 
+def test_numbers_of_data_events_fluctuate_with_the_seed_alone():
+    drawn = [events_for_luminosity("dy", 1.0, seed=seed) for seed in range(400)]
+    assert drawn[3] == events_for_luminosity("dy", 1.0, seed=3)
+    # A mean of 278.5: 400 draws know it to 0.83 and its root of the variance, 16.7, to 0.6.
+    assert np.mean(drawn) == pytest.approx(278.5, abs=3.5)
+    assert np.std(drawn) == pytest.approx(16.7, abs=2.5)
+
+
 def test_a_fileset_holds_simulation_by_process_and_data_by_primary_dataset():
     n_wc, n_ttsl = (events_for_luminosity(process, 50.0) for process in ("wc", "ttsl"))
     fileset = fileset_of(
@@ -60,6 +70,12 @@ def test_a_fileset_holds_simulation_by_process_and_data_by_primary_dataset():
 def test_luminosities_of_one_dataset_must_agree():
     with pytest.raises(ValueError, match="the processes of SingleMuon have different luminosities"):
         fileset_of([info("wc", is_data=True), info("ttsl", is_data=True, n_generated=9000)])
+
+
+def test_scenarios_of_data_are_not_mixed():
+    null = dataclasses.replace(info("dy", is_data=True), scenario="null")
+    with pytest.raises(ValueError, match="DoubleMuon mixes the scenarios data and null"):
+        fileset_of([info("dy", is_data=True), null])
 
 
 @pytest.mark.parametrize(

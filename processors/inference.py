@@ -43,6 +43,20 @@ def jet_keys(events: ak.Array, selected: Selected) -> JetKeys:
     return JetKeys(run, block, event, selected.jet)
 
 
+class _OneGradient:
+    """A tagger whose gradient at some jets is computed once, whatever number of attacks start from there."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        self.scaler = tagger.scaler
+        self._tagger = tagger
+        self._sign: NDArray[np.float32] | None = None
+
+    def gradient_sign(self, raw: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float32]:
+        if self._sign is None:
+            self._sign = self._tagger.gradient_sign(raw, labels)
+        return self._sign
+
+
 def score_jets(
     taggers: Sequence[Tagger],
     variants: Sequence[Variant],
@@ -54,7 +68,8 @@ def score_jets(
 ) -> Iterator[Scored]:
     """Yield the scores of all taggers and variants, some jets at a time.
 
-    The direction of the noise depends on the jet alone, so it is drawn once for all taggers and sizes.
+    The direction of the noise depends on the jet alone, so it is drawn once for all taggers and sizes; that of
+    an attack depends on jet and tagger, so it is computed once for all sizes.
 
     Args:
         taggers: The taggers.
@@ -71,8 +86,9 @@ def score_jets(
         own_keys = JetKeys(*(key[jets] for key in keys))
         noise = gaussian_noise(seed, own_keys) if noisy else None
         for tagger in taggers:
+            attacked = _OneGradient(tagger)
             for variant in variants:
                 distorted = perturb(
-                    variant, tagger, part, keys=own_keys, labels=labels[jets], seed=seed, noise=noise
+                    variant, attacked, part, keys=own_keys, labels=labels[jets], seed=seed, noise=noise
                 )
                 yield Scored(jets, tagger, variant, scores(tagger.logits(distorted)))

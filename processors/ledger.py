@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from datamc.results import LedgerEntry, LedgerError
-from processors.planning import Plan, PlannedFile
+from processors.opening import PlannedFile
+from processors.planning import Plan
 
 
 def ledger_of(

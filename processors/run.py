@@ -19,7 +19,8 @@ from processors.executors import ExecutorName, open_executor
 from processors.filesets import parse_fileset
 from processors.histograms import in_order
 from processors.ledger import ledger_of, require_all_chunks
-from processors.planning import GENERATOR_BRANCHES, Plan, make_plan, tagger_branches
+from processors.opening import GENERATOR_BRANCHES
+from processors.planning import Plan, make_plan, tagger_branches
 from processors.tagger_processor import Output, TaggerProcessor
 from processors.weights import CORRECTIONS
 from selections.branches import branches_of

@@ -58,5 +58,21 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, tagger: Callable
     assert all((whole[key] == parts[key]).all() for key in whole)
 
 
+def test_attacks_of_all_sizes_share_one_gradient(
+    monkeypatch: pytest.MonkeyPatch, tagger: Callable[..., Tagger]
+) -> None:
+    calls = []
+    original = Tagger.gradient_sign
+
+    def counted(self: Tagger, raw: Any, labels: Any) -> Any:
+        calls.append(len(raw))
+        return original(self, raw, labels)
+
+    monkeypatch.setattr(Tagger, "gradient_sign", counted)
+    found = collect([tagger()], parse_variants("raw,fgsm:0.01,fgsm:0.1,fgsm:1"), 20)
+    assert calls == [20]
+    assert len({tuple(values) for values in found.values()}) == 4
+
+
 def test_no_jet_gives_no_score(tagger: Callable[..., Tagger]) -> None:
     assert collect([tagger()], VARIANTS, 0) == {}

@@ -52,12 +52,15 @@ def test_files_without_metadata_tell_what_they_are(mc: Path, data: Path) -> None
 
 @pytest.mark.parametrize("skip_bad_files", [False, True])
 def test_all_files_that_cannot_be_read_are_named(mc: Path, tmp_path: Path, skip_bad_files: bool) -> None:
-    truncated, text, other = (tmp_path / f"{name}.root" for name in ("truncated", "text", "other"))
+    truncated, half, text, other = (
+        tmp_path / f"{name}.root" for name in ("truncated", "half", "text", "other")
+    )
     truncated.write_bytes(mc.read_bytes()[:-500])
+    half.write_bytes(mc.read_bytes()[:1000])
     text.write_text("not a file of ROOT")
     with uproot.recreate(other) as file:
         file.mktree("Other", {"x": "int32"}).extend({"x": [1]})
-    bad = [str(path) for path in (tmp_path / "absent.root", truncated, text, other)]
+    bad = [str(path) for path in (tmp_path / "absent.root", truncated, half, text, other)]
     fileset = {"dy": {"files": dict.fromkeys([*bad, str(mc)], "Events"), "metadata": MC}}
     if not skip_bad_files:
         with pytest.raises(UnreadableFilesError, match="skipped") as caught:
@@ -69,14 +72,17 @@ def test_all_files_that_cannot_be_read_are_named(mc: Path, tmp_path: Path, skip_
     assert [entry.file for entry in planned.lost] == bad
     reasons = [entry.reason for entry in planned.lost]
     size = mc.stat().st_size
-    assert reasons[:2] == ["no such file", f"truncated, {size - 500} of {size} bytes are there"]
-    assert reasons[2].startswith("not a readable ROOT file")
-    assert reasons[3] == "it holds no tree Events"
+    assert reasons[:3] == [
+        "no such file",
+        f"truncated, {size - 500} of {size} bytes are there",
+        f"truncated, 1000 of {size} bytes are there",
+    ]
+    assert reasons[3:] == ["not a ROOT file", "it holds no tree Events"]
     assert all(entry.status == "skipped" for entry in planned.lost)
 
 
 def test_nothing_left_is_an_error(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(ValueError, match=r"nothing to process .*absent.root: no such file"):
+    with pytest.raises(ValueError, match=r"nothing to process .*absent.root skipped, no such file"):
         plan({"dy": [str(tmp_path / "absent.root")]}, skip_bad_files=True)
     with pytest.raises(ValueError, match="nothing to process"):
         plan({"d": {"files": {str(data): "Events"}, "metadata": DATA | {"primary_dataset": "SingleMuon"}}})
@@ -113,6 +119,17 @@ def test_data_of_another_primary_dataset_are_left_out_and_noted(mc: Path, data: 
     assert list(planned.datasets) == ["mc"]
     assert any("SingleMuon: left out" in note and "starts from DoubleMuon" in note for note in planned.notes)
     assert list(plan({"SingleMuon": other}, "inclusive").datasets) == ["SingleMuon"]
+
+
+def test_simulation_without_weights_or_truth_is_noted(
+    tmp_path: Path, make_events: MakeEvents, write: Write
+) -> None:
+    events = make_events(5, seed=1, is_data=False, features=False)
+    del events["genWeight"]
+    events["Jet"] = events["Jet"][[name for name in events["Jet"].fields if name != "nBHadrons"]]
+    notes = plan({"dy": [str(write(tmp_path / "mc.root", events))]}).notes
+    assert "dy: without genWeight, every event weighs 1" in notes
+    assert "dy: without Jet_nBHadrons, no jet counts as bb" in notes
 
 
 def test_absent_optional_branches_are_noted_once_per_dataset(mc: Path) -> None:

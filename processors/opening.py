@@ -1,0 +1,164 @@
+"""One file before it is processed: can it be read, what is in it, and is it what its dataset says it is."""
+
+import logging
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uproot
+from coffea.processor.executor import FileMeta, WorkItem
+
+from processors.filesets import DatasetMetadata
+from selections.branches import FLAVOUR, GENERATOR, Branches
+
+log = logging.getLogger(__name__)
+
+GENERATOR_BRANCHES = (*FLAVOUR, "genWeight")
+"""What is read of simulation; a file may lack all of them but `Jet_hadronFlavour`."""
+
+
+class FileError(Exception):
+    """Why a file cannot be read; the path is not part of the message."""
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file that will be processed.
+
+    Attributes:
+        dataset: The dataset it belongs to.
+        path: Where it is.
+        tree: Its tree of events.
+        n_events: How many events the tree holds.
+        uuid: ROOT's mark of the file.
+        clusters: Where its clusters begin, and the end.
+        is_data: Whether it holds data.
+        dropped: Optional branches of the selection it does not have.
+        replaced: Branches and what is read in their place.
+        no_truth: Optional branches of simulation it does not have.
+    """
+
+    dataset: str
+    path: str
+    tree: str
+    n_events: int
+    uuid: bytes
+    clusters: tuple[int, ...]
+    is_data: bool
+    dropped: tuple[str, ...]
+    replaced: tuple[tuple[str, str], ...]
+    no_truth: tuple[str, ...]
+
+    def work_items(self, chunksize: int) -> list[WorkItem]:
+        """Return the chunks of the file, cut where its clusters begin."""
+        metadata = {"numentries": self.n_events, "uuid": self.uuid, "clusters": list(self.clusters)}
+        file = FileMeta(self.dataset, self.path, self.tree, metadata)
+        return list(file.chunks(chunksize, align_clusters=True))
+
+
+def open_file(
+    dataset: str, path: str, tree: str, metadata: DatasetMetadata | None, branches: Branches
+) -> PlannedFile:
+    """Return what a file holds.
+
+    Args:
+        dataset: The name of its dataset.
+        path: Where it is, a path or a URL.
+        tree: The name of its tree.
+        metadata: What the fileset says of the dataset, if anything.
+        branches: What will be read.
+
+    Raises:
+        FileError: If it is absent, truncated, no ROOT file or without the tree.
+        ValueError: If it lacks a needed branch, or is not what its dataset is declared to be.
+    """
+    content = _read_header(path, tree, branches)
+    available = content["available"]
+    _require_branches(path, branches.missing(available))
+    is_data = _is_data(dataset, path, metadata, available)
+    return PlannedFile(
+        dataset=dataset,
+        path=path,
+        tree=tree,
+        n_events=content["n_events"],
+        uuid=content["uuid"],
+        clusters=content["clusters"],
+        is_data=is_data,
+        dropped=branches.dropped(available),
+        replaced=branches.replaced(available),
+        no_truth=() if is_data else tuple(name for name in GENERATOR_BRANCHES if name not in available),
+    )
+
+
+def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any]:
+    _require_whole(path)
+    try:
+        with uproot.open({path: None}) as file:
+            tree = file[tree_name]
+            n_events = int(tree.num_entries)
+            clusters = tuple(tree.common_entry_offsets(filter_name=branches.names().__contains__))
+            return {
+                "n_events": n_events,
+                "uuid": file.file.fUUID,
+                "available": frozenset(tree.keys(full_paths=False)),
+                "clusters": clusters if clusters[-1:] == (n_events,) else (0, n_events),
+            }
+    except uproot.KeyInFileError as error:
+        raise FileError(f"it holds no tree {tree_name}") from error
+    except Exception as error:  # a damaged file fails in any place of the format
+        log.debug("cannot open %s", path, exc_info=True)
+        cause = next(iter(str(error).splitlines()), "").rstrip(" :,.") or type(error).__name__
+        raise FileError(f"not a readable ROOT file ({cause})") from error
+
+
+def _require_whole(path: str) -> None:
+    if "://" in path:
+        return
+    if not Path(path).is_file():
+        raise FileError("no such file")
+    size = Path(path).stat().st_size
+    if size < (expected := _declared_size(path)):
+        raise FileError(f"truncated, {size} of {expected} bytes are there")
+
+
+def _declared_size(path: str) -> int:
+    """Return how long a ROOT file says it is, in bytes.
+
+    Source:
+        The header of ROOT's TFile: "root", version, begin of data (32 bits each), then the end of the file,
+        in 64 bits from version 1000000 on.
+    """
+    with Path(path).open("rb") as file:
+        header = file.read(20)
+    if len(header) < 20 or not header.startswith(b"root"):
+        raise FileError("not a ROOT file")
+    (version,) = struct.unpack(">i", header[4:8])
+    large = version >= 1_000_000
+    (end,) = struct.unpack(">q", header[12:20]) if large else struct.unpack(">i", header[12:16])
+    return int(end)
+
+
+def _require_branches(path: str, missing: tuple[str, ...]) -> None:
+    if not missing:
+        return
+    noun = "branch" if len(missing) == 1 else "branches"
+    kind = "PFNano" if any("DeepCSV" in name for name in missing) else "NanoAOD"
+    raise ValueError(f"{path}: no {noun} {', '.join(missing)}: is this a {kind} file?")
+
+
+def _is_data(dataset: str, path: str, metadata: DatasetMetadata | None, available: frozenset[str]) -> bool:
+    generator = [branch for branch in GENERATOR if branch in available]
+    if metadata is None:
+        return not generator
+    if metadata.is_data and generator:
+        raise ValueError(
+            f"{path}: dataset {dataset} is declared data but holds {' and '.join(generator)}: "
+            "set is_data to false"
+        )
+    if not metadata.is_data and "Jet_hadronFlavour" not in available:
+        raise ValueError(
+            f"{path}: dataset {dataset} is declared simulation but holds no Jet_hadronFlavour: "
+            "set is_data to true"
+        )
+    return metadata.is_data

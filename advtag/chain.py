@@ -197,7 +197,7 @@ def report(
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write a JSON file for people to read."""
-    from datamc.files import replaced_when_done
+    from storage.files import replaced_file
 
-    with replaced_when_done(path) as temporary:
+    with replaced_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

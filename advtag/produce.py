@@ -43,13 +43,13 @@ def simulate(
 
 def _add_to_fileset(path: Path, sample: Path) -> None:
     """List a sample in a fileset beside the samples that are already in it."""
-    from datamc.files import replaced_when_done
     from simulation import fileset_of, read_sample_info
+    from storage.files import replaced_file
 
     known = json.loads(path.read_text()) if path.exists() else {}
     samples = [Path(name) for dataset in known.values() for name in dataset["files"]]
     merged = fileset_of([read_sample_info(name) for name in dict.fromkeys([*samples, sample.resolve()])])
-    with replaced_when_done(path) as temporary:
+    with replaced_file(path) as temporary:
         temporary.write_text(json.dumps(merged, indent=2) + "\n")
 
 

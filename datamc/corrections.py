@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from correctionlib import schemav2
 
-from datamc.files import replaced_when_done
 from datamc.histograms import Floats, luminosity_pb
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
+from storage.files import replaced_file
 
 CORRECTION_NAME = "flavour_tagging_shape"
 """The one correction in every file: a factor per jet from the shape of (CvsL, CvsB)."""
@@ -32,7 +32,7 @@ def write_correctionlib(
         provenance: What else the description tells, such as `provenance_of` gives.
     """
     text = correction_set(scale_factors, provenance=provenance).model_dump_json(exclude_unset=True, indent=1)
-    with replaced_when_done(path) as temporary:
+    with replaced_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

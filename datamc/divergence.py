@@ -12,8 +12,8 @@ from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.histograms import Floats, scores_of, taggers_of, variants_of
 from datamc.normalisation import View, combine_signs, default_view, normalisation
 from datamc.records import Result
-from datamc.tables import read_table, write_table
 from datamc.templates import signed_templates
+from storage.tables import read_table, write_table
 
 EMPTY_BIN = 1e-5
 """What replaces an empty bin of the normalised simulation where data have jets (thesis, section A.5.3)."""

@@ -13,9 +13,9 @@ import hist
 import uhi.io.zip
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from datamc.files import replaced_when_done
 from datamc.merging import merge_results
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
+from storage.files import replaced_file
 
 __all__ = [
     "CutflowRow",
@@ -81,7 +81,7 @@ def write_result(result: Result, path: Path) -> None:
         versions=result.versions,
     )
     with (
-        replaced_when_done(path) as temporary,
+        replaced_file(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
     ):
         file.writestr(f"{_DOCUMENT}.json", document.model_dump_json(indent=1))

@@ -5,7 +5,6 @@ worker needs ONNX Runtime alone. The attack is the reverse pass written out; dro
 graph.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from models.features import FEATURES, FLAVOURS, IS_INTEGER, MISSING, N_FEATURES, index_of
 from models.metadata import TaggerMetadata
+from storage.files import replaced_file
 
 OPSET = 17
 IR_VERSION = 8
@@ -116,19 +116,9 @@ def attack_graph(layers: Sequence[Layer], metadata: TaggerMetadata) -> onnx.Mode
 
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model; the file appears whole or not at all.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: the folder {path.parent} does not exist: make it first")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(model.SerializeToString())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write a model; the file appears whole or not at all, and its folder is made if it is missing."""
+    with replaced_file(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
 
 
 def _forward(graph: _Graph, layers: Sequence[Layer], metadata: TaggerMetadata) -> _Forward:

@@ -12,7 +12,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from datamc.divergence import DivergenceRow
-from datamc.files import replaced_when_done
 from datamc.histograms import taggers_of
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
@@ -21,6 +20,7 @@ from plotting.style import SIMULATED, is_simulated, variant_label
 from plotting.summary import agreement_sentences, headline, robustness_sentences
 from plotting.tables import auc_tables, details, divergence_tables, scale_factor_tables
 from plotting.tagging import AucRow, RocRow, roc_curves_of
+from storage.files import replaced_file
 
 SCRIPTS = ("charts.js", "report.js")
 """In the order they run; both see each other's names."""
@@ -57,7 +57,7 @@ def write_report(
         roc_rows=roc_rows,
         title=title,
     )
-    with replaced_when_done(path) as temporary:
+    with replaced_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return path
 

@@ -14,9 +14,9 @@ import mplhep
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from datamc.files import replaced_when_done
 from datamc.histograms import luminosity_pb
 from datamc.records import Result
+from storage.files import replaced_file
 
 SIMULATED = "Simulated events"
 """What is said of events made by a generator, in whichever role."""
@@ -188,7 +188,7 @@ def save_figure(figure: Figure, path: Path, *, formats: Sequence[str] = ("png", 
     for ending in formats:
         target = path.with_name(f"{path.name}.{ending}")
         # Fonts are looked up when a figure is written, so the style holds here too.
-        with replaced_when_done(target) as temporary, figure_style():
+        with replaced_file(target) as temporary, figure_style():
             figure.savefig(temporary, format=ending, dpi=110)
         written.append(target)
     return written

@@ -3,8 +3,6 @@
 `epoch_NNN.pt` is written last of an epoch's files, so where it exists the epoch is complete.
 """
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,9 +16,10 @@ from models.metadata import TaggerMetadata
 from models.network import TaggerNetwork, dense_layers
 from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
 from models.scaler import FeatureScaler
+from storage.files import replaced_file, write_text
+from storage.tables import read_table, write_table
 from training.config import TrainConfig
 from training.manifest import SCALER_NAME
-from training.outputs import replaced_file, write_text
 
 CHECKPOINT_FORMAT: Final = "advtag checkpoint"
 SCHEMA_VERSION: Final = 1
@@ -178,16 +177,9 @@ def export(folder: Path) -> list[Path]:
 def read_history(folder: Path) -> list[EpochRecord]:
     """Return the lines of `history.csv`, none if it does not exist."""
     path = folder / HISTORY_NAME
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [EpochRecord(int(row[0]), *map(float, row[1:])) for row in list(csv.reader(file))[1:]]
+    return read_table(path, kind=EpochRecord) if path.is_file() else []
 
 
 def write_history(folder: Path, records: list[EpochRecord]) -> None:
     """Write `history.csv` in one stroke."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(EpochRecord._fields)
-    writer.writerows(records)
-    write_text(folder / HISTORY_NAME, text.getvalue())
+    write_table(records, folder / HISTORY_NAME, kind=EpochRecord)

@@ -4,8 +4,6 @@ The taggers run as their exported ONNX files, on features in physical units and 
 the very code that later runs on events.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +14,8 @@ from numpy.typing import NDArray
 from models.discriminators import SCORES, scores
 from models.perturbations import JetKeys, Variant, gaussian_noise, perturb
 from models.tagger import Tagger, load_taggers
+from storage.tables import read_table, write_table
 from training.metrics import auc, roc, split_by_truth
-from training.outputs import write_text
 from training.shards import TrainingData
 
 Progress = Callable[[int, int], None]
@@ -169,12 +167,12 @@ def score_jets(
 
 def write_auc_table(rows: Sequence[AucRow], path: Path) -> None:
     """Write the areas as CSV, one row each, with a line of column names."""
-    _write_table(AucRow._fields, rows, path)
+    write_table(rows, path, kind=AucRow)
 
 
 def write_roc_table(rows: Sequence[RocRow], path: Path) -> None:
     """Write points of ROC curves as CSV, one row each, with a line of column names."""
-    _write_table(RocRow._fields, rows, path)
+    write_table(rows, path, kind=RocRow)
 
 
 def read_auc_table(path: Path) -> list[AucRow]:
@@ -184,10 +182,7 @@ def read_auc_table(path: Path) -> list[AucRow]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is another table.
     """
-    return [
-        AucRow(tagger, int(epoch), variant, score, float(area), int(n_signal), int(n_background))
-        for tagger, epoch, variant, score, area, n_signal, n_background in _read_table(AucRow._fields, path)
-    ]
+    return read_table(path, kind=AucRow)
 
 
 def read_roc_table(path: Path) -> list[RocRow]:
@@ -197,28 +192,4 @@ def read_roc_table(path: Path) -> list[RocRow]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is another table.
     """
-    return [
-        RocRow(tagger, int(epoch), variant, score, *map(float, point))
-        for tagger, epoch, variant, score, *point in _read_table(RocRow._fields, path)
-    ]
-
-
-def _write_table(columns: Sequence[str], rows: Sequence[tuple[object, ...]], path: Path) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text.getvalue())
-
-
-def _read_table(columns: Sequence[str], path: Path) -> list[list[str]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file: make it with 'advtag evaluate'")
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    if tuple(header) != tuple(columns):
-        raise ValueError(
-            f"{path}: has columns {', '.join(header)}, expected {', '.join(columns)}: is it this table?"
-        )
-    return rows
+    return read_table(path, kind=RocRow)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from models.features import BRANCHES, FLAVOURS
 from models.scaler import FeatureScaler, ScalerStatistics
+from storage.files import replaced_folder, write_text
 from training.config import PrepareConfig
 from training.manifest import (
     MANIFEST_NAME,
@@ -31,7 +32,6 @@ from training.manifest import (
     SplitEntry,
     read_manifest,
 )
-from training.outputs import replaced_folder, write_text
 from training.reading import InputFile, Jets, clean_jets, find_inputs, inspect_file, read_jets
 from training.reweighting import count_jets, effective_jets, weight_table, weights_of
 from training.shards import write_shard

@@ -12,7 +12,7 @@ import uproot
 from numpy.typing import NDArray
 
 from models.features import BRANCHES, FLAVOURS, JET_FIELDS, default_mask, feature_matrix, index_of
-from training.outputs import sha256
+from storage.files import sha256
 from training.reweighting import ETA_RANGE, PT_RANGE
 
 EVENT_BRANCHES: Final = ("run", "luminosityBlock", "event", "nJet")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from models.features import BRANCHES, N_FEATURES
 from models.scaler import FeatureScaler
+from storage.files import sha256
 from training.manifest import SCALER_NAME, Manifest, ShardEntry, read_manifest
-from training.outputs import sha256
 from training.splitting import SplitName
 
 

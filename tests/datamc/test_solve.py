@@ -17,7 +17,7 @@ from datamc.solve import (
     solve_cells,
     spectral_radius,
 )
-from datamc.tables import read_table, write_table
+from storage.tables import read_table, write_table
 
 # jets per selection (rows W+c, tt, DY) and flavour (c, b, light), as after OS-SS in W+c
 TYPICAL = np.array([[900.0, 30.0, 60.0], [150.0, 700.0, 250.0], [300.0, 150.0, 4000.0]])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from training.outputs import replaced_file, replaced_folder, sha256, write_text
+from storage.files import replaced_file, replaced_folder, sha256, write_text
 
 
 def write_half_a_file(path: Path) -> None:

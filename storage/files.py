@@ -11,7 +11,11 @@ from pathlib import Path
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place when the block ends well, else vanishes."""
+    """Yield a temporary path beside `path` that takes its place when the block ends well, else vanishes.
+
+    The folder is made if it is missing; after an error an older file of that name is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar, get_type_hints
 
-from datamc.files import replaced_when_done
+from storage.files import replaced_file
 
 Row = TypeVar("Row", bound=NamedTuple)
 
 
 def write_table(rows: Iterable[Row], path: Path, *, kind: type[Row]) -> None:
     """Write rows of one kind with a header line; no rows give the header alone."""
-    with replaced_when_done(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replaced_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(kind._fields)
         # repr of a float reads back to the same float
@@ -27,7 +27,7 @@ def read_table(path: Path, *, kind: type[Row]) -> list[Row]:
         ValueError: If its columns are others, or a value is none of its column's type.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such table")
+        raise FileNotFoundError(f"{path}: no such table: make it first")
     types = list(get_type_hints(kind).values())
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))

@@ -1,0 +1,43 @@
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from storage.tables import read_table, write_table
+
+
+class Area(NamedTuple):
+    tagger: str
+    epoch: int
+    auc: float
+
+
+class Other(NamedTuple):
+    name: str
+
+
+ROWS = [Area("basic, first", 1, 0.1 + 0.2), Area("adversarial", 20, math.inf)]
+
+
+def test_numbers_and_texts_come_back_exactly(tmp_path: Path) -> None:
+    write_table(ROWS, tmp_path / "deep" / "areas.csv", kind=Area)
+    assert read_table(tmp_path / "deep" / "areas.csv", kind=Area) == ROWS
+
+
+def test_an_empty_table_still_names_its_columns(tmp_path: Path) -> None:
+    write_table([], tmp_path / "areas.csv", kind=Area)
+    assert (tmp_path / "areas.csv").read_text().split() == ["tagger,epoch,auc"]
+    assert read_table(tmp_path / "areas.csv", kind=Area) == []
+
+
+def test_a_missing_another_or_a_damaged_table_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "areas.csv"
+    with pytest.raises(FileNotFoundError, match=r"areas\.csv: no such table"):
+        read_table(path, kind=Area)
+    write_table(ROWS, path, kind=Area)
+    with pytest.raises(ValueError, match="not a table of Other: its columns are not name"):
+        read_table(path, kind=Other)
+    path.write_text("tagger,epoch,auc\nbasic,one,0.5\n")
+    with pytest.raises(ValueError, match="line 2"):
+        read_table(path, kind=Area)

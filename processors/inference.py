@@ -68,8 +68,8 @@ def score_jets(
 ) -> Iterator[Scored]:
     """Yield the scores of all taggers and variants, some jets at a time.
 
-    The direction of the noise depends on the jet alone, so it is drawn once for all taggers and sizes; that of
-    an attack depends on jet and tagger, so it is computed once for all sizes.
+    The direction of the noise depends on the jet alone, so it is drawn once for all taggers and sizes; that
+    of an attack depends on jet and tagger, so it is computed once for all sizes.
 
     Args:
         taggers: The taggers.

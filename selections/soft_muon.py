@@ -57,7 +57,8 @@ def _accepted_pt(events: ak.Array, index: ak.Array, cuts: SoftMuonCuts) -> ak.Ar
         & (muons.pfRelIso04_all > cuts.min_isolation)
     )
     if cuts.min_dxy_significance > 0:
-        good = good & (abs(muons.dxy / muons.dxyErr) > cuts.min_dxy_significance)
+        # Not as a quotient: the error may be 0.
+        good = good & (abs(muons.dxy) > cuts.min_dxy_significance * muons.dxyErr)
     kinematics = ak.zip({"pt": muons.pt, "eta": muons.eta, "phi": muons.phi, "good": good})
     linked = kinematics[ak.mask(index, (index >= 0) & (index < ak.num(muons.pt, axis=1)))]
     accepted = linked.good & (delta_r(jets, linked.eta, linked.phi) < cuts.max_delta_r)

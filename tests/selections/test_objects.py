@@ -25,7 +25,7 @@ def test_transverse_mass_by_hand() -> None:
     # Back to back, 40 and 50 GeV: sqrt(2 * 40 * 50 * 2) = 89.4; parallel: 0.
     pt, met, zero = np.full(2, 40.0), np.full(2, 50.0), np.zeros(2)
     assert transverse_mass(pt, zero, met, np.array([np.pi, 0.0])).tolist() == pytest.approx([89.4427, 0.0])
-    # At eta = 0 the massless vector gives the same, at eta 1 more: 2 * 40 * 50 * (cosh 1 + 1) = 10172, m = 100.9.
+    # At eta 0 the massless vector gives the same, at eta 1 more: 2 * 40 * 50 * (cosh 1 + 1) = 10172.
     eta = np.array([0.0, 1.0])
     mass = massless_met_mass(pt, eta, zero, met, np.full(2, np.pi))
     assert mass.tolist() == pytest.approx([89.4427, 100.857], abs=1e-3)

@@ -23,11 +23,11 @@ VARIANTS = "raw,noise:0.1,fgsm:0.05,fgsm:0.1"
 EPOCHS = 20
 PROCESSED_EPOCHS = (1, 2, 4, 7, 10, 15, 20)
 
-SIMULATED_EVENTS = {"dy": 20_000, "wc": 8_000, "ttsl": 20_000, "qcd": 15_000, "tt": 10_000}
+SIMULATED_EVENTS = {"dy": 30_000, "wc": 12_000, "ttsl": 40_000, "qcd": 15_000, "tt": 10_000}
 """Generated events per process at scale 1; QCD and inclusive top pairs are what the taggers learn from."""
 
 TRAINED_ON = ("qcd", "tt")
-LUMINOSITY_PB = {"dy": 53.0, "wc": 275.0, "ttsl": 275.0}
+LUMINOSITY_PB = {"dy": 80.0, "wc": 500.0, "ttsl": 500.0}
 """Of the "data" at scale 1, in inverse pb: one luminosity per primary dataset."""
 
 
@@ -68,10 +68,10 @@ def simulate(
     from simulation import SampleRequest, events_for_luminosity, fileset_of, simulate_samples
 
     requests = [
-        SampleRequest(process, "mc", max(round(n_events * scale), 100), seed=1)
+        SampleRequest(process, "mc", round(n_events * scale), seed=1)
         for process, n_events in SIMULATED_EVENTS.items()
     ] + [
-        SampleRequest(process, "data", max(events_for_luminosity(process, luminosity * scale), 100), seed=2)
+        SampleRequest(process, "data", events_for_luminosity(process, luminosity * scale, seed=2), seed=2)
         for process, luminosity in LUMINOSITY_PB.items()
     ]
     samples = simulate_samples(requests, folders.samples, n_processes=n_processes, progress=progress)

@@ -73,15 +73,15 @@ def defaults_sentence(result: "Result") -> str | None:
     """Return how many tagger inputs of the selected jets held no value; None if no tagger was asked for."""
     if "defaults" not in result.histograms:
         return None
-    counts = result.histograms["defaults"].project("feature", "is_default")
+    counts: Any = result.histograms["defaults"].project("feature", "is_default")
     n_default, n_all = counts[:, 1].values(), counts.values().sum(axis=1)
     if not n_all.any():
         return "no jet was selected, so no tagger input was read"
     most = int(n_default.argmax())
     share = 100 * n_default[most] / n_all[most]
     return (
-        f"{n_all[most]:.0f} jets got scores; {n_default.sum():.0f} of their {n_all.sum():.0f} inputs are defaults, "
-        f"most often {counts.axes['feature'].value(most)} ({share:.0f} %)"
+        f"{n_all[most]:.0f} jets got scores; {n_default.sum():.0f} of their {n_all.sum():.0f} inputs are "
+        f"defaults, most often {counts.axes['feature'].value(most)} ({share:.0f} %)"
     )
 
 

@@ -1,8 +1,8 @@
 """ROOT files: columns in, trees out, complete or not at all."""
 
 import json
-import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +12,7 @@ import numpy as np
 import uproot
 
 from simulation.nanoaod import Collection, Column, Columns
+from storage.files import replaced_file
 
 METADATA_KEY = "advtag_simulation"
 """Name of the string in a file that says how it was made."""
@@ -63,25 +64,21 @@ class NanoFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.n_events = 0
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._open = ExitStack()
         self._pending: list[Columns] = []
         self._n_pending = 0
         self._blocks: set[tuple[int, int]] = set()
         self._begun = False
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = uproot.recreate(self._temporary, compression=uproot.ZSTD(1))
+        temporary = self._open.enter_context(replaced_file(self.path))
+        self._file = self._open.enter_context(uproot.recreate(temporary, compression=uproot.ZSTD(1)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
-            self._temporary.replace(self.path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+        self._open.__exit__(kind, error, traceback)
 
     def extend(self, columns: Columns) -> None:
         """Add events."""

@@ -194,12 +194,6 @@ def test_a_file_that_cannot_be_written_leaves_nothing(make_network, make_metadat
     assert (tmp_path / "a.onnx").read_bytes() == b"what was there"
 
 
-def test_a_missing_folder_is_named(make_network, make_metadata, tmp_path):
-    model = tagger_graph(dense_layers(make_network()), make_metadata())
-    with pytest.raises(FileNotFoundError, match="runs does not exist"):
-        save_onnx(model, tmp_path / "runs" / "a.onnx")
-
-
 def test_layers_that_do_not_fit_are_named(make_network, make_metadata):
     layers = dense_layers(make_network())
     with pytest.raises(ValueError, match=r"layer 1: weight has shape \(4, 100\).*|layer 0"):

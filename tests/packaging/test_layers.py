@@ -16,17 +16,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"models", "storage"},
     "processors": {"models", "selections", "datamc.results"},
     "plotting": {"datamc", "models", "storage"},
-    "advtag": {
-        "models",
-        "selections",
-        "datamc",
-        "simulation",
-        "training",
-        "processors",
-        "plotting",
-        "storage",
-    },
 }
+MAY_IMPORT["advtag"] = set(MAY_IMPORT)
 
 LIVES_ONLY_IN: dict[str, tuple[str, ...]] = {
     "torch": ("training/", "models/network.py"),

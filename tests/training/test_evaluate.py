@@ -101,7 +101,7 @@ def test_roc_curves_are_of_the_last_epoch_and_enclose_the_area(
 
 def test_another_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "auc.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"auc\.csv: has columns a, b, expected tagger, epoch"):
+    with pytest.raises(ValueError, match=r"auc\.csv: not a table of AucRow"):
         read_auc_table(tmp_path / "auc.csv")
     with pytest.raises(FileNotFoundError, match="make it with 'advtag evaluate'"):
         read_auc_table(tmp_path / "absent.csv")

@@ -110,8 +110,13 @@ class NanoFile:
         if self._pending:
             self._write()
         blocks = np.array(sorted(self._blocks), dtype=np.uint32).reshape(-1, 2)
-        self._file["Runs"] = runs
-        self._file["LuminosityBlocks"] = {"run": blocks[:, 0], "luminosityBlock": blocks[:, 1]}
+        for name, tree in (
+            ("Runs", runs),
+            ("LuminosityBlocks", {"run": blocks[:, 0], "luminosityBlock": blocks[:, 1]}),
+        ):
+            # Assigning would make an RNTuple, which NanoAOD readers do not expect.
+            self._file.mktree(name, {branch: column.dtype for branch, column in tree.items()})
+            self._file[name].extend(tree)
         self._file[METADATA_KEY] = json.dumps(metadata)
 
 

@@ -35,6 +35,7 @@ def test_batches_become_clusters_of_events(tmp_path, monkeypatch):
         assert events["Jet_pt"].array().tolist() == [[float(k)] * (k % 3) for k in range(12)]
         assert written["LuminosityBlocks"]["luminosityBlock"].array().tolist() == [1, 2, 3]
         assert written["Runs"]["run"].array().tolist() == [1]
+        assert {written[name].classname for name in ("Events", "Runs", "LuminosityBlocks")} == {"TTree"}
     assert read_metadata(tmp_path / "f.root") == {"made": "by hand"}
 
 

@@ -103,7 +103,7 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "auc.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"auc\.csv: not a table of AucRow"):
         read_auc_table(tmp_path / "auc.csv")
-    with pytest.raises(FileNotFoundError, match="make it with 'advtag evaluate'"):
+    with pytest.raises(FileNotFoundError, match="make it first"):
         read_auc_table(tmp_path / "absent.csv")
 
 

@@ -1,12 +1,12 @@
 """The stages of the whole chain on simulated events, each from what the one before it left on disk."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from advtag import production
 from advtag.progress import ProgressCallback
+from advtag.samples import write_fileset
 
 if TYPE_CHECKING:
     from datamc.results import Result
@@ -65,7 +65,7 @@ def simulate(
     folders: Folders, *, scale: float, n_processes: int, progress: ProgressCallback
 ) -> list["SampleInfo"]:
     """Return simulation and "data" for training and selections; what exists is not made again."""
-    from simulation import SampleRequest, events_for_luminosity, fileset_of, simulate_samples
+    from simulation import SampleRequest, events_for_luminosity, simulate_samples
 
     requests = [
         SampleRequest(process, "mc", round(n_events * scale), seed=1)
@@ -76,7 +76,7 @@ def simulate(
     ]
     samples = simulate_samples(requests, folders.samples, n_processes=n_processes, progress=progress)
     selected = [sample for sample in samples if sample.process not in TRAINED_ON]
-    write_json(fileset_of(selected), folders.samples / "fileset.json")
+    write_fileset(selected, folders.samples / "fileset.json")
     return samples
 
 
@@ -193,11 +193,3 @@ def report(
         scale_factors=found.scale_factors, auc_rows=auc_rows, roc_rows=roc_rows,
         title="Basic and adversarial training on simulated events",
     )  # fmt: skip
-
-
-def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write a JSON file for people to read."""
-    from storage.files import replaced_file
-
-    with replaced_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

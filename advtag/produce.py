@@ -1,12 +1,12 @@
 """Commands that make events and taggers: simulate, prepare, train, export, evaluate."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from advtag import samples
 from advtag.progress import one_bar
 from advtag.tables import show
 
@@ -37,20 +37,8 @@ def simulate(
     with one_bar(f"simulate {process} ({scenario})") as progress:
         info = simulate_sample(request, out, progress=progress)
     if fileset is not None:
-        _add_to_fileset(fileset, info.path)
+        samples.add_to_fileset(fileset, info.path)
     show([asdict(info)], title="Simulated events", as_json=as_json)
-
-
-def _add_to_fileset(path: Path, sample: Path) -> None:
-    """List a sample in a fileset beside the samples that are already in it."""
-    from simulation import fileset_of, read_sample_info
-    from storage.files import replaced_file
-
-    known = json.loads(path.read_text()) if path.exists() else {}
-    samples = [Path(name) for dataset in known.values() for name in dataset["files"]]
-    merged = fileset_of([read_sample_info(name) for name in dict.fromkeys([*samples, sample.resolve()])])
-    with replaced_file(path) as temporary:
-        temporary.write_text(json.dumps(merged, indent=2) + "\n")
 
 
 def prepare(

@@ -34,7 +34,8 @@ def advtag() -> Advtag:
 def production(advtag: Advtag, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a demo with a thirtieth of its events."""
     folder = tmp_path_factory.mktemp("production") / "demo"
-    finished = advtag("demo", "--scale", "0.03", "--out", folder)
+    # A relative path, as in the README: what is written must not depend on where the command ran.
+    finished = advtag("demo", "--scale", "0.03", "--out", folder.name, cwd=folder.parent)
     assert finished.returncode == 0, finished.stderr
     (folder / "demo_output.txt").write_text(finished.stdout)
     return folder

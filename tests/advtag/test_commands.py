@@ -48,7 +48,13 @@ def assert_one_sentence(finished, *words: str) -> None:
 
 @pytest.fixture
 def fileset(production: Path) -> dict:
-    return json.loads((production / "samples" / "fileset.json").read_text())
+    """The fileset of the demo, its files named in full, to be broken by a test."""
+    content = json.loads((production / "samples" / "fileset.json").read_text())
+    for dataset in content.values():
+        dataset["files"] = {
+            str(production / "samples" / name): tree for name, tree in dataset["files"].items()
+        }
+    return content
 
 
 def write_fileset(folder: Path, content: dict) -> Path:
@@ -214,3 +220,21 @@ def test_real_file_without_tagger_inputs_is_an_error_that_names_them(advtag, pro
     cutflow = advtag("process", "--selection", "dy", "--fileset", fileset, "--out", tmp_path / "out")
     assert cutflow.returncode == 0, cutflow.stderr
     assert read_result(tmp_path / "out" / "dy.zip").cutflows["dy"][0].n_events == 40
+
+
+def test_simulated_files_find_into_one_fileset(advtag, tmp_path: Path) -> None:
+    for scenario in ("mc", "data"):
+        finished = advtag(
+            "simulate", "dy", "--events", "40", "--scenario", scenario, "--out", f"samples/{scenario}.root",
+            "--fileset", "samples/fileset.json", cwd=tmp_path,
+        )  # fmt: skip
+        assert finished.returncode == 0, finished.stderr
+    content = json.loads((tmp_path / "samples" / "fileset.json").read_text())
+    assert {name: list(dataset["files"]) for name, dataset in content.items()} == {
+        "dy": ["mc.root"],
+        "DoubleMuon": ["data.root"],
+    }
+    finished = advtag(
+        "process", "--selection", "dy", "--fileset", "samples/fileset.json", "--out", "results", cwd=tmp_path
+    )
+    assert finished.returncode == 0, finished.stderr

@@ -89,6 +89,6 @@ def test_demo_does_not_make_again_what_is_complete(advtag, production: Path) -> 
     ]
     before = {path: path.stat().st_mtime_ns for path in files}
     assert before
-    finished = advtag("demo", "--scale", "0.03", "--out", production)
+    finished = advtag("demo", "--scale", "0.03", "--out", production.name, cwd=production.parent)
     assert finished.returncode == 0, finished.stderr
     assert {path: path.stat().st_mtime_ns for path in files} == before

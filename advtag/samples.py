@@ -1,0 +1,41 @@
+"""Filesets of simulated samples: files are named from where the fileset lies, so the folder can be moved."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from storage.files import write_text
+
+if TYPE_CHECKING:
+    from simulation import SampleInfo
+
+
+def write_fileset(samples: Iterable["SampleInfo"], path: Path) -> None:
+    """Write what `advtag process` reads: simulation by process, data by primary dataset.
+
+    Raises:
+        ValueError: If the processes of a primary dataset do not have the same luminosity.
+    """
+    from simulation import fileset_of
+
+    folder = path.parent.resolve()
+    named = [replace(sample, path=_seen_from(folder, sample.path)) for sample in samples]
+    write_text(path, json.dumps(fileset_of(named), indent=2) + "\n")
+
+
+def add_to_fileset(path: Path, sample: Path) -> None:
+    """List a simulated file in a fileset, beside the simulated files that it lists already."""
+    from processors.filesets import read_fileset
+    from simulation import read_sample_info
+
+    known = read_fileset(path) if path.exists() else {}
+    files = [Path(name) for dataset in known.values() for name in dataset.files]
+    write_fileset([read_sample_info(file) for file in dict.fromkeys([*files, sample])], path)
+
+
+def _seen_from(folder: Path, file: Path) -> Path:
+    """Return a path below the folder relative to it, any other one absolute."""
+    absolute = file.resolve()
+    return absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute

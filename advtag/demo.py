@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from advtag.produce import AsJson
 from advtag.progress import console, progress_board, stage
 
 
@@ -16,6 +17,7 @@ def demo(
     ] = 1.0,
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("demo"),
     jobs: Annotated[int, typer.Option(min=1, help="Processes at work at once.")] = 2,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate, train a basic and an adversarial tagger, process, compare: one command, one report.
 
@@ -46,6 +48,6 @@ def demo(
         with stage(board, "7 draw figures") as (progress,):
             chain.draw(folders, found, auc_rows=areas, roc_rows=curves, progress=progress)
         page = chain.report(folders, found, auc_rows=areas, roc_rows=curves)
-    summary.show_summary(found, areas)
+    summary.show_summary(found, areas, as_json=as_json)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     console.print(f"Done in {minutes} min {seconds} s. Open the report: [bold]{page}[/]", soft_wrap=True)

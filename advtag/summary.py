@@ -1,19 +1,33 @@
-"""What `advtag demo` prints at its end: divergence, performance and purity, each as one small table."""
+"""What `advtag demo` prints at its end: purity, performance and divergence, each as one small table."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from advtag.production import Comparison
+import typer
+
+from advtag.production import Comparison, last_epochs
 from advtag.tables import show
-from models.discriminators import SCORES
 
 if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
     from training.evaluate import AucRow
 
 
-def show_summary(found: Comparison, areas: Sequence["AucRow"]) -> None:
-    """Print the tables of the last epoch."""
+def show_summary(found: Comparison, areas: Sequence["AucRow"], *, as_json: bool) -> None:
+    """Print the numbers of the last epoch as tables, or as one JSON object with all their digits."""
+    from datamc.normalisation import purity_table
+
+    if as_json:
+        tables: dict[str, Iterable[Any]] = {
+            "purity": purity_table(found.results.values()),
+            "auc": areas,
+            "divergence": found.divergence,
+        }
+        rows = {name: [row._asdict() for row in table] for name, table in tables.items()}
+        rows = {name: last_epochs(table) if name != "purity" else table for name, table in rows.items()}
+        typer.echo(json.dumps(rows, indent=1))
+        return
     show(purity_rows(found), title="Flavours of the selected jets (simulation)", as_json=False)
     show(auc_rows(areas), title="AUC on unseen jets, last epoch", as_json=False)
     for selection in found.results:
@@ -25,35 +39,30 @@ def show_summary(found: Comparison, areas: Sequence["AucRow"]) -> None:
 
 
 def purity_rows(found: Comparison) -> list[dict[str, Any]]:
-    """Return one row a selection with the fraction of each flavour, in per cent."""
+    """Return one row a selection and view of the signs, with the fraction of each flavour in per cent."""
     from datamc.normalisation import purity_table
 
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     for row in purity_table(found.results.values()):
-        view = "" if row.view == "OS+SS" else f" ({row.view})"
-        columns = rows.setdefault(row.selection, {"selection": f"{row.selection}{view}"})
+        view = "" if row.view == "OS+SS" else f" {row.view}"
+        columns = rows.setdefault((row.selection, row.view), {"selection": f"{row.selection}{view}"})
         columns[row.group] = f"{100 * row.fraction:.1f} ± {100 * row.error:.1f} %"
     return list(rows.values())
 
 
 def auc_rows(areas: Sequence["AucRow"]) -> list[dict[str, Any]]:
-    """Return one row a score and tagger: raw AUC, and what each distortion costs."""
-    last = {area.tagger: area.epoch for area in sorted(areas, key=lambda area: area.epoch)}
-    rows = []
-    for score in dict.fromkeys(area.score for area in areas):
-        for tagger, epoch in last.items():
-            of_tagger = {
-                area.variant: area.auc
-                for area in areas
-                if (area.score, area.tagger, area.epoch) == (score, tagger, epoch)
-            }
-            costs = {
-                f"loss, {variant}": f"{of_tagger['raw'] - area:.4f}"
-                for variant, area in of_tagger.items()
-                if variant != "raw"
-            }
-            rows.append({"score": score, "tagger": tagger, "raw": f"{of_tagger['raw']:.4f}"} | costs)
-    return rows
+    """Return one row a score and tagger: raw AUC, and what each distortion costs, at the last epoch."""
+    raw = {_place(area): area.auc for area in areas if area.variant == "raw"}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for area in sorted(areas, key=_place):
+        start = {"score": area.score, "tagger": area.tagger}
+        columns = rows.setdefault((area.score, area.tagger), start)
+        # Epochs come in order, so the last one stays.
+        if area.variant == "raw":
+            columns["raw"] = f"{area.auc:.4f}"
+        else:
+            columns[f"loss, {area.variant}"] = f"{raw[_place(area)] - area.auc:.4f}"
+    return list(rows.values())
 
 
 def divergence_rows(divergence: Iterable["DivergenceRow"], selection: str) -> list[dict[str, Any]]:
@@ -62,12 +71,21 @@ def divergence_rows(divergence: Iterable["DivergenceRow"], selection: str) -> li
     One column is what statistics alone are expected to give, for the raw inputs.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in sorted(divergence, key=lambda row: row.epoch):
+    for row in sorted(divergence, key=_place):
         if row.selection != selection:
             continue
-        start = {"score": row.score, "tagger": row.tagger, "statistics alone": f"{1e4 * row.offset:.0f}"}
+        start = {"score": row.score, "tagger": row.tagger, "statistics alone": ""}
         columns = rows.setdefault((row.score, row.tagger), start)
         text = f"{1e4 * row.kl:.0f} ± {1e4 * (row.high - row.low) / 2:.0f}"
         # Epochs come in order, so the last one stays.
         columns[row.variant] = text if row.status == "ok" else row.status
-    return sorted(rows.values(), key=lambda columns: SCORES.index(columns["score"]))
+        if row.variant == "raw":
+            columns["statistics alone"] = f"{1e4 * row.offset:.0f}"
+    return list(rows.values())
+
+
+def _place(row: "AucRow | DivergenceRow") -> tuple[int, bool, str, int]:
+    """Return where a row stands: scores in their own order, the basic training first, epochs in order."""
+    from models.discriminators import SCORES
+
+    return SCORES.index(row.score), row.tagger != "basic", row.tagger, row.epoch

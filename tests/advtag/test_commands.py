@@ -1,4 +1,4 @@
-"""The commands as a user meets them: examples in the help, one sentence for an error, nothing half-written."""
+"""The commands as a user meets them: examples in the help, errors of one sentence, nothing half-written."""
 
 import json
 import os
@@ -222,7 +222,7 @@ def test_real_file_without_tagger_inputs_is_an_error_that_names_them(advtag, pro
     assert read_result(tmp_path / "out" / "dy.zip").cutflows["dy"][0].n_events == 40
 
 
-def test_simulated_files_find_into_one_fileset(advtag, tmp_path: Path) -> None:
+def test_simulated_files_go_into_one_fileset(advtag, tmp_path: Path) -> None:
     for scenario in ("mc", "data"):
         finished = advtag(
             "simulate", "dy", "--events", "40", "--scenario", scenario, "--out", f"samples/{scenario}.root",

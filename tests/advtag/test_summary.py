@@ -1,0 +1,45 @@
+"""The tables at the end of the demo show what the rows hold."""
+
+from advtag.summary import auc_rows, divergence_rows
+from datamc.divergence import DivergenceRow
+from training.evaluate import AucRow
+
+
+def area(tagger: str, epoch: int, variant: str, value: float) -> AucRow:
+    return AucRow(tagger, epoch, variant, "BvsL", value, 10, 10)
+
+
+def test_losses_are_those_of_the_last_epoch_and_basic_comes_first() -> None:
+    rows = auc_rows(
+        [
+            area("adversarial", 2, "raw", 0.94), area("adversarial", 2, "fgsm:0.1", 0.93),
+            area("basic", 2, "fgsm:0.1", 0.90), area("basic", 2, "raw", 0.95),
+            area("basic", 1, "raw", 0.80), area("basic", 1, "fgsm:0.1", 0.10),
+        ]
+    )  # fmt: skip
+    # 0.95 - 0.90 = 0.05 and 0.94 - 0.93 = 0.01
+    assert rows == [
+        {"score": "BvsL", "tagger": "basic", "raw": "0.9500", "loss, fgsm:0.1": "0.0500"},
+        {"score": "BvsL", "tagger": "adversarial", "raw": "0.9400", "loss, fgsm:0.1": "0.0100"},
+    ]
+
+
+def test_divergences_are_in_ten_thousandths_with_half_their_band() -> None:
+    def row(epoch: int, kl: float, status: str = "ok", variant: str = "raw") -> DivergenceRow:
+        return DivergenceRow(
+            "dy", "CvsB", "basic", epoch, variant, kl, kl - 0.001, kl + 0.003, 0.0005,
+            chi2=1.0, n_degrees=1, n_data=1.0, n_mc=1.0, dropped_fraction=0.0, n_replaced=0, status=status,
+        )  # fmt: skip
+
+    rows = divergence_rows([row(2, 0.0123), row(1, 0.5), row(2, 0.0, "empty_mc", "fgsm:0.1")], "dy")
+    # the band is 0.004 wide, its half 0.002 = 20e-4
+    assert rows == [
+        {
+            "score": "CvsB",
+            "tagger": "basic",
+            "statistics alone": "5",
+            "raw": "123 ± 20",
+            "fgsm:0.1": "empty_mc",
+        }
+    ]
+    assert divergence_rows([row(2, 0.0123)], "wc") == []

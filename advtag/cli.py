@@ -41,6 +41,9 @@ def options(
     """Options that hold for every command."""
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+
 EVENTS = "Events and training"
 COMPARISON = "Data and simulation"
 
@@ -66,6 +69,10 @@ def main() -> None:
     ]
     try:
         app(args=arguments, prog_name="advtag")
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            console.print("Interrupted: what was complete is kept.")
+        raise
     except Exception as error:
         if debug:
             raise
@@ -76,6 +83,8 @@ def main() -> None:
 def _sentence(error: Exception) -> str:
     """Return what went wrong in one line; an error that is not the user's says so."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "training needs torch, which is not installed: pip install 'advtag[train]'"
     if isinstance(error, (ValueError, OSError, ImportError)):
         return text
     return f"{type(error).__name__}: {text} (this should not happen: run it again with --debug and report it)"

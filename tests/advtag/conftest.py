@@ -12,14 +12,19 @@ Advtag = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def advtag() -> Advtag:
-    """Run the installed command with arguments and return what came of it."""
-    command = Path(sys.executable).parent / "advtag"
+def advtag_command() -> list[str]:
+    """The installed command."""
+    return [str(Path(sys.executable).parent / "advtag")]
+
+
+@pytest.fixture(scope="session")
+def advtag(advtag_command: list[str]) -> Advtag:
+    """Run the command with arguments and return what came of it."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
     def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(command), *map(str, arguments)],
+            [*advtag_command, *map(str, arguments)],
             cwd=cwd,
             env=environment,
             capture_output=True,

@@ -1,12 +1,16 @@
 """The commands as a user meets them: examples in the help, errors of one sentence, nothing half-written."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import uproot
 
 from datamc.results import Result, read_result
 
@@ -238,3 +242,25 @@ def test_simulated_files_go_into_one_fileset(advtag, tmp_path: Path) -> None:
         "process", "--selection", "dy", "--fileset", "samples/fileset.json", "--out", "results", cwd=tmp_path
     )
     assert finished.returncode == 0, finished.stderr
+
+
+def test_interrupt_leaves_complete_files_only(advtag_command, tmp_path: Path) -> None:
+    started = subprocess.Popen(
+        [*advtag_command, "demo", "--scale", "0.05", "--out", "demo"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    samples = tmp_path / "demo" / "samples"
+    while not list(samples.glob("*.root")):
+        assert started.poll() is None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            started.wait(timeout=0.2)
+    # As a terminal does on Ctrl-C: to the command and the processes it started.
+    os.killpg(started.pid, signal.SIGINT)
+    _, errors = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
+    assert [path for path in samples.rglob("*") if path.suffix != ".root" and path.is_file()] == []
+    for path in samples.rglob("*.root"):
+        with uproot.open(path) as file:
+            assert file["Events"].num_entries > 0

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from advtag import compare, demo, produce
-from advtag.progress import console
+from advtag.progress import say
 
 app = typer.Typer(
     name="advtag",
@@ -71,12 +71,12 @@ def main() -> None:
         app(args=arguments, prog_name="advtag")
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            console.print("Interrupted: what was complete is kept.")
+            say("what was complete is kept.", heading="Interrupted:", style="bold")
         raise
     except Exception as error:
         if debug:
             raise
-        console.print("[bold red]Error:[/]", _sentence(error), highlight=False, soft_wrap=True)
+        say(_sentence(error), heading="Error:", style="bold red")
         raise SystemExit(1) from None
 
 

@@ -8,7 +8,7 @@ import typer
 
 from advtag import production
 from advtag.produce import AsJson, parse_epochs
-from advtag.progress import bar, console, one_bar, progress_board
+from advtag.progress import bar, one_bar, progress_board, say
 from advtag.tables import show
 
 
@@ -68,6 +68,7 @@ def process(
 
     files = read_fileset(fileset)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
+    rows = []
     for name in selection.split(","):
         with one_bar(f"process {name}") as progress:
             result = run_selection(
@@ -78,11 +79,12 @@ def process(
             )  # fmt: skip
         path = out / f"{name}.zip"
         write_result(result, path)
-        show(production.cutflow_rows(result), title=f"Cutflow of {name}", as_json=as_json)
+        rows += production.cutflow_rows(result)
         defaults = production.defaults_sentence(result)
         for note in [*result.notes, *([defaults] if defaults else [])]:
-            console.print(f"Note: {note}", highlight=False, soft_wrap=True)
-        console.print(f"{path}: {production.ledger_sentence(result)}", highlight=False, soft_wrap=True)
+            say(note, heading="Note:")
+        say(f"{path}: {production.ledger_sentence(result)}")
+    show(rows, title="Cutflow", as_json=as_json)
 
 
 def fit(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from advtag.produce import AsJson
-from advtag.progress import console, progress_board, stage
+from advtag.progress import progress_board, say, stage
 
 
 def demo(
@@ -50,4 +50,4 @@ def demo(
         page = chain.report(folders, found, auc_rows=areas, roc_rows=curves)
     summary.show_summary(found, areas, as_json=as_json)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
-    console.print(f"Done in {minutes} min {seconds} s. Open the report: [bold]{page}[/]", soft_wrap=True)
+    say(f"Done in {minutes} min {seconds} s. Open the report: {page}")

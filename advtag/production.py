@@ -53,9 +53,15 @@ def last_epochs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def cutflow_rows(result: "Result") -> list[dict[str, Any]]:
-    """Return one row per dataset and cut: events, and the sum of their weights."""
+    """Return one row per dataset and cut: events that are left, and the sum of their weights."""
     return [
-        {"dataset": dataset, "cut": row.cut, "events": row.n_events, "sum of weights": row.sum_weights}
+        {
+            "selection": result.selection,
+            "dataset": dataset,
+            "cut": row.cut,
+            "events": row.n_events,
+            "sum of weights": row.sum_weights,
+        }
         for dataset, rows in result.cutflows.items()
         for row in rows
     ]

@@ -13,12 +13,19 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.text import Text
 
 ProgressCallback = Callable[[int, int], None]
 """Called with (done, total); the total may become known, or change, on the way."""
 
 console = Console(stderr=True)
 """Progress and errors go to standard error, so that tables and `--json` can be piped."""
+
+
+def say(text: str, *, heading: str = "", style: str = "") -> None:
+    """Write a line for people to standard error, as it is: square brackets are no markup here."""
+    start = Text(f"{heading} ", style=style) if heading else Text()
+    console.print(start + Text(text), soft_wrap=True)
 
 
 @contextmanager

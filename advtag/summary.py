@@ -1,13 +1,12 @@
 """What `advtag demo` prints at its end: purity, performance and divergence, each as one small table."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from advtag.production import Comparison, last_epochs
-from advtag.tables import show
+from advtag.tables import as_json_text, show
 
 if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
@@ -26,7 +25,7 @@ def show_summary(found: Comparison, areas: Sequence["AucRow"], *, as_json: bool)
         }
         rows = {name: [row._asdict() for row in table] for name, table in tables.items()}
         rows = {name: last_epochs(table) if name != "purity" else table for name, table in rows.items()}
-        typer.echo(json.dumps(rows, indent=1))
+        typer.echo(as_json_text(rows))
         return
     show(purity_rows(found), title="Flavours of the selected jets (simulation)", as_json=False)
     show(auc_rows(areas), title="AUC on unseen jets, last epoch", as_json=False)

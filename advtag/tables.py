@@ -8,6 +8,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Row = Mapping[str, Any]
 
@@ -21,17 +22,23 @@ def show(rows: Sequence[Row], *, title: str, as_json: bool) -> None:
         as_json: Print JSON instead; numbers keep their full precision there.
     """
     if as_json:
-        typer.echo(json.dumps(list(rows), indent=1, default=str))
+        typer.echo(as_json_text(list(rows)))
         return
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     columns = list(rows[0]) if rows else []
     for column in columns:
         table.add_column(column, justify="right" if _is_number(rows[0][column]) else "left")
     for row in rows:
-        table.add_row(*(_text(row[column]) for column in columns))
+        table.add_row(*(Text(_text(row[column])) for column in columns))
     Console().print(table)
+
+
+def as_json_text(content: Sequence[Row] | Mapping[str, Sequence[Row]]) -> str:
+    """Return rows as JSON: paths as texts, and what is no number (nan, infinity) as null, as JSON knows none."""
+    plain: Any = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
+    return json.dumps(plain, indent=1)
 
 
 def _is_number(value: object) -> bool:

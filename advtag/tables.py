@@ -36,7 +36,7 @@ def show(rows: Sequence[Row], *, title: str, as_json: bool) -> None:
 
 
 def as_json_text(content: Sequence[Row] | Mapping[str, Sequence[Row]]) -> str:
-    """Return rows as JSON: paths as texts, and what is no number (nan, infinity) as null, as JSON knows none."""
+    """Return rows as JSON: paths as texts, and null for what JSON has no number for (nan, infinity)."""
     plain: Any = json.loads(json.dumps(content, default=str), parse_constant=lambda _: None)
     return json.dumps(plain, indent=1)
 

@@ -7,6 +7,31 @@ from numpy.typing import NDArray
 from models.features import FLAVOURS, N_FEATURES
 
 
+_N_DRAWS = 2**16
+
+
+class Dropout(torch.nn.Dropout):
+    """Dropout that draws 16 random bits a node, on the processor several times faster than torch's.
+
+    The probability is rounded to a multiple of 1/65536, and what is kept is scaled up by exactly that
+    probability, so the expectation is the input. Drawn from torch's global generator.
+
+    Source:
+        N. Srivastava et al., Dropout, JMLR 15 (2014) 1929.
+    """
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the values, in train mode with some of them 0 and the others scaled up; same shape."""
+        if not self.training or self.p == 0 or values.device.type != "cpu":
+            return super().forward(values)
+        n_dropped = min(round(self.p * _N_DRAWS), _N_DRAWS - 1)
+        # Four numbers of 16 bits from each of 64: (n_words,) -> (4 n_words,) -> shape of the values.
+        words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        draws = words.view(torch.int16)[: values.numel()].view(values.shape)
+        is_kept = draws >= n_dropped - _N_DRAWS // 2
+        return values * is_kept.to(values.dtype).mul_(_N_DRAWS / (_N_DRAWS - n_dropped))
+
+
 class TaggerNetwork(torch.nn.Module):
     """A DeepCSV-like multilayer perceptron: 67 features, five hidden layers of 100, four logits.
 
@@ -26,7 +51,7 @@ class TaggerNetwork(torch.nn.Module):
         super().__init__()
         layers: list[torch.nn.Module] = []
         for n_inputs in [N_FEATURES] + [width] * (depth - 1):
-            layers += [torch.nn.Linear(n_inputs, width), torch.nn.ReLU(), torch.nn.Dropout(dropout)]
+            layers += [torch.nn.Linear(n_inputs, width), torch.nn.ReLU(), Dropout(dropout)]
         self.trunk = torch.nn.Sequential(*layers)
         self.head = torch.nn.Linear(width, len(FLAVOURS))
 

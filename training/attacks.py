@@ -11,7 +11,6 @@ import torch
 
 from models.features import IS_INTEGER
 from training.config import LossInput
-from training.losses import focal_loss
 
 
 def frozen_cells(mask: torch.Tensor) -> torch.Tensor:
@@ -37,8 +36,8 @@ def fgsm(
     .. math:: x + \epsilon \, \mathrm{sign}(\nabla_x J)
 
     Crafted in evaluation mode; the network's mode and its parameters' gradients are afterwards as they were.
-    J is the summed cross entropy: the focal loss falls with :math:`p_t` for every gamma and so has the same
-    sign, but its gradient vanishes in float32 where :math:`p_t` is near 1.
+    The sign is the same for every gamma, for the focal loss falls with :math:`p_t`. A jet without a finite
+    gradient stays where it is.
 
     Args:
         network: From scaled features to logits.
@@ -56,9 +55,30 @@ def fgsm(
         return scaled
     inputs = scaled.detach().requires_grad_(True)
     with torch.enable_grad(), evaluation_mode(network):
-        loss = focal_loss(network(inputs), labels, gamma=0, loss_input=loss_input).sum()
-        (gradient,) = torch.autograd.grad(loss, inputs)
-    return scaled + epsilon * gradient.sign().masked_fill(frozen, 0.0)
+        logits = network(inputs)
+        uphill = _uphill(logits.detach(), labels, loss_input)
+        (gradient,) = torch.autograd.grad(logits, inputs, grad_outputs=uphill)
+    return scaled + epsilon * gradient.sign().nan_to_num_(nan=0.0).masked_fill_(frozen, 0.0)
+
+
+def _uphill(logits: torch.Tensor, labels: torch.Tensor, loss_input: LossInput) -> torch.Tensor:
+    r"""Return the direction in the logits in which the loss grows most, shape ``(n_jets, 4)``.
+
+    That is the loss's gradient up to a positive factor for each jet. torch's own, :math:`p_j - \delta_{jt}`
+    times the focal factor, loses its digits where :math:`p_t` nears 1 and is 0 where it rounds to 1.
+
+    For the plain loss the factor is :math:`1 - p_t`: what is left is :math:`q_j - \delta_{jt}`, with
+    :math:`q` the softmax over the wrong flavours alone. For the loss that takes :math:`p` for its logits,
+    with :math:`g_j = \mathrm{softmax}(p)_j - \delta_{jt}`, it is :math:`p_j \sum_i p_i (g_j - g_i)`, where
+    differences keep the term of a flavour with :math:`p_j = 1`.
+    """
+    is_true = torch.nn.functional.one_hot(labels, logits.shape[1]).bool()
+    if loss_input == "logits":
+        return logits.masked_fill(is_true, -torch.inf).softmax(dim=1) - is_true.float()
+    p = logits.softmax(dim=1)
+    g = p.softmax(dim=1) - is_true.float()
+    # (n, 4, 1) - (n, 1, 4) -> (n, 4, 4): axis 1 is j, axis 2 is i
+    return p * ((g[:, :, None] - g[:, None, :]) * p[:, None, :]).sum(dim=2)
 
 
 def noise(

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from models.network import TaggerNetwork, dense_layers
+from models.network import Dropout, TaggerNetwork, dense_layers
 
 
 def test_it_has_the_size_of_the_thesis():
@@ -40,3 +41,42 @@ def test_dropout_acts_in_train_mode_only(make_network):
         network.train()
         assert not torch.equal(network(x), network(x))
         network.eval()
+
+
+def test_dropout_drops_its_share_and_keeps_the_expectation():
+    torch.manual_seed(1)
+    values = torch.ones(1000, 1003, requires_grad=True)  # not a multiple of the four draws from a word
+    dropped = Dropout(0.1)(values)
+    # 0.1 * 65536 = 6553.6, so 6554 of 65536 draws drop, and 65536 / (65536 - 6554) = 1.111120 scales up
+    assert dropped.unique().tolist() == pytest.approx([0, 65536 / 58982])
+    # A million nodes: the share is known to sqrt(0.1 * 0.9 / 1e6) = 0.0003, the mean to 0.00033.
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.1, abs=0.0012)
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.0014)
+    dropped.sum().backward()
+    assert torch.equal(values.grad, dropped)
+
+
+def test_dropout_draws_each_node_on_its_own():
+    torch.manual_seed(1)
+    is_kept = Dropout(0.5)(torch.ones(100_000)).numpy() > 0
+    # The four draws of one word, and of neighbouring words: no correlation beyond 1 / sqrt(1e5) = 0.003
+    for distance in (1, 2, 3, 4, 8):
+        assert abs(np.corrcoef(is_kept[distance:], is_kept[:-distance])[0, 1]) < 0.013
+
+
+def test_dropout_follows_the_seed():
+    values = torch.ones(100, 100)
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(Dropout(0.1)(values))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+@pytest.mark.parametrize("probability", [0.0, 1e-9, 1 - 1e-9, 1.0])
+def test_dropout_is_finite_at_its_limits(probability):
+    dropped = Dropout(probability)(torch.ones(10, 10))
+    assert dropped.isfinite().all()
+    assert (dropped == (1 if probability < 0.5 else 0)).all()
+    assert Dropout(probability)(torch.empty(0, 100)).shape == (0, 100)

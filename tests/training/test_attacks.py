@@ -73,6 +73,28 @@ def test_fgsm_steps_along_the_sign_of_numerical_derivatives(
     assert torch.equal(moved[0].round()[movable], slope.sign().float()[movable])
 
 
+@pytest.mark.parametrize("loss_input", ["logits", "softmax"])
+@pytest.mark.parametrize("gap", [2.0, 12.0, 20.0, 25.0])
+def test_fgsm_on_saturated_jets_has_the_signs_of_double_precision(
+    network: TaggerNetwork, scaled: torch.Tensor, frozen: torch.Tensor, loss_input: str, gap: float
+) -> None:
+    with torch.no_grad():
+        network.head.bias.copy_(torch.tensor([gap, 0.0, -1.0, 0.5]))
+    labels = torch.zeros(N_JETS, dtype=torch.int64)  # correctly classified, by a margin of about `gap`
+    moved = fgsm(network, scaled, labels, frozen, epsilon=1.0, loss_input=loss_input) - scaled
+    precise = network.double().eval()
+    inputs = scaled.double().requires_grad_(True)
+    logits = precise(inputs)
+    others = torch.logsumexp(logits[:, 1:], dim=1)
+    if loss_input == "logits":
+        loss = torch.nn.functional.softplus(others - logits[:, 0])
+    else:
+        loss = torch.nn.functional.cross_entropy(torch.softmax(logits, 1), labels, reduction="none")
+    (slope,) = torch.autograd.grad(loss.sum(), inputs)
+    agree = moved.round() == slope.sign()
+    assert agree[~frozen].float().mean() > 0.999
+
+
 def test_frozen_cells_stay_bit_by_bit(
     network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
 ) -> None:
@@ -135,6 +157,15 @@ def test_fgsm_works_where_gradients_are_switched_off(
     expected = fgsm(network, scaled, labels, frozen, epsilon=0.1)
     with torch.no_grad():
         assert torch.equal(fgsm(network, scaled, labels, frozen, epsilon=0.1), expected)
+
+
+def test_fgsm_leaves_a_jet_without_a_gradient_where_it_is(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    scaled[3, 10] = torch.finfo(torch.float32).max
+    attacked = fgsm(network, scaled, labels, frozen, epsilon=0.1)
+    assert torch.equal(attacked[3], scaled[3])
+    assert (attacked[4] != scaled[4]).any()
 
 
 def test_modes_come_back_after_an_error(network: TaggerNetwork) -> None:

@@ -72,7 +72,10 @@ def ledger_sentence(result: "Result") -> str:
     expected = sum(entry.n_expected for entry in result.ledger)
     processed = sum(entry.n_processed for entry in result.ledger)
     lost = sum(entry.n_lost for entry in result.ledger)
-    return f"{expected} events expected, {processed} processed, {lost} declared lost"
+    text = f"{expected} events expected, {processed} processed, {lost} declared lost"
+    # A file that never opened did not tell how many events it holds.
+    unknown = sum(entry.status != "processed" and entry.n_expected == 0 for entry in result.ledger)
+    return f"{text}, and {unknown} files of unknown content were not read" if unknown else text
 
 
 def defaults_sentence(result: "Result") -> str | None:

@@ -264,3 +264,12 @@ def test_interrupt_leaves_complete_files_only(advtag_command, tmp_path: Path) ->
     for path in samples.rglob("*.root"):
         with uproot.open(path) as file:
             assert file["Events"].num_entries > 0
+
+
+def test_skipped_files_are_named_and_counted(advtag, production, fileset, tmp_path) -> None:
+    fileset["dy"]["files"][str(tmp_path / "nowhere.root")] = "Events"
+    path = write_fileset(tmp_path, fileset)
+    finished = run_process(advtag, production, tmp_path / "out", "--skip-bad-files", fileset=path)
+    assert finished.returncode == 0, finished.stderr
+    assert "nowhere.root skipped" in finished.stderr
+    assert "and 1 files of unknown content were not read" in finished.stderr

@@ -1,7 +1,8 @@
 """The fileset: which files make up a dataset, and what the dataset is."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,10 @@ class Dataset(BaseModel):
     @field_validator("files", mode="before")
     @classmethod
     def _with_trees(cls, files: Any) -> Any:
-        return dict.fromkeys(files, DEFAULT_TREE) if isinstance(files, list) else files
+        if not isinstance(files, list):
+            return files
+        _refuse_twins(files)
+        return dict.fromkeys(files, DEFAULT_TREE)
 
 
 Fileset = dict[str, Dataset]
@@ -47,14 +51,17 @@ def read_fileset(path: Path) -> Fileset:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, or a key is unknown, missing or of the wrong type.
+        ValueError: If it is no JSON, a key is unknown, missing or of the wrong type, or a dataset or a file of
+            it is there twice.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such fileset")
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
+        content = json.loads(path.read_text(), object_pairs_hook=_without_twins)
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return parse_fileset(content, source=str(path), folder=path.parent)
 
 
@@ -72,7 +79,8 @@ def parse_fileset(
         folder: Where relative paths start from; None leaves them as they are.
 
     Raises:
-        ValueError: If a key is unknown, missing or of the wrong type, or there is no dataset.
+        ValueError: If a key is unknown, missing or of the wrong type, a file is in a dataset twice, or there
+            is no dataset.
     """
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"{source}: no dataset in it: write {{dataset: {{files: {{path: tree}}}}}}")
@@ -83,15 +91,28 @@ def parse_fileset(
         raise ValueError(f"{source}: {_first_complaint(error)}") from None
     if folder is None:
         return fileset
-    return {name: _resolved(dataset, folder) for name, dataset in fileset.items()}
+    try:
+        return {name: _resolved(dataset, folder) for name, dataset in fileset.items()}
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
 
 
 def _resolved(dataset: Dataset, folder: Path) -> Dataset:
-    files = {
-        path if "://" in path else str((folder / path).resolve()): tree
-        for path, tree in dataset.files.items()
-    }
-    return dataset.model_copy(update={"files": files})
+    paths = [path if "://" in path else str((folder / path).resolve()) for path in dataset.files]
+    _refuse_twins(paths)
+    return dataset.model_copy(update={"files": dict(zip(paths, dataset.files.values(), strict=True))})
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; of two equal keys Python's reader would silently keep the last."""
+    _refuse_twins(key for key, _ in pairs)
+    return dict(pairs)
+
+
+def _refuse_twins(names: Iterable[Any]) -> None:
+    twice = [name for name, times in Counter(map(str, names)).items() if times > 1]
+    if twice:
+        raise ValueError(f"{', '.join(twice)} listed twice: list it once")
 
 
 def _first_complaint(error: ValidationError) -> str:
@@ -103,4 +124,5 @@ def _first_complaint(error: ValidationError) -> str:
         return f"unknown key '{key}' in {where}: choose from {', '.join(model.model_fields)}"
     if complaint["type"] == "missing":
         return f"no key '{key}' in {where}: add it"
-    return f"{where}.{key}: {complaint['msg']}".removeprefix(".")
+    message = complaint["msg"].removeprefix("Value error, ")
+    return f"{where}.{key}: {message}".removeprefix(".")

@@ -60,3 +60,21 @@ def test_what_is_no_json_is_said_so(tmp_path: Path) -> None:
         read_fileset(path)
     with pytest.raises(FileNotFoundError, match="no such fileset"):
         read_fileset(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "twice"),
+    [
+        # Of two datasets of one name JSON readers keep the last, and the first would be lost unnoticed.
+        ('{"dy": ["a.root"], "dy": ["b.root"]}', "dy"),
+        ('{"dy": {"files": {"a.root": "Events", "a.root": "Events"}}}', "a.root"),
+        ('{"dy": ["a.root", "b.root", "a.root"]}', "a.root"),
+        ('{"dy": ["a.root", "./a.root"]}', "a.root"),
+    ],
+)
+def test_what_is_listed_twice_is_refused(tmp_path: Path, text: str, twice: str) -> None:
+    path = tmp_path / "fileset.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{twice} listed twice: list it once") as caught:
+        read_fileset(path)
+    assert str(caught.value).startswith(f"{path}: ")

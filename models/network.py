@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from models.features import FLAVOURS, N_FEATURES
 
-
 _N_DRAWS = 2**16
 
 

@@ -50,6 +50,14 @@ class DivergenceRow(NamedTuple):
     status: str
     """`ok`, `empty_data` or `empty_mc`."""
 
+    @property
+    def excess(self) -> float:
+        """Divergence beyond what statistics alone are expected to give; below 0 by chance.
+
+        Only this can be compared between taggers: one that fills fewer bins has a smaller offset.
+        """
+        return self.kl - self.offset
+
 
 class Distance(NamedTuple):
     """The divergence and what was done to the bins for it (leading axes `...`)."""

@@ -69,7 +69,10 @@ class Summary(NamedTuple):
     n_cells: int
     n_ok: int
     mean_deviation: float
-    """Mean of |SF - 1| over the cells that are `ok`; statistical errors alone make it positive."""
+    """Mean of |SF - 1| over the cells that are `ok` (0 if none is).
+
+    Statistical errors alone make it positive.
+    """
     mean_error: float
     """Mean statistical error over the same cells."""
     yield_ratio: float

@@ -127,7 +127,7 @@ const hatch = () => ({
 function dataPoints(stack) {
   const seen = stack.data.map((value, bin) => (value !== 0 || stack.total[bin] !== 0 ? value : null));
   return {
-    type: "scatter", mode: "markers", x: centres, y: seen, name: "Data", marker: { color: variable("--ink"), size: 5 },
+    type: "scatter", mode: "markers", x: centres, y: seen, name: numbers.dataName, marker: { color: variable("--ink"), size: 5 },
     error_y: bars(stack.data, stack.low, stack.high), text: centres.map((_, bin) => binText(stack, bin)),
     hovertemplate: "%{text}<extra></extra>",
   };
@@ -188,8 +188,8 @@ function drawStack(place, training) {
 }
 
 // ---- lines over the epochs --------------------------------------------------------------------------------
-const DIVERGENCE_COLUMNS = ["selection", "score", "training", "epoch", "variant", "kl", "low", "high", "offset", "chi2", "n_degrees", "dropped_fraction"];
-const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, DEGREES, DROPPED] = DIVERGENCE_COLUMNS.keys();
+const DIVERGENCE_COLUMNS = ["selection", "score", "training", "epoch", "variant", "kl", "low", "high", "offset", "chi2", "n_degrees", "dropped_fraction", "n_replaced"];
+const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, DEGREES, DROPPED, REPLACED] = DIVERGENCE_COLUMNS.keys();
 
 function divergenceRow(training) {
   return numbers.divergence.find((row) => row[SELECTION] === state.selection && row[SCORE] === state.score &&
@@ -235,9 +235,9 @@ const epochMark = () => ({
   line: { color: variable("--muted"), width: 1, dash: "dot" },
 });
 
-function drawEpochChart(id, points, title) {
+function drawEpochChart(id, points, title, more = []) {
   const whole = [...new Set(points.map((p) => p.epoch))].sort((a, b) => a - b);
-  Plotly.react(element(id), epochLines(points), layout({
+  Plotly.react(element(id), [...more, ...epochLines(points)], layout({
     hovermode: "x unified", shapes: [epochMark()],
     xaxis: axis({ title: { text: "Epoch" }, ...(whole.length <= 20 ? { tickvals: whole } : {}) }),
     yaxis: axis({ title: { text: title }, ...(id === "kl" ? { rangemode: "tozero", type: state.log ? "log" : "linear" } : {}) }),
@@ -264,7 +264,16 @@ function drawDivergence() {
   const rows = numbers.divergence.filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score);
   drawEpochChart("kl", rows.map((row) => ({
     training: row[TRAINING], variant: row[VARIANT], epoch: row[EPOCH], y: row[KL], low: row[LOW], high: row[HIGH],
-  })), "KL [nats]");
+  })), "KL [nats]", [state.training, state.compare].filter(Boolean).map((training) => offsetLine(training, rows)));
+}
+
+/* What statistics alone give: the part of KL that says nothing about the simulation. */
+function offsetLine(training, rows) {
+  const line = rows.filter((row) => row[TRAINING] === training && row[VARIANT] === state.variant).sort((a, b) => a[EPOCH] - b[EPOCH]);
+  return {
+    type: "scatter", mode: "lines", x: line.map((row) => row[EPOCH]), y: line.map((row) => row[OFFSET]), showlegend: false,
+    name: `${plain(training)}, statistics alone`, line: { color: lineColour(training), width: 1.5, dash: "1px,4px" }, hovertemplate: "%{y:.5f}",
+  };
 }
 
 // ---- performance ------------------------------------------------------------------------------------------
@@ -287,7 +296,7 @@ function drawPerformance() {
       type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, layer: "below", line: { color: variable("--muted"), width: 1, dash: "dot" },
     })),
     annotations: Object.entries(WORKING_POINTS).map(([name, y]) => ({
-      text: name, x: 0.01, xref: "paper", y: Math.log10(y), yanchor: "bottom", xanchor: "left", showarrow: false, font: { size: 11, color: variable("--muted") },
+      text: name, x: 0.99, xref: "paper", y: Math.log10(y), yanchor: "bottom", xanchor: "right", showarrow: false, font: { size: 11, color: variable("--muted") },
     })),
   }), MODEBAR);
 }

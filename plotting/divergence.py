@@ -31,7 +31,8 @@ def draw_divergence(
 ) -> Figure:
     """Return a figure with a panel per selection, in it a line per training (colour) and variant (dashes).
 
-    The band of a line is the interval of the rows, as computed from the bootstrap. A selection without rows
+    The band of a line is the interval of the rows, as computed from the bootstrap; thin dots are what
+    statistics alone give to the first variant. A selection without rows
     of this score has no panel; no rows at all give one empty panel. Rows that are not `ok` are not drawn.
 
     Args:
@@ -49,6 +50,15 @@ def draw_divergence(
         panels = figure.subplots(1, n_panels, squeeze=False)[0]
         for axes, selection in zip(panels, selections, strict=False):
             for colour, tagger in zip(_cycle(LINE_COLOURS, len(taggers)), taggers, strict=True):
+                _draw_offset(
+                    axes,
+                    [
+                        r
+                        for r in rows
+                        if (r.selection, r.tagger, r.variant) == (selection, tagger, variants[0])
+                    ],
+                    colour=colour,
+                )
                 for style, variant in enumerate(variants):
                     line = [
                         row
@@ -84,6 +94,19 @@ def _draw_line(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str, style:
     axes.fill_between(
         epochs, [row.low for row in rows], [row.high for row in rows], color=colour, alpha=0.13, linewidth=0
     )
+
+
+def _draw_offset(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str) -> None:
+    rows = sorted(rows, key=lambda row: row.epoch)
+    if rows:
+        axes.plot(
+            [row.epoch for row in rows],
+            [row.offset for row in rows],
+            color=colour,
+            linestyle=(0, (1, 3)),
+            linewidth=1.5,
+            label=f"{rows[0].tagger}, statistics alone ({variant_label(rows[0].variant)})",
+        )
 
 
 def _finish(axes: Axes, *, title: str, label: EventLabel) -> None:

@@ -22,6 +22,7 @@ from plotting.style import (
     FLAVOUR_COLOURS,
     FLAVOUR_LABELS,
     SELECTION_NAMES,
+    data_name,
     in_order,
     score_label,
     variant_label,
@@ -120,6 +121,7 @@ def report_payload(
     auc_rows: Sequence[AucRow] = (),
     roc_curves: Sequence[RocCurve] = (),
     scale_factors: Sequence[ScaleFactors] = (),
+    simulated: bool = True,
 ) -> dict[str, Any]:
     """Return everything the page's charts need, ready for JSON.
 
@@ -129,6 +131,7 @@ def report_payload(
         auc_rows: Areas under ROC curves.
         roc_curves: The curves themselves.
         scale_factors: Of any checkpoints and variants.
+        simulated: Whether the events in the role of data were simulated.
     """
     first = next(iter(stacks.values()), None)
     compared = [*stacks, *((r.selection, r.score, r.tagger, r.epoch, r.variant) for r in divergence)]
@@ -153,6 +156,7 @@ def report_payload(
             }
             for group in (first.groups if first else ())
         ],
+        "dataName": data_name(simulated=simulated),
         "edges": short_list(first.edges, 8) if first else [],
         "garwood": short_list(poisson_interval(np.arange(N_EXACT_INTERVALS + 1.0)).T),
         "data": {_joined(key[:4]): _data(stack) for key, stack in stacks.items()},
@@ -160,7 +164,7 @@ def report_payload(
         "divergence": [
             [row.selection, row.score, row.tagger, row.epoch, row.variant]
             + [short(value) for value in (row.kl, row.low, row.high, row.offset)]
-            + [short(value, 3) for value in (row.chi2, row.n_degrees, row.dropped_fraction)]
+            + [short(value, 3) for value in (row.chi2, row.n_degrees, row.dropped_fraction, row.n_replaced)]
             for row in divergence
             if row.status == "ok"
         ],

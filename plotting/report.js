@@ -47,8 +47,9 @@ function describe(training) {
   if (!row) return `${training}: divergence not computed${factor}.`;
   const band = row[HIGH] > row[LOW] ? ` (68 %: ${shown(row[LOW])} to ${shown(row[HIGH])})` : "";
   const dropped = row[DROPPED] > 0 ? `, ${shown(100 * row[DROPPED], 2)} % of the content in negative bins left out` : "";
-  return `${training}: KL = ${shown(row[KL])}${band}, from statistics alone ${shown(row[OFFSET], 2)}; ` +
-    `χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${factor}.`;
+  const replaced = row[REPLACED] > 0 ? `, bins with data but no simulation: ${row[REPLACED]}` : "";
+  return `${training}: KL = ${shown(row[KL])}${band}, statistics alone ${shown(row[OFFSET], 2)}; ` +
+    `χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}${factor}.`;
 }
 
 function fill(id, items, blank) {

@@ -17,7 +17,7 @@ from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
 from plotting.payload import collect_stacks, embedded_json, fitting_epochs, fitting_planes, report_payload
 from plotting.style import SIMULATED, is_simulated, variant_label
-from plotting.summary import agreement_sentences, headline, robustness_sentences
+from plotting.summary import agreement_sentences, cost, headline, robustness_sentences
 from plotting.tables import auc_tables, details, divergence_tables, scale_factor_tables
 from plotting.tagging import AucRow, RocRow, roc_curves_of
 from storage.files import replaced_file
@@ -73,14 +73,15 @@ def render_report(
 ) -> str:
     """Return the page's HTML; arguments as `write_report`."""
     epochs = fitting_epochs(results)
+    simulated = is_simulated(list(results.values()))
     payload = report_payload(
         collect_stacks(results, epochs=epochs),
         divergence=divergence,
         auc_rows=auc_rows,
         roc_curves=roc_curves_of(roc_rows),
         scale_factors=fitting_planes(scale_factors),
+        simulated=simulated,
     )
-    simulated = is_simulated(list(results.values()))
     scripts = [_plotly(), "\n".join(_packaged(name) for name in SCRIPTS)]
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -91,6 +92,7 @@ def render_report(
         kind=_kind(results, simulated=simulated),
         data_name="simulated events in the role of data" if simulated else "recorded data",
         headline=headline(divergence),
+        cost=cost(auc_rows),
         lead=_what_was_run(results, payload),
         summary=_summary(divergence, auc_rows),
         divergence=divergence_tables(divergence),

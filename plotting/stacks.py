@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from datamc.templates import Templates
-from plotting.style import FLAVOUR_COLOURS, FLAVOUR_LABELS, SIMULATION, EventLabel, draw_label, figure_style
+from plotting.style import (
+    FLAVOUR_COLOURS,
+    FLAVOUR_LABELS,
+    SIMULATION,
+    EventLabel,
+    data_name,
+    draw_label,
+    figure_style,
+)
 
 Floats = NDArray[np.float64]
 
@@ -81,7 +89,7 @@ def draw_stack(
         figure = Figure(figsize=(8, 7.6), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         _draw_simulation(upper, templates)
-        _draw_data(upper, templates)
+        _draw_data(upper, templates, name=data_name(simulated=label.simulated))
         _set_range(upper, templates, log=log)
         _draw_ratio(lower, templates)
         upper.set_xlim(templates.edges[0], templates.edges[-1])
@@ -124,11 +132,11 @@ _BAND: dict[str, Any] = {
 }
 
 
-def _draw_data(axes: Axes, templates: Templates) -> None:
+def _draw_data(axes: Axes, templates: Templates, *, name: str) -> None:
     low, high = data_interval(templates.data, templates.data_variance)
     # A bin that neither data nor simulation reach says nothing; an upper limit there would only be ink.
     seen = (templates.data != 0) | (np.sum(templates.mc, axis=0) != 0)
-    _draw_points(axes, templates.edges, np.where(seen, templates.data, np.nan), low, high, name="Data")
+    _draw_points(axes, templates.edges, np.where(seen, templates.data, np.nan), low, high, name=name)
 
 
 def _draw_points(

@@ -106,6 +106,11 @@ def is_simulated(results: Sequence[Result]) -> bool:
     return not data or any(record.simulated for record in data)
 
 
+def data_name(*, simulated: bool) -> str:
+    """Return what the points in the role of data are called in a legend."""
+    return "Data (simulated)" if simulated else "Data"
+
+
 def luminosity_text(luminosity_pb: float) -> str:
     """Return a luminosity with its unit, in inverse femtobarn from one on."""
     if luminosity_pb >= 1000.0:

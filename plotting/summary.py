@@ -16,6 +16,9 @@ CHANCE = math.erfc(CLAIM / math.sqrt(2.0))
 
 UNDISTORTED = "raw"
 
+HEADLINE_SCORES = ("BvsL", "CvsL")
+"""The scores whose AUC stands for the performance of a tagger."""
+
 
 class Sentence(NamedTuple):
     """What is spoken of, and what is said of it."""
@@ -32,8 +35,8 @@ class Comparison(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """KL of the other training minus KL of the reference: negative where `other` agrees better."""
-        return self.other.kl - self.reference.kl
+        """Excess of the other training minus that of the reference: negative where `other` agrees better."""
+        return self.other.excess - self.reference.excess
 
     @property
     def error(self) -> float:
@@ -114,7 +117,7 @@ def _verdict(comparisons: Sequence[Comparison]) -> str:
         )
     counts = (
         f"better in {wins} and worse in {losses} of {n} comparisons by {CLAIM:g} σ or more "
-        f"(about {CHANCE * n:.1f} expected by chance)"
+        f"(undistorted inputs; about {CHANCE * n:.1f} expected by chance)"
     )
     # Scores of one selection are correlated, so that chance brings several at once: ask for clearly more.
     if wins + losses <= 1 + 2 * CHANCE * n:
@@ -148,16 +151,16 @@ def _selection_sentence(comparisons: Sequence[Comparison]) -> Sentence:
     subject = f"{SELECTION_NAMES.get(reference.selection, reference.selection)}, {inputs}"
     lower = sum(each.difference < 0 for each in comparisons)
     start = (
-        f"at epoch {reference.epoch}, KL is lower for {quoted(other.tagger)} than for "
-        f"{quoted(reference.tagger)} in {lower} of {len(comparisons)} scores"
+        f"at epoch {reference.epoch}, KL beyond statistics alone is lower for {quoted(other.tagger)} than "
+        f"for {quoted(reference.tagger)} in {lower} of {len(comparisons)} scores"
     )
     known = [each for each in comparisons if math.isfinite(each.significance)]
     if not known:
         return Sentence(subject, f"{start}; the errors are unknown, so nothing is claimed.")
     clearest = max(known, key=lambda each: abs(each.significance))
     example = (
-        f"{score_label(clearest.reference.score)}: {clearest.other.kl:.3g} against "
-        f"{clearest.reference.kl:.3g}, {signed(clearest.significance, '.1f')} σ"
+        f"{score_label(clearest.reference.score)}: {minus(f'{clearest.other.excess:.2g}')} against "
+        f"{minus(f'{clearest.reference.excess:.2g}')}, {signed(clearest.significance, '.1f')} σ"
     )
     decided = [_decided(known, name) for name in (other.tagger, reference.tagger)]
     claims = "; ".join(filter(None, decided))
@@ -171,8 +174,34 @@ def _decided(comparisons: Sequence[Comparison], training: str) -> str:
     return f"{quoted(training)} is lower in {', '.join(scores)}" if scores else ""
 
 
+def cost(rows: Sequence[AucRow]) -> str:
+    """Return what the other trainings cost in AUC, undistorted and under the strongest FGSM."""
+    reference, *others = in_order(row.tagger for row in rows) or [""]
+    attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
+    sentences = []
+    for other in others:
+        parts = [
+            ("undistorted " if variant == UNDISTORTED else f"under {variant_label(variant)} ") + differences
+            for variant in filter(None, (UNDISTORTED, attack))
+            if (differences := _listed_differences(rows, variant, reference=reference, other=other))
+        ]
+        if parts:
+            sentences.append(f"AUC of {quoted(other)} minus {quoted(reference)}: {'; '.join(parts)}.")
+    return " ".join(sentences)
+
+
+def _listed_differences(rows: Sequence[AucRow], variant: str, *, reference: str, other: str) -> str:
+    texts = []
+    for score in HEADLINE_SCORES:
+        areas = _last_areas(rows, score, variant)
+        if reference in areas and other in areas:
+            difference, error = _area_difference(areas[reference], areas[other])
+            texts.append(f"{score_label(score)} {signed(difference)} ± {error:.4f}")
+    return ", ".join(texts)
+
+
 def robustness_sentences(
-    rows: Sequence[AucRow], *, scores: Sequence[str] = ("BvsL", "CvsL")
+    rows: Sequence[AucRow], *, scores: Sequence[str] = HEADLINE_SCORES
 ) -> list[Sentence]:
     """Return what the strongest FGSM costs each training in AUC, and how they differ undistorted."""
     if not rows:
@@ -204,13 +233,17 @@ def _raw_differences(areas: Mapping[str, AucRow], trainings: Sequence[str]) -> l
     for name in others:
         if name not in areas or reference not in areas:
             continue
-        difference = areas[name].auc - areas[reference].auc
-        error = math.hypot(auc_error(areas[name]), auc_error(areas[reference]))
+        difference, error = _area_difference(areas[reference], areas[name])
         verdict = "" if abs(difference) >= CLAIM * error else f", no difference by {CLAIM:g} σ"
         texts.append(
             f"{quoted(name)} minus {quoted(reference)} is {signed(difference)} ± {error:.4f}{verdict}"
         )
     return texts
+
+
+def _area_difference(reference: AucRow, other: AucRow) -> tuple[float, float]:
+    """Return the other area minus the reference's, and its error as if the two were independent."""
+    return other.auc - reference.auc, math.hypot(auc_error(other), auc_error(reference))
 
 
 def _last_areas(rows: Sequence[AucRow], score: str, variant: str | None) -> dict[str, AucRow]:

@@ -100,12 +100,18 @@ def _divergence_table(selection: str, rows: Sequence[DivergenceRow]) -> Divergen
         DivergenceLine(
             score_label(score),
             [
-                cell
-                for variant in variants
-                for cell in (
-                    *(_kl_cell(values.get((score, tagger, variant))) for tagger in taggers),
-                    *(_sigma_cell(significances.get((score, other, variant), math.nan)) for other in others),
-                )
+                *(_offset_cell(values.get((score, tagger, variants[0]))) for tagger in taggers),
+                *(
+                    cell
+                    for variant in variants
+                    for cell in (
+                        *(_kl_cell(values.get((score, tagger, variant))) for tagger in taggers),
+                        *(
+                            _sigma_cell(significances.get((score, other, variant), math.nan))
+                            for other in others
+                        ),
+                    )
+                ),
             ],
         )
         for score in SCORES
@@ -113,24 +119,34 @@ def _divergence_table(selection: str, rows: Sequence[DivergenceRow]) -> Divergen
     ]
     epochs = ", ".join(f"{tagger} epoch {last[tagger]}" for tagger in taggers)
     differences = ["difference"] if len(others) == 1 else [f"{other} − {reference}" for other in others]
-    columns = [VariantColumns(variant_label(variant), [*taggers, *differences]) for variant in variants]
+    columns = [
+        VariantColumns(f"statistics alone ({variant_label(variants[0])})", taggers),
+        *(VariantColumns(variant_label(variant), [*taggers, *differences]) for variant in variants),
+    ]
     return DivergenceTable(f"{SELECTION_NAMES.get(selection, selection)}: {epochs}", columns, lines)
 
 
 def _kl_cell(row: DivergenceRow | None) -> Cell:
-    """Return a divergence in units of 10^-3 with as many digits as its error allows."""
+    """Return a divergence in units of 10^-3 and half its band, with as many digits as the error allows."""
     if row is None or row.status != "ok":
         return Cell("–")
-    value, up, down = 1e3 * row.kl, 1e3 * (row.high - row.kl), 1e3 * (row.kl - row.low)
-    if not (math.isfinite(up) and math.isfinite(down)) or max(up, down) <= 0:
+    value, error = 1e3 * row.kl, 1e3 * (row.high - row.low) / 2
+    if not (math.isfinite(error) and error > 0):
         return Cell(f"{value:.3g}")
-    digits = max(0, 1 - math.floor(math.log10(max(up, down))))
-    error = (
-        f"± {up:.{digits}f}"
-        if f"{up:.{digits}f}" == f"{down:.{digits}f}"
-        else f"+{up:.{digits}f} −{down:.{digits}f}"
-    )
-    return Cell(f"{value:.{digits}f}", error)
+    digits = _digits(error)
+    return Cell(f"{value:.{digits}f}", f"± {error:.{digits}f}")
+
+
+def _offset_cell(row: DivergenceRow | None) -> Cell:
+    """Return what statistics alone give, in units of 10^-3."""
+    if row is None or row.status != "ok" or row.offset <= 0:
+        return Cell("–")
+    return Cell(f"{1e3 * row.offset:.{_digits(1e3 * row.offset)}f}")
+
+
+def _digits(value: float) -> int:
+    """Return how many decimals show two digits of a value."""
+    return max(0, 1 - math.floor(math.log10(value)))
 
 
 def _sigma_cell(significance: float) -> Cell:
@@ -173,8 +189,8 @@ def scale_factor_tables(scale_factors: Sequence[ScaleFactors]) -> list[Table]:
             f"{row.tagger}, epoch {row.epoch}, {variant_label(row.variant)}",
             row.flavour,
             f"{row.n_ok} of {row.n_cells}",
-            f"{row.mean_deviation:.3f}",
-            f"{row.mean_error:.3f}",
+            f"{row.mean_deviation:.3f}" if row.n_ok else "–",
+            f"{row.mean_error:.3f}" if row.n_ok else "–",
             f"{row.yield_ratio:.3f}",
         ]
         for tagger in in_order(last)

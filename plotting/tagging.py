@@ -132,7 +132,7 @@ def draw_roc(curves: Sequence[RocCurve], *, title: str = "", label: EventLabel =
     lines = list(dict.fromkeys((curve.tagger, curve.score) for curve in curves))
     variants = list(dict.fromkeys(curve.variant for curve in curves))
     with figure_style():
-        figure = Figure(figsize=(7.6, 7), layout="constrained")
+        figure = Figure(figsize=(7.6, 7.6), layout="constrained")
         axes = figure.subplots()
         for name, mistag in WORKING_POINTS.items():
             axes.axhline(mistag, color="#999999", linewidth=0.7, zorder=0)
@@ -155,7 +155,7 @@ def draw_roc(curves: Sequence[RocCurve], *, title: str = "", label: EventLabel =
         axes.set(xlim=(0, 1), ylim=(1e-4, 1), yscale="log", xlabel="Signal efficiency", ylabel="Mistag rate")
         draw_label(axes, label, title=title)
         if curves:
-            axes.legend(loc="lower right", fontsize="x-small")
+            figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
     return figure
 
 

@@ -122,6 +122,7 @@ def divergence_row(
     epoch: int = 3,
     variant: str = "raw",
     status: str = "ok",
+    offset: float = 0.01,
 ) -> DivergenceRow:
     return DivergenceRow(
         selection,
@@ -132,7 +133,7 @@ def divergence_row(
         kl,
         low=kl - error,
         high=kl + error,
-        offset=0.01,
+        offset=offset,
         chi2=70.0,
         n_degrees=50,
         n_data=900.0,

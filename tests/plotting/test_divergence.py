@@ -16,16 +16,19 @@ def test_one_line_per_training_and_variant_in_the_panel_of_its_selection(row):
     dy, wc = draw_divergence(rows, score="CvsL").axes
     drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in dy.lines}
     assert drawn == {
+        "basic, statistics alone (raw)": ([1, 3], [0.01, 0.01]),
+        "adversarial, statistics alone (raw)": ([3], [0.01]),
         "basic, raw": ([1, 3], [0.4, 0.5]),
         "basic, FGSM ε = 0.1": ([1], [0.9]),
         "adversarial, raw": ([3], [0.3]),
     }
-    assert [list(line.get_ydata()) for line in wc.lines] == [[0.2]]
+    assert [list(line.get_ydata()) for line in wc.lines] == [[0.01], [0.2]]
 
 
 def test_the_reference_has_the_first_colour_whatever_the_order(row):
     (axes,) = draw_divergence([row("adversarial", 0.3), row("basic", 0.5)], score="CvsL").axes
-    assert {line.get_label(): line.get_color() for line in axes.lines} == {
+    colours = {line.get_label(): line.get_color() for line in axes.lines}
+    assert {name: colour for name, colour in colours.items() if name.endswith(", raw")} == {
         "basic, raw": LINE_COLOURS[0],
         "adversarial, raw": LINE_COLOURS[1],
     }

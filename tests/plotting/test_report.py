@@ -139,7 +139,8 @@ def test_the_summary_follows_from_the_numbers(page):
     assert (
         "“adversarial” agrees better with data: “adversarial” is better in 4 and worse in 0 of 4" in page.text
     )
-    assert "W + c (OS−SS), undistorted : at epoch 3, KL is lower for “adversarial”" in page.text
+    sentence = "at epoch 3, KL beyond statistics alone is lower for “adversarial”"
+    assert f"W + c (OS−SS), undistorted : {sentence}" in page.text
     assert "“basic” from 0.7500 to 0.5000 (−0.2500)" in page.text
     assert "2 trainings: basic (2 checkpoints), adversarial (2 checkpoints)." in page.text
     assert "3,000 events read from 6 files." in page.text
@@ -147,6 +148,7 @@ def test_the_summary_follows_from_the_numbers(page):
 
 def test_simulated_events_are_called_simulated(page):
     assert "Simulated events: no recorded data on this page" in page.text
+    assert page.numbers["dataName"] == "Data (simulated)"
     assert "CMS" not in page.text
     assert "Preliminary" not in page.text
 
@@ -155,6 +157,7 @@ def test_recorded_data_are_called_recorded(result_of, tmp_path):
     real, simulated = result_of("dy", simulated=False), result_of("wc")
     page = Page(write_report(tmp_path / "r.html", results={"dy": real}).read_text(encoding="utf-8"))
     assert "Recorded data" in page.text
+    assert page.numbers["dataName"] == "Data"
     assert "Simulated events" not in page.text
     both = write_report(tmp_path / "b.html", results={"dy": real, "wc": simulated})
     assert "Simulated events in part" in Page(both.read_text(encoding="utf-8")).text

@@ -4,6 +4,7 @@ from matplotlib.patches import StepPatch
 
 from datamc.templates import Templates
 from plotting.stacks import RATIO_RANGE, data_interval, data_mc_ratio, draw_stack
+from plotting.style import EventLabel
 
 
 def steps(axes):
@@ -60,6 +61,12 @@ def test_a_ratio_out_of_range_is_marked_at_the_edge(templates):
     assert [(list(mark.get_xdata()), list(mark.get_ydata())) for mark in marks] == [
         ([0.25], [RATIO_RANGE[1]])
     ]
+
+
+def test_simulated_events_in_the_role_of_data_are_called_so(templates):
+    for label, name in ((EventLabel(), "Data (simulated)"), (EventLabel(simulated=False), "Data")):
+        upper, _ = draw_stack(templates, label=label).axes
+        assert name in [text.get_text() for text in upper.get_legend().get_texts()]
 
 
 def test_normalisation_factor_is_printed(templates):

@@ -5,6 +5,7 @@ import pytest
 from plotting.summary import (
     agreement_sentences,
     compare_trainings,
+    cost,
     headline,
     robustness_sentences,
     signed,
@@ -40,6 +41,17 @@ def test_significance_is_the_difference_over_both_errors(row):
     assert comparison.difference == -0.5
     assert comparison.significance == pytest.approx(-1.0)
     assert comparison.better is None
+
+
+def test_statistics_alone_are_no_disagreement(row):
+    # excesses 0.7 and 0.3, errors 0.1: 0.4 / sqrt(0.02) = 2.8, although KL is the lower one
+    rows = [row("basic", 1.0, offset=0.7), row("adversarial", 0.9, offset=0.2)]
+    (comparison,) = compared(rows)
+    assert comparison.significance == pytest.approx(0.4 / math.sqrt(0.02))
+    assert comparison.better == "basic"
+    (sentence,) = agreement_sentences(rows)
+    assert "KL beyond statistics alone is lower for “adversarial” than for “basic” in 0 of 1" in sentence.text
+    assert "CvsL: 0.7 against 0.3, +2.8 σ" in sentence.text
 
 
 def test_the_halves_of_the_bands_that_face_each_other_count(row):
@@ -109,9 +121,12 @@ def test_sentences_name_the_scores_that_differ_and_the_clearest(rows_of):
     # the second score: -0.5 / sqrt(0.02) = -3.5 sigma; the third: +2.8; the others differ by 0.7
     (sentence,) = agreement_sentences(rows_of(-0.1, -0.5, 0.4, -0.1, -0.1, -0.1, -0.1))
     assert sentence.subject == "DY + jets, undistorted"
-    assert "at epoch 3, KL is lower for “adversarial” than for “basic” in 6 of 7 scores" in sentence.text
+    assert (
+        "at epoch 3, KL beyond statistics alone is lower for “adversarial” than for “basic” in 6 of 7 scores"
+        in sentence.text
+    )
     assert "“adversarial” is lower in P(bb); “basic” is lower in P(c)" in sentence.text
-    assert "P(bb): 0.5 against 1, −3.5 σ" in sentence.text
+    assert "P(bb): 0.49 against 0.99, −3.5 σ" in sentence.text
 
 
 def test_sentences_follow_raw_and_the_strongest_attack(rows_of):
@@ -142,6 +157,19 @@ def test_robustness_gives_the_cost_of_the_attack_and_of_the_training(auc_row):
     )
     assert raw.text.startswith("“adversarial” minus “basic” is −0.0200 ± 0.00")
     assert "no difference" not in raw.text
+
+
+def test_the_cost_stands_beside_the_answer(auc_row):
+    rows = [
+        auc_row(tagger, 5, variant, score, auc, 10_000, 10_000)
+        for tagger, raw, attacked in (("basic", 0.95, 0.80), ("adversarial", 0.94, 0.90))
+        for variant, auc in (("raw", raw), ("fgsm:0.1", attacked), ("noise:0.1", 0.5))
+        for score in ("BvsL", "CvsB")
+    ]
+    text = cost(rows)
+    assert text.startswith("AUC of “adversarial” minus “basic”: undistorted BvsL −0.0100 ± 0.00")
+    assert "; under FGSM ε = 0.1 BvsL +0.1000 ± 0.00" in text
+    assert cost(rows[:2]) == cost([]) == ""
 
 
 def test_a_cost_within_its_error_is_no_difference(auc_row):

@@ -1,3 +1,5 @@
+import numpy as np
+
 from plotting.tables import auc_tables, details, divergence_tables, scale_factor_tables, with_error
 
 
@@ -11,23 +13,25 @@ def test_divergences_stand_beside_their_difference(row):
     (table,) = divergence_tables(rows)
     assert table.caption == "DY + jets: basic epoch 3, adversarial epoch 3"
     assert [(each.name, list(each.columns)) for each in table.variants] == [
+        ("statistics alone (raw)", ["basic", "adversarial"]),
         ("raw", ["basic", "adversarial", "difference"]),
         ("FGSM ε = 0.1", ["basic", "adversarial", "difference"]),
     ]
     (line,) = table.rows
     # in units of 1e-3; (2 - 10) / sqrt(0.3^2 + 0.4^2) = -16 sigma
-    assert [(cell.text, cell.error) for cell in line.cells[:3]] == [
+    assert [cell.text for cell in line.cells[:2]] == ["10", "10"]
+    assert [(cell.text, cell.error) for cell in line.cells[2:5]] == [
         ("10.00", "± 0.40"),
         ("2.00", "± 0.30"),
         ("−16.0 σ", ""),
     ]
-    assert [cell.lower for cell in line.cells[:3]] == [False, False, True]
-    assert [cell.text for cell in line.cells[3:]] == ["500", "–", "–"]
+    assert [cell.lower for cell in line.cells[2:5]] == [False, False, True]
+    assert [cell.text for cell in line.cells[5:]] == ["500", "–", "–"]
 
 
-def test_an_asymmetric_band_has_two_errors(row):
+def test_the_error_is_half_the_band(row):
     (table,) = divergence_tables([row("basic", 0.0100)._replace(low=0.0096, high=0.0112)])
-    assert (table.rows[0].cells[0].text, table.rows[0].cells[0].error) == ("10.0", "+1.2 −0.4")
+    assert (table.rows[0].cells[1].text, table.rows[0].cells[1].error) == ("10.00", "± 0.80")
 
 
 def test_the_mirror_image_shows_the_same_difference(row):
@@ -37,12 +41,12 @@ def test_the_mirror_image_shows_the_same_difference(row):
         for score in ("BvsC", "CvsB")
     ]
     (table,) = divergence_tables(rows)
-    assert [line.cells[2].text for line in table.rows] == ["+7.1 σ", "+7.1 σ"]  # 1 / sqrt(0.02)
+    assert [line.cells[4].text for line in table.rows] == ["+7.1 σ", "+7.1 σ"]  # 1 / sqrt(0.02)
 
 
 def test_missing_divergences_are_dashes(row):
     (table,) = divergence_tables([row("basic", 0.0, status="empty_mc")])
-    assert table.rows[0].cells[0].text == "–"
+    assert [cell.text for cell in table.rows[0].cells] == ["–", "–"]
 
 
 def test_areas_are_those_of_the_last_epoch(auc_row):
@@ -64,6 +68,12 @@ def test_scale_factors_are_summed_up_at_the_last_epoch(scale_factors):
         ["basic, epoch 3, raw", "light", "4 of 5"],
     ]
     assert scale_factor_tables([]) == []
+
+
+def test_nothing_measured_is_a_dash_and_no_zero(scale_factors):
+    unknown = scale_factors._replace(status=np.full((5, 3), "low_stat"))
+    (table,) = scale_factor_tables([unknown])
+    assert [line[2:5] for line in table.rows] == [["0 of 5", "–", "–"]] * 3
 
 
 def test_details_hold_what_is_behind_the_numbers(results):

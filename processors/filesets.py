@@ -18,8 +18,12 @@ class DatasetMetadata(BaseModel):
 
     is_data: bool
     process: str = Field(min_length=1)
-    cross_section_pb: float | None = Field(default=None, gt=0, description="simulation; picobarn")
-    luminosity_pb: float | None = Field(default=None, gt=0, description="data; inverse picobarn")
+    cross_section_pb: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="simulation; picobarn"
+    )
+    luminosity_pb: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="data; inverse picobarn"
+    )
     primary_dataset: str | None = Field(default=None, description="data, e.g. DoubleMuon")
     simulated: bool = Field(default=False, description="generated events that stand for data, too")
 

@@ -10,12 +10,12 @@ import uproot
 from coffea.processor.executor import FileMeta, WorkItem
 
 from processors.filesets import DatasetMetadata
-from selections.branches import FLAVOUR, GENERATOR, Branches
+from selections.branches import GENERATOR, Branches
 
 log = logging.getLogger(__name__)
 
-GENERATOR_BRANCHES = (*FLAVOUR, "genWeight")
-"""What is read of simulation; a file may lack all of them but `Jet_hadronFlavour`."""
+TRUTH_BRANCHES = ("Jet_hadronFlavour", "Jet_partonFlavour", "Jet_nBHadrons", "genWeight")
+"""What is read of simulation; a file may lack all of them but the first."""
 
 
 class FileError(Exception):
@@ -87,7 +87,7 @@ def open_file(
         is_data=is_data,
         dropped=branches.dropped(available),
         replaced=branches.replaced(available),
-        no_truth=() if is_data else tuple(name for name in GENERATOR_BRANCHES if name not in available),
+        no_truth=() if is_data else tuple(name for name in TRUTH_BRANCHES if name not in available),
     )
 
 
@@ -96,6 +96,8 @@ def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any
     try:
         with uproot.open({path: None}) as file:
             tree = file[tree_name]
+            if not isinstance(tree, uproot.TTree):
+                raise FileError(f"its {tree_name} is no TTree")
             n_events = int(tree.num_entries)
             clusters = tuple(tree.common_entry_offsets(filter_name=branches.names().__contains__))
             return {
@@ -106,6 +108,8 @@ def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any
             }
     except uproot.KeyInFileError as error:
         raise FileError(f"it holds no tree {tree_name}") from error
+    except FileError:
+        raise
     except Exception as error:  # a damaged file fails in any place of the format
         log.debug("cannot open %s", path, exc_info=True)
         cause = next(iter(str(error).splitlines()), "").rstrip(" :,.") or type(error).__name__
@@ -149,16 +153,14 @@ def _require_branches(path: str, missing: tuple[str, ...]) -> None:
 
 def _is_data(dataset: str, path: str, metadata: DatasetMetadata | None, available: frozenset[str]) -> bool:
     generator = [branch for branch in GENERATOR if branch in available]
-    if metadata is None:
-        return not generator
-    if metadata.is_data and generator:
+    is_data = not generator if metadata is None else metadata.is_data
+    if is_data and generator:
         raise ValueError(
             f"{path}: dataset {dataset} is declared data but holds {' and '.join(generator)}: "
             "set is_data to false"
         )
-    if not metadata.is_data and "Jet_hadronFlavour" not in available:
-        raise ValueError(
-            f"{path}: dataset {dataset} is declared simulation but holds no Jet_hadronFlavour: "
-            "set is_data to true"
-        )
-    return metadata.is_data
+    if not is_data and "Jet_hadronFlavour" not in available:
+        what = f"has {generator[0]}" if generator else "is declared simulation"
+        mend = "take files with the flavour of jets" if generator else "set is_data to true"
+        raise ValueError(f"{path}: dataset {dataset} {what} but holds no Jet_hadronFlavour: {mend}")
+    return is_data

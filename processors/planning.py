@@ -3,7 +3,7 @@
 A job that would find its last file unreadable after an hour should not start.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,7 +20,6 @@ _WITHOUT_TRUTH = {
     "genWeight": "every event weighs 1",
     "Jet_partonFlavour": "no jet counts as pileup",
     "Jet_nBHadrons": "no jet counts as bb",
-    "Jet_hadronFlavour": "no jet has a flavour",
 }
 """What it means that simulation lacks a branch."""
 
@@ -65,7 +64,8 @@ def make_plan(
 
     Raises:
         UnreadableFilesError: If files are absent, truncated or hold no such tree.
-        ValueError: If a file lacks a needed branch, a dataset is not what its files say, or nothing is left.
+        ValueError: If a file lacks a needed branch, is there twice or is not what its dataset is declared to
+            be, the files of a dataset are not alike, or nothing is left.
     """
     plan = Plan()
     for name, dataset in fileset.items():
@@ -81,6 +81,9 @@ def make_plan(
     plan.notes += [f"{entry.dataset}: {entry.file} skipped, {entry.reason}" for entry in plan.lost]
     if not plan.files:
         raise ValueError(f"nothing to process ({'; '.join(plan.notes)}): check the fileset")
+    _refuse_same_events(plan.files)
+    _refuse_mixed_weights(plan.files)
+    plan.notes += _primary_dataset_notes(plan.datasets, parameters)
     plan.notes += _branch_notes(plan.files)
     return plan
 
@@ -112,6 +115,38 @@ def _add_dataset(plan: Plan, name: str, dataset: Dataset, branches: Branches) ->
             raise ValueError(
                 f"{path}: dataset {name} holds both data and simulation: split it into two datasets"
             )
+
+
+def _refuse_same_events(files: Sequence[PlannedFile]) -> None:
+    """Raise if events would be counted twice: from one file under two names, or from a copy of it."""
+    seen: dict[tuple[bytes, str, int], PlannedFile] = {}
+    for file in files:
+        first = seen.setdefault((file.uuid, file.tree, file.n_events), file)
+        if first is not file:
+            raise ValueError(
+                f"{file.path}: dataset {file.dataset} has the very events of {first.path} in dataset "
+                f"{first.dataset}: list them once"
+            )
+
+
+def _refuse_mixed_weights(files: Sequence[PlannedFile]) -> None:
+    """Raise if some files of a dataset have generator weights and others would weigh 1 per event."""
+    first_of: dict[str, PlannedFile] = {}
+    for file in files:
+        first = first_of.setdefault(file.dataset, file)
+        if ("genWeight" in file.no_truth) != ("genWeight" in first.no_truth):
+            raise ValueError(
+                f"{file.path}: of genWeight, dataset {file.dataset} has files with and without it: "
+                "split it into two datasets"
+            )
+
+
+def _primary_dataset_notes(datasets: Mapping[str, DatasetMetadata], parameters: Selection) -> list[str]:
+    return [
+        f"{name}: data of an unknown primary dataset, taken for {parameters.primary_dataset}"
+        for name, metadata in datasets.items()
+        if metadata.is_data and metadata.primary_dataset is None and parameters.primary_dataset is not None
+    ]
 
 
 def _branch_notes(files: Sequence[PlannedFile]) -> list[str]:

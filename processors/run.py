@@ -19,7 +19,7 @@ from processors.executors import ExecutorName, open_executor
 from processors.filesets import parse_fileset
 from processors.histograms import in_order
 from processors.ledger import ledger_of, require_all_chunks
-from processors.opening import GENERATOR_BRANCHES
+from processors.opening import TRUTH_BRANCHES
 from processors.planning import Plan, make_plan, tagger_branches
 from processors.tagger_processor import Output, TaggerProcessor
 from processors.weights import CORRECTIONS
@@ -100,7 +100,7 @@ def run_selection(
         golden_json=None if golden_json is None else str(golden_json),
         skip_unreadable=skip_bad_files,
     )
-    names = branches.names() | frozenset(GENERATOR_BRANCHES)
+    names = branches.names() | frozenset(TRUTH_BRANCHES)
     with open_executor(
         executor, workers=workers, address=address, report=_reporter(progress, plan)
     ) as chunks:

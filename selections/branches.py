@@ -30,9 +30,7 @@ _MET = ("MET_pt", "MET_phi")
 _IDENTIFICATION = ("Electron_mvaFall17V2Iso_WP80", "Electron_deltaEtaSC")
 
 GENERATOR = ("genWeight", "Jet_hadronFlavour")
-"""Only simulation has these; one of them decides whether a file is simulation."""
-
-FLAVOUR = ("Jet_hadronFlavour", "Jet_partonFlavour", "Jet_nBHadrons")
+"""Only simulation has these; one of them is enough to make a file simulation."""
 
 
 @dataclass(frozen=True)

@@ -52,15 +52,17 @@ def test_files_without_metadata_tell_what_they_are(mc: Path, data: Path) -> None
 
 @pytest.mark.parametrize("skip_bad_files", [False, True])
 def test_all_files_that_cannot_be_read_are_named(mc: Path, tmp_path: Path, skip_bad_files: bool) -> None:
-    truncated, half, text, other = (
-        tmp_path / f"{name}.root" for name in ("truncated", "half", "text", "other")
+    truncated, half, text, other, ntuple = (
+        tmp_path / f"{name}.root" for name in ("truncated", "half", "text", "other", "ntuple")
     )
     truncated.write_bytes(mc.read_bytes()[:-500])
     half.write_bytes(mc.read_bytes()[:1000])
     text.write_text("not a file of ROOT")
     with uproot.recreate(other) as file:
         file.mktree("Other", {"x": "int32"}).extend({"x": [1]})
-    bad = [str(path) for path in (tmp_path / "absent.root", truncated, half, text, other)]
+    with uproot.recreate(ntuple) as file:
+        file["Events"] = {"x": [1]}
+    bad = [str(path) for path in (tmp_path / "absent.root", truncated, half, text, other, ntuple)]
     fileset = {"dy": {"files": dict.fromkeys([*bad, str(mc)], "Events"), "metadata": MC}}
     if not skip_bad_files:
         with pytest.raises(UnreadableFilesError, match="skipped") as caught:
@@ -77,7 +79,7 @@ def test_all_files_that_cannot_be_read_are_named(mc: Path, tmp_path: Path, skip_
         f"truncated, {size - 500} of {size} bytes are there",
         f"truncated, 1000 of {size} bytes are there",
     ]
-    assert reasons[3:] == ["not a ROOT file", "it holds no tree Events"]
+    assert reasons[3:] == ["not a ROOT file", "it holds no tree Events", "its Events is no TTree"]
     assert all(entry.status == "skipped" for entry in planned.lost)
 
 
@@ -113,12 +115,56 @@ def test_data_that_hold_generator_branches_are_refused(mc: Path, data: Path) -> 
         plan({"d": [str(data), str(mc)]})
 
 
+def test_events_under_two_names_are_refused(mc: Path, tmp_path: Path) -> None:
+    """Whatever the way to the file: as it is, by another path, through a link, or as a copy."""
+    copy, link = tmp_path / "copy.root", tmp_path / "link.root"
+    copy.write_bytes(mc.read_bytes())
+    link.symlink_to(mc)
+    roundabout = f"{mc.parent}/../{mc.parent.name}/{mc.name}"
+    for fileset in (
+        {"a": [str(mc)], "b": [str(mc)]},
+        {"a": [str(mc), roundabout]},
+        {"a": [str(mc), str(link)]},
+        {"a": [str(mc)], "b": [str(copy)]},
+    ):
+        with pytest.raises(ValueError, match=f"the very events of {mc} in dataset a: list them once"):
+            plan(fileset)
+
+
+def test_files_with_and_without_weights_do_not_mix(
+    mc: Path, tmp_path: Path, make_events: MakeEvents, write: Write
+) -> None:
+    events = make_events(5, seed=1, is_data=False, features=False)
+    del events["genWeight"]
+    other = write(tmp_path / "unweighted.root", events)
+    with pytest.raises(ValueError, match=f"^{other}: of genWeight, dataset dy has files with and without it"):
+        plan({"dy": [str(mc), str(other)]})
+    assert plan({"dy": [str(mc)], "other": [str(other)]}).n_events == 125
+
+
+def test_simulation_without_flavours_is_refused_before_it_is_read(
+    tmp_path: Path, make_events: MakeEvents, write: Write
+) -> None:
+    events = make_events(5, seed=1, is_data=False, features=False)
+    events["Jet"] = events["Jet"][[name for name in events["Jet"].fields if name != "hadronFlavour"]]
+    path = write(tmp_path / "no_flavour.root", events)
+    with pytest.raises(ValueError, match=f"^{path}: dataset dy has genWeight but holds no Jet_hadronFlavour"):
+        plan({"dy": [str(path)]})
+
+
 def test_data_of_another_primary_dataset_are_left_out_and_noted(mc: Path, data: Path) -> None:
     other = {"files": {str(data): "Events"}, "metadata": DATA | {"primary_dataset": "SingleMuon"}}
     planned = plan({"mc": [str(mc)], "SingleMuon": other})
     assert list(planned.datasets) == ["mc"]
     assert any("SingleMuon: left out" in note and "starts from DoubleMuon" in note for note in planned.notes)
     assert list(plan({"SingleMuon": other}, "inclusive").datasets) == ["SingleMuon"]
+
+
+def test_data_of_an_unknown_primary_dataset_are_noted(mc: Path, data: Path) -> None:
+    notes = plan({"mc": [str(mc)], "somewhere": [str(data)]}).notes
+    assert "somewhere: data of an unknown primary dataset, taken for DoubleMuon" in notes
+    assert len([note for note in notes if "primary" in note]) == 1
+    assert not any("primary" in note for note in plan({"d": [str(data)]}, "inclusive").notes)
 
 
 def test_simulation_without_weights_or_truth_is_noted(

@@ -220,13 +220,19 @@ def test_files_with_hardly_an_event_are_processed(
 
 @pytest.mark.parametrize("executor", ["iterative", "futures"])
 def test_lost_chunks_are_in_the_ledger_where_that_is_allowed(
-    fileset: dict[str, Any], taggers: list[Tagger], tmp_path: Path, executor: Any
+    fileset: dict[str, Any],
+    taggers: list[Tagger],
+    tmp_path: Path,
+    executor: Any,
+    make_events: Callable[..., dict[str, ak.Array]],
+    write: Callable[..., Path],
 ) -> None:
     (path,) = fileset["mc"]["files"]
-    content = bytearray(Path(path).read_bytes())
+    damaged, absent = tmp_path / "damaged.root", tmp_path / "absent.root"
+    write(damaged, make_events(300, seed=4, is_data=False), cluster=50)
+    content = bytearray(damaged.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(2000)
-    damaged, absent = tmp_path / "damaged.root", tmp_path / "absent.root"
     damaged.write_bytes(bytes(content))
     files = dict.fromkeys([path, str(damaged), str(absent)], "Events")
     options = {"skip_bad_files": True, "chunksize": 100, "executor": executor}

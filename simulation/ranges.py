@@ -1,0 +1,97 @@
+"""Ranges of the inputs, here and in a real PFNano file: units, signs and sizes must be the same."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from models.features import BRANCHES, JET_FIELDS, default_mask, feature_matrix
+from simulation.sample_reading import Jets
+
+QUANTILES = (0.0, 0.01, 0.16, 0.5, 0.84, 0.99, 1.0)
+
+MIN_SHARE = 0.9
+"""Of the real values that should lie within the simulated range."""
+
+
+class RangeRow(NamedTuple):
+    """The values of one input, defaults left out; NaN where there are none."""
+
+    input: str
+    sample: str
+    n_values: int
+    low: float
+    q01: float
+    q16: float
+    median: float
+    q84: float
+    q99: float
+    high: float
+    share_inside: float
+    """Of a reference: values within the range of the simulation; NaN for the simulation itself."""
+
+
+def read_reference(path: Path) -> NDArray[np.float32]:
+    """Return the inputs of the accepted jets of a PFNano file, shape ``(n_jets, 67)``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it lacks an input.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file: give a PFNano file as reference")
+    with uproot.open(path) as file:
+        tree = file["Events"]
+        missing = [branch for branch in BRANCHES if branch not in tree]
+        if missing:
+            raise ValueError(f"{path}: no branch {missing[0]}: is this a PFNano file?")
+        columns = tree.arrays(list(BRANCHES))
+    raw = feature_matrix({field: np.asarray(ak.flatten(columns[f"Jet_{field}"])) for field in JET_FIELDS})
+    nothing = np.zeros(len(raw), np.int64)
+    return Jets(raw, nothing.astype(np.int8), nothing).accepted().raw
+
+
+def range_rows(
+    samples: Sequence[NDArray[np.float32]], *, name: str, reference: NDArray[np.float32] | None, source: str
+) -> list[RangeRow]:
+    """Return the ranges of each input: of simulated jets, then of the reference.
+
+    Args:
+        samples: Inputs of simulated jets, shape ``(n_jets, 67)`` each, taken together.
+        name: What the simulated jets are.
+        reference: Inputs of real jets, shape ``(n_jets, 67)``.
+        source: What the reference is.
+    """
+    together = np.concatenate(samples)
+    present = ~default_mask(together)
+    real_present = None if reference is None else ~default_mask(reference)
+    rows = []
+    for column, branch in enumerate(BRANCHES):
+        simulated = together[present[:, column], column]
+        rows.append(_row(branch, name, simulated, math.nan))
+        if reference is not None and real_present is not None:
+            real = reference[real_present[:, column], column]
+            inside = math.nan
+            if len(real) and len(simulated):
+                inside = float(np.mean((real >= simulated.min()) & (real <= simulated.max())))
+            rows.append(_row(branch, source, real, inside))
+    return rows
+
+
+def _row(branch: str, sample: str, values: NDArray[np.float32], inside: float) -> RangeRow:
+    quantiles = (
+        np.quantile(values.astype(np.float64), QUANTILES).tolist()
+        if len(values)
+        else [math.nan] * len(QUANTILES)
+    )
+    return RangeRow(branch, sample, len(values), *quantiles, inside)
+
+
+def outside_reference(rows: Sequence[RangeRow]) -> list[str]:
+    """Return the inputs of which too few real values lie within the range of the simulation."""
+    return [row.input for row in rows if row.share_inside < MIN_SHARE]

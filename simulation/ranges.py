@@ -9,14 +9,18 @@ import awkward as ak
 import numpy as np
 import uproot
 from numpy.typing import NDArray
+from scipy import stats
 
 from models.features import BRANCHES, JET_FIELDS, default_mask, feature_matrix
 from simulation.sample_reading import Jets
 
+Inputs = NDArray[np.float32]
+"""Inputs of jets in the order of `models.features`, shape ``(n_jets, 67)``."""
+
 QUANTILES = (0.0, 0.01, 0.16, 0.5, 0.84, 0.99, 1.0)
 
-MIN_SHARE = 0.9
-"""Of the real values that should lie within the simulated range."""
+MAX_OUTSIDE = 0.1
+"""Of the real values, those that may lie beyond the simulated range."""
 
 
 class RangeRow(NamedTuple):
@@ -36,7 +40,7 @@ class RangeRow(NamedTuple):
     """Of a reference: values within the range of the simulation; NaN for the simulation itself."""
 
 
-def read_reference(path: Path) -> NDArray[np.float32]:
+def read_reference(path: Path) -> Inputs:
     """Return the inputs of the accepted jets of a PFNano file, shape ``(n_jets, 67)``.
 
     Raises:
@@ -57,7 +61,7 @@ def read_reference(path: Path) -> NDArray[np.float32]:
 
 
 def range_rows(
-    samples: Sequence[NDArray[np.float32]], *, name: str, reference: NDArray[np.float32] | None, source: str
+    samples: Sequence[Inputs], *, name: str, reference: Inputs | None, source: str
 ) -> list[RangeRow]:
     """Return the ranges of each input: of simulated jets, then of the reference.
 
@@ -83,15 +87,20 @@ def range_rows(
     return rows
 
 
-def _row(branch: str, sample: str, values: NDArray[np.float32], inside: float) -> RangeRow:
-    quantiles = (
-        np.quantile(values.astype(np.float64), QUANTILES).tolist()
-        if len(values)
-        else [math.nan] * len(QUANTILES)
-    )
-    return RangeRow(branch, sample, len(values), *quantiles, inside)
+def _row(branch: str, sample: str, values: Inputs, inside: float) -> RangeRow:
+    quantiles = np.full(len(QUANTILES), math.nan)
+    if len(values):
+        quantiles = np.quantile(values.astype(np.float64), QUANTILES)
+    low, q01, q16, median, q84, q99, high = quantiles.tolist()
+    return RangeRow(branch, sample, len(values), low, q01, q16, median, q84, q99, high, inside)
 
 
 def outside_reference(rows: Sequence[RangeRow]) -> list[str]:
-    """Return the inputs of which too few real values lie within the range of the simulation."""
-    return [row.input for row in rows if row.share_inside < MIN_SHARE]
+    """Return the inputs of which more real values lie beyond the simulated range than chance allows."""
+    outside = []
+    for row in rows:
+        if math.isfinite(row.share_inside):
+            n_outside = round((1 - row.share_inside) * row.n_values)
+            if stats.binom.sf(n_outside - 1, row.n_values, MAX_OUTSIDE) < 0.01:
+                outside.append(row.input)
+    return outside

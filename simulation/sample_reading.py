@@ -208,9 +208,7 @@ def _jets(columns: ak.Array, truth: ak.Array | None, first_event: int) -> Jets:
     raw = feature_matrix({field: np.asarray(ak.flatten(columns[f"Jet_{field}"])) for field in JET_FIELDS})
     flavour = np.full(len(raw), UNKNOWN, np.int8)
     if truth is not None:
-        flavour = _labels(
-            _flat(truth, "Jet_hadronFlavour", np.int64), _flat(truth, "Jet_nBHadrons", np.int64)
-        )
+        flavour = _labels(*(_flat(truth, branch, np.int64) for branch in _JET_TRUTH))
     return Jets(raw, flavour, _event_of_each(columns, "Jet_pt", first_event))
 
 

@@ -26,7 +26,10 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that takes its place when the block ends well, else vanishes."""
+    """Yield a temporary folder beside `path` that takes its place when the block ends well, else vanishes.
+
+    After an error an older folder of that name is still there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     temporary.chmod(0o755)
@@ -37,8 +40,16 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             path.replace(previous)
         temporary.replace(path)
     finally:
+        if previous.exists() and not path.exists():
+            previous.replace(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(previous, ignore_errors=True)
+
+
+def remove_remnants(folder: Path) -> None:
+    """Remove what `replaced_file` left where its process was killed; nobody may be writing in the folder."""
+    for path in folder.glob(".*.partial"):
+        path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.files import replaced_file, replaced_folder, sha256, write_text
+from storage.files import remove_remnants, replaced_file, replaced_folder, sha256, write_text
 
 
 def write_half_a_file(path: Path) -> None:
@@ -38,6 +38,33 @@ def test_a_folder_is_replaced_only_when_all_went_well(tmp_path: Path) -> None:
         write_half_a_folder(path)
     assert [entry.name for entry in path.iterdir()] == ["new"]
     assert [entry.name for entry in path.parent.iterdir()] == ["folder"]
+
+
+def test_an_interrupt_between_the_two_renames_leaves_the_older_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").touch()
+    rename = Path.replace
+
+    def interrupted(source: Path, target: Path) -> Path:
+        if source.name.endswith(".partial"):
+            raise KeyboardInterrupt
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), replaced_folder(path):
+        pass
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_remnants_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".epoch_001.pt.4711.partial", "epoch_001.pt", ".hidden"):
+        (tmp_path / name).touch()
+    remove_remnants(tmp_path)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".hidden", "epoch_001.pt"]
 
 
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:

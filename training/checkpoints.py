@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +17,7 @@ from models.metadata import TaggerMetadata
 from models.network import TaggerNetwork, dense_layers
 from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
 from models.scaler import FeatureScaler
-from storage.files import replaced_file, write_text
+from storage.files import remove_remnants, replaced_file, write_text
 from storage.tables import read_table, write_table
 from training.config import TrainConfig
 from training.manifest import SCALER_NAME
@@ -28,6 +29,7 @@ FEATURES_NAME: Final = "features.json"
 HISTORY_NAME: Final = "history.csv"
 MAY_CHANGE: Final = frozenset({"output", "data", "epochs", "threads", "device"})
 """What may differ when a training is resumed: where it runs and for how long, not what it learns."""
+_CHECKPOINT: Final = re.compile(r"epoch_(\d+)\.pt")
 
 
 class EpochRecord(NamedTuple):
@@ -56,8 +58,9 @@ class Run(NamedTuple):
 
 
 def create_run(run: Run) -> None:
-    """Make the run directory with its configuration, feature schema and scaler."""
+    """Make the run directory with its scaler, feature schema and, last, its configuration."""
     run.folder.mkdir(parents=True, exist_ok=True)
+    remove_remnants(run.folder)
     write_text(run.folder / SCALER_NAME, json.dumps(run.scaler.to_dict()))
     write_text(run.folder / FEATURES_NAME, json.dumps(list(BRANCHES), indent=1))
     content = {
@@ -89,9 +92,20 @@ def read_run(folder: Path) -> Run:
         ) from error
 
 
+def is_unused(folder: Path) -> bool:
+    """Tell whether a run may begin in a folder: it is not there, empty, or `create_run` was killed in it."""
+    if not folder.exists():
+        return True
+    begun = {SCALER_NAME, FEATURES_NAME}
+    return folder.is_dir() and all(
+        path.name in begun or path.name.endswith(".partial") for path in folder.iterdir()
+    )
+
+
 def epochs_of(folder: Path) -> list[int]:
     """Return the complete epochs of a run directory, ascending."""
-    return sorted(int(path.stem.removeprefix("epoch_")) for path in folder.glob("epoch_*.pt"))
+    matches = (_CHECKPOINT.fullmatch(path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:

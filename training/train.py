@@ -26,6 +26,7 @@ from training.checkpoints import (
     checkpoint_path,
     create_run,
     epochs_of,
+    is_unused,
     load_checkpoint,
     read_history,
     read_run,
@@ -177,7 +178,7 @@ def _open_run(config: TrainConfig, data: TrainingData, *, resume: bool) -> Run:
         ValueError: If the directory holds another training, or one not to be resumed.
     """
     run = Run(config.output, config, data.scaler(), data.manifest.fingerprint)
-    if not config.output.exists() or (config.output.is_dir() and not any(config.output.iterdir())):
+    if is_unused(config.output):
         create_run(run)
         return run
     if not (config.output / CONFIG_NAME).is_file():

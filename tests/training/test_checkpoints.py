@@ -118,6 +118,12 @@ def test_a_run_without_epochs_is_named(own_run: Path) -> None:
         export(own_run)
 
 
+def test_other_files_beside_the_checkpoints_are_no_epochs(own_run: Path) -> None:
+    for name in ("epoch_best.pt", "epoch_002_before.pt", ".epoch_003.pt.4711.partial"):
+        (own_run / name).touch()
+    assert epochs_of(own_run) == [1, 2]
+
+
 def test_a_broken_checkpoint_is_one_sentence(own_run: Path) -> None:
     path = checkpoint_path(own_run, 1)
     path.write_bytes(path.read_bytes()[:1000])

@@ -125,6 +125,41 @@ def test_a_foreign_folder_is_not_touched(train_config: MakeConfig, tmp_path: Pat
         train(train_config())
 
 
+def test_a_run_killed_while_its_folder_was_made_begins_anew(
+    train_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, text: str) -> None:
+        if path.name == "config.json":
+            path.with_name(f".{path.name}.4711.partial").write_text(text[:100])
+            raise KeyboardInterrupt
+        path.write_text(text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.checkpoints.write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(train_config(epochs=1))
+    folder = train(train_config(epochs=1), resume=True)
+    assert checkpoint_path(folder, 1).is_file()
+    assert not list(folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize("killed_at", ["epoch_002_attack.onnx", "epoch_002.pt"])
+def test_resuming_after_a_kill_in_the_middle_of_a_file(
+    train_config: MakeConfig, tmp_path: Path, killed_at: str
+) -> None:
+    whole = train(train_config(output=tmp_path / "whole"))
+    killed = train(train_config(output=tmp_path / "killed"))
+    files = ["epoch_002_tagger.onnx", "epoch_002_attack.onnx", "epoch_002.pt"]
+    for name in files[files.index(killed_at) :]:
+        (killed / name).unlink()
+    (killed / f".{killed_at}.4711.partial").write_bytes((whole / killed_at).read_bytes()[:1000])
+    train(train_config(output=killed), resume=True)
+    assert {path.name for path in killed.iterdir()} == {path.name for path in whole.iterdir()}
+    assert same(parameters(whole, 2), parameters(killed, 2))
+    for name in files[:2]:
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_missing_data_leave_no_run_directory(train_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="make the training data with 'advtag prepare'"):
         train(train_config(data=tmp_path / "absent"))

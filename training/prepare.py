@@ -6,7 +6,7 @@ and scales one staging file after the other and writes it as a shard. The result
 not on chunks or on how files group them.
 """
 
-import hashlib
+import itertools
 import json
 import logging
 from collections import Counter
@@ -30,11 +30,10 @@ from training.manifest import (
     ReweightingEntry,
     ShardEntry,
     SplitEntry,
-    read_manifest,
 )
 from training.reading import InputFile, Jets, clean_jets, find_inputs, inspect_file, read_jets
 from training.reweighting import count_jets, effective_jets, weight_table, weights_of
-from training.shards import write_shard
+from training.shards import TrainingData, fingerprint_of, write_shard
 from training.splitting import SPLITS, SplitName, split_of
 from training.staging import Staging
 
@@ -54,8 +53,8 @@ class Survey(NamedTuple):
 def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
     """Make training data and return the path of their manifest.
 
-    Data that are already there and were made from the same files by the same configuration are left as they
-    are; others are replaced once the new ones are complete.
+    Data that are already there, undamaged and made from the same files by the same configuration, are left as
+    they are; others are replaced once the new ones are complete.
 
     Args:
         config: The run card.
@@ -111,11 +110,12 @@ def _is_already_prepared(config: PrepareConfig, files: Sequence[InputFile]) -> b
     if not output.is_dir() or (any(output.iterdir()) and not (output / MANIFEST_NAME).exists()):
         raise ValueError(f"{output}: exists and is no training data: choose another 'output'")
     try:
-        found = read_manifest(output)
+        data = TrainingData(output)
     except (FileNotFoundError, ValueError):
         return False
+    found = data.manifest
     same_files = [entry.fingerprint for entry in found.inputs] == [file.fingerprint for file in files]
-    return same_files and found.config == config and found.feature_names == BRANCHES
+    return same_files and found.config == config and data.is_intact()
 
 
 def _plan_shards(config: PrepareConfig, n_jets: int) -> dict[SplitName, int]:
@@ -225,7 +225,7 @@ def _manifest(
         for split in SPLITS
     }
     return Manifest(
-        fingerprint=_fingerprint(writer),
+        fingerprint=fingerprint_of(writer.scaler, itertools.chain(*writer.shards.values())),
         feature_names=BRANCHES,
         splits=splits,
         inputs=tuple(InputEntry(**file._asdict()) for file in files),
@@ -256,11 +256,3 @@ def _reweighting_entries(
         )
         for index, flavour in enumerate(FLAVOURS)
     }
-
-
-def _fingerprint(writer: _ShardWriter) -> str:
-    digest = hashlib.sha256(json.dumps(writer.scaler.to_dict()).encode())
-    for shards in writer.shards.values():
-        for shard in shards:
-            digest.update(json.dumps(shard.sha256, sort_keys=True).encode())
-    return digest.hexdigest()

@@ -5,8 +5,9 @@ float32 ``(n,)``; `mask` uint8 ``(n, 9)``, the default mask with eight cells a b
 and for the test split `raw` float32 ``(n, 67)``, the features in physical units.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,14 @@ def write_shard(
     return ShardEntry(number=number, n_jets=len(arrays["labels"]), sha256=hashes)
 
 
+def fingerprint_of(scaler: FeatureScaler, shards: Iterable[ShardEntry]) -> str:
+    """Return the SHA-256 over a scaler and the hashes of all arrays, hexadecimal."""
+    digest = hashlib.sha256(json.dumps(scaler.to_dict()).encode())
+    for shard in shards:
+        digest.update(json.dumps(shard.sha256, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
 class TrainingData:
     """A folder made by `training.prepare.prepare`.
 
@@ -77,6 +86,21 @@ class TrainingData:
             return FeatureScaler.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: cannot be read: run 'advtag prepare' again") from error
+
+    def is_intact(self) -> bool:
+        """Tell whether every file is there and as it was written; reads them all."""
+        splits = self.manifest.splits.items()
+        try:
+            arrays_are_right = all(
+                sha256(_array_path(self.folder, split, name, shard.number)) == expected
+                for split, entry in splits
+                for shard in entry.shards
+                for name, expected in shard.sha256.items()
+            )
+            shards = (shard for _, entry in splits for shard in entry.shards)
+            return arrays_are_right and fingerprint_of(self.scaler(), shards) == self.manifest.fingerprint
+        except (OSError, ValueError):
+            return False
 
     def n_shards(self, split: SplitName) -> int:
         """Return the number of shards of a split."""

@@ -163,6 +163,22 @@ def test_prepared_data_are_not_made_again(events_file: Path, tmp_path: Path) -> 
     assert manifest.stat().st_mtime_ns != before
 
 
+@pytest.mark.parametrize("damaged", ["train/features_00000.npy", "test/raw_00000.npy", "scaler.json"])
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_damaged_data_are_made_again(
+    events_file: Path, tmp_path: Path, damaged: str, is_missing: bool
+) -> None:
+    config = PrepareConfig(inputs=(str(events_file),), output=tmp_path / "data")
+    prepare(config)
+    path = tmp_path / "data" / damaged
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    if is_missing:
+        path.unlink()
+    prepare(config)
+    assert path.read_bytes() == whole
+
+
 def test_a_foreign_folder_is_not_touched(events_file: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="exists and is no training data: choose another 'output'"):

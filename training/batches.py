@@ -60,8 +60,9 @@ class StoredJets:
         """
         # Drawn on the processor, so that the order is the same on every device.
         order = torch.randperm(len(self)).to(self._labels.device)
-        n_batches = max(1, -(-len(self) // batch_size))
-        for indices in torch.tensor_split(order, n_batches):
+        n_batches = -(-len(self) // batch_size)
+        # A small window may hold no jet: then there is no batch, and nothing to divide by its weight.
+        for indices in torch.tensor_split(order, n_batches) if n_batches else ():
             yield self.select(indices)
 
 

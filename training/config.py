@@ -149,7 +149,9 @@ def _first_complaint(error: ValidationError, card: type[_Card]) -> str:
         return f"unknown key '{key}': choose from {', '.join(card.model_fields)}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing: add it ({card.model_fields[key].description})"
-    message = first["msg"].removeprefix("Value error, ")
+    if first["input"] is None:
+        return f"the key '{key}' has no value: give one or remove the key"
+    message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")
     if not key:
         return f"{message}: mend these keys"
     return f"key '{key}': {message[0].lower()}{message[1:]}, got {first['input']!r}: mend this value"

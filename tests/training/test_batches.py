@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.batches import ShuffledTrainingJets, StoredJets
-from training.shards import TrainingData
+from training.shards import LearningJets, TrainingData
 
 CPU = torch.device("cpu")
 
@@ -45,6 +45,11 @@ def test_batches_are_of_nearly_equal_size(data: TrainingData) -> None:
     assert max(sizes) <= 1000
     assert max(sizes) - min(sizes) <= 1
     assert len(sizes) == -(-len(jets) // 1000)
+
+
+def test_a_window_without_a_jet_gives_no_batch(data: TrainingData) -> None:
+    nothing = LearningJets(*(array[:0] for array in data.learning_jets("train")))
+    assert list(StoredJets(nothing, CPU).shuffled(100)) == []
 
 
 def test_a_batch_keeps_jets_together_and_freezes_integers(data: TrainingData) -> None:

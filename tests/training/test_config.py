@@ -34,6 +34,7 @@ def test_epsilon_is_trained_on_only_by_fgsm() -> None:
         ("data: d\noutput: o\n", "the key 'name' is missing: add it"),
         ("name: [\n", "not valid YAML"),
         ("- a\n- b\n", "expected keys and values, got list"),
+        (MINIMAL + "gamma:\n", "the key 'gamma' has no value: give one or remove the key"),
         ("", "expected keys and values, got NoneType"),
     ],
 )
@@ -50,6 +51,12 @@ def test_a_wrong_card_gives_one_sentence_with_file_and_key(tmp_path: Path, text:
 def test_a_missing_card_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.yaml: no such file"):
         read_train_config(tmp_path / "absent.yaml")
+
+
+def test_a_single_input_must_be_a_list_in_the_words_of_yaml(tmp_path: Path) -> None:
+    path = written(tmp_path, "inputs: a.root\noutput: o\n")
+    with pytest.raises(ValueError, match=r"key 'inputs': input should be a valid list, got 'a\.root'"):
+        read_prepare_config(path)
 
 
 def test_fractions_must_leave_jets_to_test(tmp_path: Path) -> None:

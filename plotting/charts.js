@@ -337,7 +337,7 @@ function planeFigure(holder, i, name) {
     figure.append(caption, chart);
     holder.append(figure);
   }
-  figure.firstChild.textContent = `SF, ${name}` + (state.plane === "error" ? ": statistical error" : "");
+  figure.firstChild.textContent = `${state.plane === "error" ? "σ(SF)" : "SF"}, ${name}`;
   return figure.lastChild;
 }
 

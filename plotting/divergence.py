@@ -49,32 +49,27 @@ def draw_divergence(
         figure = Figure(figsize=(1.5 + 5.2 * n_panels, 5.6), layout="constrained")
         panels = figure.subplots(1, n_panels, squeeze=False)[0]
         for axes, selection in zip(panels, selections, strict=False):
-            for colour, tagger in zip(_cycle(LINE_COLOURS, len(taggers)), taggers, strict=True):
-                _draw_offset(
+            chosen = [row for row in rows if row.selection == selection]
+            for i, tagger in enumerate(taggers):
+                _draw_training(
                     axes,
-                    [
-                        r
-                        for r in rows
-                        if (r.selection, r.tagger, r.variant) == (selection, tagger, variants[0])
-                    ],
-                    colour=colour,
+                    [row for row in chosen if row.tagger == tagger],
+                    variants=variants,
+                    colour=LINE_COLOURS[i % len(LINE_COLOURS)],
                 )
-                for style, variant in enumerate(variants):
-                    line = [
-                        row
-                        for row in rows
-                        if (row.selection, row.tagger, row.variant) == (selection, tagger, variant)
-                    ]
-                    _draw_line(axes, line, colour=colour, style=style)
         for axes, selection in zip(panels, selections or [""], strict=True):
             _finish(axes, title=f"{selection_label(selection)}\n{score_label(score)}", label=label)
         panels[0].set_ylabel("KL(Data ‖ MC)  [nats]")
-        _draw_legend(figure, panels[0])
+        _draw_legend(figure, panels[0], n_columns=min(max(len(taggers), 2), 4))
     return figure
 
 
-def _cycle(values: Sequence[str], n: int) -> list[str]:
-    return [values[i % len(values)] for i in range(n)]
+def _draw_training(
+    axes: Axes, rows: Sequence[DivergenceRow], *, variants: Sequence[str], colour: str
+) -> None:
+    for style, variant in enumerate(variants):
+        _draw_line(axes, [row for row in rows if row.variant == variant], colour=colour, style=style)
+    _draw_offset(axes, [row for row in rows if row.variant == variants[0]], colour=colour)
 
 
 def _draw_line(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str, style: int) -> None:
@@ -117,8 +112,8 @@ def _finish(axes: Axes, *, title: str, label: EventLabel) -> None:
     draw_label(axes, label, title=title)
 
 
-def _draw_legend(figure: Figure, axes: Axes) -> None:
+def _draw_legend(figure: Figure, axes: Axes, *, n_columns: int) -> None:
     """Put one legend for all panels below them: it never covers a line."""
     handles, names = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, names, loc="outside lower center", ncols=min(len(handles), 3))
+        figure.legend(handles, names, loc="outside lower center", ncols=n_columns)

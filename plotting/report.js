@@ -33,7 +33,9 @@ function writeAddress() {
 function readout() {
   const where = `${nameOf(numbers.selections, state.selection)}, ${nameOf(numbers.scores, state.score)}, ` +
     `epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}`;
-  const lines = !numbers.selections.length ? ["No selection was processed."] : [where, ...[state.training, state.compare].filter(Boolean).map(describe)];
+  const stack = stackOf(state.training, state.epoch);
+  const heading = stack ? `${where}; MC × ${shown(stack.factor)}` : where;
+  const lines = !numbers.selections.length ? ["No selection was processed."] : [heading, ...[state.training, state.compare].filter(Boolean).map(describe)];
   element("readout").replaceChildren(...lines.map((text) => {
     const line = document.createElement("p");
     line.textContent = text;
@@ -42,14 +44,13 @@ function readout() {
 }
 
 function describe(training) {
-  const [row, stack] = [divergenceRow(training), stackOf(training, state.epoch)];
-  const factor = stack ? `, MC × ${shown(stack.factor)}` : "";
-  if (!row) return `${training}: divergence not computed${factor}.`;
+  const row = divergenceRow(training);
+  if (!row) return `${training}: divergence not computed.`;
   const band = row[HIGH] > row[LOW] ? ` (68 %: ${shown(row[LOW])} to ${shown(row[HIGH])})` : "";
   const dropped = row[DROPPED] > 0 ? `, ${shown(100 * row[DROPPED], 2)} % of the content in negative bins left out` : "";
   const replaced = row[REPLACED] > 0 ? `, bins with data but no simulation: ${row[REPLACED]}` : "";
   return `${training}: KL = ${shown(row[KL])}${band}, statistics alone ${shown(row[OFFSET], 2)}; ` +
-    `χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}${factor}.`;
+    `χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}.`;
 }
 
 function fill(id, items, blank) {

@@ -110,14 +110,15 @@ def _verdict(comparisons: Sequence[Comparison]) -> str:
     wins = sum(each.better == other for each in comparisons)
     losses = sum(each.better == reference for each in comparisons)
     n = len(comparisons)
+    inputs = f"undistorted inputs, {_epochs(comparisons)}"
     if wins + losses == 0:
         return (
             f"No difference seen between {quoted(other)} and {quoted(reference)}: in none of {n} comparisons "
-            f"does the agreement with data differ by {CLAIM:g} σ."
+            f"does the agreement with data differ by {CLAIM:g} σ ({inputs})."
         )
     counts = (
         f"better in {wins} and worse in {losses} of {n} comparisons by {CLAIM:g} σ or more "
-        f"(undistorted inputs; about {CHANCE * n:.1f} expected by chance)"
+        f"({inputs}; about {CHANCE * n:.1f} expected by chance)"
     )
     # Scores of one selection are correlated, so that chance brings several at once: ask for clearly more.
     if wins + losses <= 1 + 2 * CHANCE * n:
@@ -127,6 +128,11 @@ def _verdict(comparisons: Sequence[Comparison]) -> str:
         return f"Mixed: {quoted(other)} agrees with data {counts}."
     better = other if wins > losses else reference
     return f"{quoted(better)} agrees better with data: {quoted(other)} is {counts}."
+
+
+def _epochs(comparisons: Sequence[Comparison]) -> str:
+    epochs = sorted({each.reference.epoch for each in comparisons})
+    return ("epoch " if len(epochs) == 1 else "epochs ") + ", ".join(map(str, epochs))
 
 
 def agreement_sentences(rows: Sequence[DivergenceRow]) -> list[Sentence]:
@@ -181,12 +187,12 @@ def cost(rows: Sequence[AucRow]) -> str:
     sentences = []
     for other in others:
         parts = [
-            ("undistorted " if variant == UNDISTORTED else f"under {variant_label(variant)} ") + differences
+            ("undistorted: " if variant == UNDISTORTED else f"under {variant_label(variant)}: ") + differences
             for variant in filter(None, (UNDISTORTED, attack))
             if (differences := _listed_differences(rows, variant, reference=reference, other=other))
         ]
         if parts:
-            sentences.append(f"AUC of {quoted(other)} minus {quoted(reference)}: {'; '.join(parts)}.")
+            sentences.append(f"AUC of {quoted(other)} minus {quoted(reference)}, {'; '.join(parts)}.")
     return " ".join(sentences)
 
 

@@ -22,7 +22,7 @@ def test_one_line_per_training_and_variant_in_the_panel_of_its_selection(row):
         "basic, FGSM ε = 0.1": ([1], [0.9]),
         "adversarial, raw": ([3], [0.3]),
     }
-    assert [list(line.get_ydata()) for line in wc.lines] == [[0.01], [0.2]]
+    assert [list(line.get_ydata()) for line in wc.lines] == [[0.2], [0.01]]
 
 
 def test_the_reference_has_the_first_colour_whatever_the_order(row):

@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 from coffea.processor import DaskExecutor, accumulate
 from coffea.processor.executor import ExecutorBase, WorkItem
 
+from processors.reading import reading
+
 log = logging.getLogger(__name__)
 
 ExecutorName = Literal["iterative", "futures", "dask"]
@@ -75,12 +77,20 @@ def raise_original(function: Callable[[Any], Any], item: Any) -> Any:
 
 @dataclass
 class _Original:
-    """`raise_original` of a function, in a form that travels to workers."""
+    """`raise_original` of a function, in a form that travels to workers.
+
+    A file that can no longer be opened (coffea does that, outside of the processor) is one sentence, too.
+    """
 
     function: Callable[[Any], Any]
 
     def __call__(self, item: Any) -> Any:
-        return raise_original(self.function, item)
+        return raise_original(self._read, item)
+
+    def _read(self, item: Any) -> Any:
+        chunk = item[0] if isinstance(item, tuple) else item  # on dask the processor comes with it
+        with reading(chunk.filename):
+            return self.function(item)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from types import TracebackType
 
 
 class ReadError(OSError):
-    """A file that opened well but whose content cannot be read."""
+    """A file that could be opened beforehand but cannot be read now."""
 
 
 @contextmanager
@@ -14,20 +14,22 @@ def reading(path: str) -> Iterator[None]:
     """Turn whatever goes wrong while `path` is being read into one sentence.
 
     Columns are read where they are first used, so a damaged file fails in the middle of a selection, with any
-    of a dozen exceptions (of zlib, struct, uproot, ...). What they share: they were raised below uproot.
+    of a dozen exceptions (of zlib, struct, uproot, ...). What they share: they were raised below uproot. Lack
+    of memory may strike there, too, and says nothing of the file.
 
     Raises:
-        ReadError: If something was raised below uproot, or by the operating system.
+        ReadError: If something was raised below uproot.
     """
     try:
         yield
     except Exception as error:
         # awkward raises errors of its own on top, so the whole chain is looked through.
         chain = list(_chain(error))
-        if any(isinstance(one, OSError) or _raised_below("uproot", one.__traceback__) for one in chain):
-            kind = type(chain[-1]).__name__
-            raise ReadError(f"{path}: cannot be read, the file is damaged ({kind})") from error
-        raise
+        out_of_memory = any(isinstance(one, MemoryError) for one in chain)
+        if out_of_memory or not any(_raised_below("uproot", one.__traceback__) for one in chain):
+            raise
+        kind = type(chain[-1]).__name__
+        raise ReadError(f"{path}: cannot be read, the file is damaged or gone ({kind})") from error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from processors.executors import ExecutorName, open_executor
 from processors.filesets import parse_fileset
 from processors.histograms import in_order
 from processors.ledger import ledger_of, require_all_chunks
+from processors.luminosity import GoldenJson, read_golden_json
 from processors.opening import TRUTH_BRANCHES
 from processors.planning import Plan, make_plan, tagger_branches
 from processors.tagger_processor import Output, TaggerProcessor
@@ -86,7 +88,8 @@ def run_selection(
         LedgerError: If events went missing.
     """
     parameters = parameters_of(selection, profile=profile, year=year)
-    _require_usable(taggers, variants, chunksize, golden_json)
+    _require_usable(taggers, variants, chunksize)
+    golden = None if golden_json is None else read_golden_json(golden_json)
     branches = branches_of(parameters)
     if taggers:
         branches = tagger_branches(branches)
@@ -97,7 +100,7 @@ def run_selection(
         taggers=taggers,
         variants=variants,
         seed=seed,
-        golden_json=None if golden_json is None else str(golden_json),
+        golden=golden,
         skip_unreadable=skip_bad_files,
     )
     names = branches.names() | frozenset(TRUTH_BRANCHES)
@@ -108,35 +111,46 @@ def run_selection(
             executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True
         )
         output = _run(runner, plan, processor, names)
+    cutflows = _cutflows(output, plan)
     result = Result(
         selection=selection,
         histograms=_histograms(output, plan, processor),
         datasets=_records(output, plan),
-        cutflows=_cutflows(output, plan),
+        cutflows=cutflows,
         ledger=ledger_of(plan, output.get("processed", {}), output.get("lost", {})),
-        notes=[*plan.notes, *_loss_notes(output)],
-        config=_config(parameters, processor, profile, year, golden_json),
+        notes=[
+            *plan.notes,
+            *_luminosity_notes(plan, golden),
+            *_loss_notes(output),
+            *_empty_notes(cutflows, golden),
+        ],
+        config=_config(parameters, processor, profile, year),
         versions={name: _version(name) for name in _VERSIONS},
     )
     result.check_ledger()
     return result
 
 
-def _require_usable(
-    taggers: Sequence[Tagger], variants: Sequence[Variant], chunksize: int, golden_json: Path | None
-) -> None:
+def _require_usable(taggers: Sequence[Tagger], variants: Sequence[Variant], chunksize: int) -> None:
     if chunksize < 1:
         raise ValueError(f"chunk size {chunksize}: at least one event is needed")
     if taggers and not variants:
         raise ValueError("no variant to fill: ask for raw at least")
-    if golden_json is not None and not Path(golden_json).is_file():
-        raise FileNotFoundError(f"{golden_json}: no such file of certified luminosity sections")
+    _refuse_twins("tagger", [tagger.label for tagger in taggers])
+    _refuse_twins("variant", [variant.name for variant in variants])
     for tagger in taggers:
         attacks = [variant.name for variant in variants if variant.needs_truth]
         if attacks and tagger.attack_bytes is None:
             raise ValueError(
                 f"tagger {tagger.label} has no attack file beside it, as {attacks[0]} needs: export it again"
             )
+
+
+def _refuse_twins(what: str, names: Sequence[str]) -> None:
+    """Raise if two of a kind would be filled into the same place of a histogram."""
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise ValueError(f"{what} {twice[0]} is asked for twice: give each {what} once")
 
 
 def _reporter(progress: Progress | None, plan: Plan) -> Callable[[int], None]:
@@ -217,10 +231,32 @@ def _loss_notes(output: Output) -> list[str]:
     ]
 
 
-def _config(
-    parameters: Selection, processor: TaggerProcessor, profile: str, year: str, golden_json: Path | None
-) -> dict[str, Any]:
+def _luminosity_notes(plan: Plan, golden: GoldenJson | None) -> list[str]:
+    return [
+        f"{name}: no certified luminosity sections are given, so all its data are taken"
+        for name, metadata in plan.datasets.items()
+        if golden is None and metadata.is_data and not metadata.simulated
+    ]
+
+
+def _empty_notes(cutflows: Mapping[str, Sequence[CutflowRow]], golden: GoldenJson | None) -> list[str]:
+    """Return for each dataset that is lost whole the cut that took its last events."""
+    notes = []
+    for name, rows in cutflows.items():
+        cut = next((row.cut for row in rows if row.n_events == 0), None)
+        if cut == "all":
+            notes.append(f"{name}: its files hold no event")
+        elif cut == "good_luminosity" and golden is not None:
+            sections = Path(golden.path).name
+            notes.append(f"{name}: no event is certified by {sections}, is it of the same year and era")
+        elif cut is not None:
+            notes.append(f"{name}: no event is left after the cut {cut}")
+    return notes
+
+
+def _config(parameters: Selection, processor: TaggerProcessor, profile: str, year: str) -> dict[str, Any]:
     """Return what decides the content of the histograms, as plain JSON; merged results must share it."""
+    golden = processor.golden
     config = {
         "selection": parameters.name,
         "profile": profile,
@@ -232,7 +268,7 @@ def _config(
         ],
         "variants": [variant.name for variant in processor.variants],
         "seed": processor.seed,
-        "golden_json": None if golden_json is None else Path(golden_json).name,
+        "golden_json": None if golden is None else {"file": Path(golden.path).name, "sha256": golden.sha256},
         "corrections": list(CORRECTIONS),
     }
     plain: dict[str, Any] = json.loads(json.dumps(config))

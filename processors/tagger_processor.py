@@ -14,7 +14,7 @@ from processors import histograms, weights
 from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
 from processors.inference import gather_features, jet_keys, score_jets
-from processors.luminosity import certified
+from processors.luminosity import GoldenJson, certified
 from processors.reading import ReadError, reading
 from processors.truth import flavour_of, labels_of
 from selections.catalogue import SELECT
@@ -35,7 +35,7 @@ class TaggerProcessor(ProcessorABC):
         taggers: The taggers; without any the cutflow and the control variables alone are filled.
         variants: How the inputs are distorted in simulation; data are filled as they are.
         seed: The seed of the noise.
-        golden_json: File of certified luminosity sections, for data; None takes all.
+        golden: Certified luminosity sections, for data; None takes all.
         skip_unreadable: Whether a chunk that cannot be read is declared lost instead of ending everything.
     """
 
@@ -47,7 +47,7 @@ class TaggerProcessor(ProcessorABC):
         taggers: Sequence[Tagger] = (),
         variants: Sequence[Variant] = (Variant("raw"),),
         seed: int = 0,
-        golden_json: str | None = None,
+        golden: GoldenJson | None = None,
         skip_unreadable: bool = False,
     ) -> None:
         self.parameters = parameters
@@ -55,7 +55,7 @@ class TaggerProcessor(ProcessorABC):
         self.taggers = tuple(taggers)
         self.variants = tuple(variants)
         self.seed = seed
-        self.golden_json = golden_json
+        self.golden = golden
         self.skip_unreadable = skip_unreadable
 
     def process(self, events: ak.Array) -> Output:
@@ -75,7 +75,7 @@ class TaggerProcessor(ProcessorABC):
 
     def _analyse(self, events: ak.Array, dataset: str, path: str) -> Output:
         is_data = self.datasets[dataset].is_data
-        good_luminosity = certified(events, self.golden_json) if is_data else None
+        good_luminosity = certified(events, self.golden) if is_data else None
         selected = SELECT[self.parameters.name](events, self.parameters, good_luminosity=good_luminosity)
         event_weight = weights.event_weights(events, is_data=is_data).weight()
         flavour = flavour_of(events, selected, is_data=is_data)

@@ -10,6 +10,7 @@ from datamc.results import LedgerError
 from models.tagger import Tagger
 from processors.executors import LocalChunks, WorkerError, open_executor, raise_original
 from processors.ledger import require_all_chunks
+from processors.reading import ReadError
 from processors.run import run_selection
 
 ITEMS = [WorkItem("dy", "f.root", "Events", start, start + 10, b"") for start in (0, 10, 20)]
@@ -64,7 +65,7 @@ def test_a_worker_that_dies_is_one_sentence() -> None:
         open_executor("futures", workers=1, report=lambda _: None) as executor,
         pytest.raises(WorkerError, match="a worker process died, most likely for lack of memory"),
     ):
-        executor([1], os._exit, None)
+        executor(ITEMS[:1], lambda _: os._exit(1), None)
 
 
 def test_chunks_that_do_not_come_back_are_an_error() -> None:
@@ -92,5 +93,27 @@ def test_an_error_in_a_worker_is_one_sentence(
             executor=executor,
             address=cluster,
             chunksize=100,
+        )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_a_file_that_is_gone_when_its_turn_comes_is_one_sentence(
+    fileset: dict[str, Any], tmp_path: Path, executor: Any
+) -> None:
+    (mc,), (data,) = fileset["mc"]["files"], fileset["data"]["files"]
+    last = tmp_path / "last.root"
+    last.write_bytes(Path(data).read_bytes())
+
+    def lose_the_last(done: int, total: int) -> None:
+        last.unlink(missing_ok=True)
+
+    with pytest.raises(ReadError, match=f"^{last}: cannot be read, the file is damaged or gone") as caught:
+        run_selection(
+            selection="dy",
+            fileset={"mc": [mc], "data": [str(last)]},
+            executor=executor,
+            chunksize=50,
+            progress=lose_the_last,
         )
     assert "\n" not in str(caught.value)

@@ -216,6 +216,7 @@ def test_files_with_hardly_an_event_are_processed(
     result = run({"mc": [str(path)]}, taggers)
     assert result.datasets["mc"].n_events == n_events
     assert result.ledger[0].n_expected == n_events
+    assert ("mc: its files hold no event" in result.notes) == (n_events == 0)
 
 
 @pytest.mark.parametrize("executor", ["iterative", "futures"])
@@ -267,8 +268,69 @@ def test_golden_sections_are_asked_of_data_alone(fileset: dict[str, Any], tmp_pa
     golden.write_text(json.dumps({"299593": [[2, 3]]}))
     result = run(fileset, [], golden_json=golden)
     assert [result.cutflows[name][1].n_events for name in ("mc", "data")] == [300, 200]
-    with pytest.raises(FileNotFoundError, match=r"absent.json"):
+    assert not any("luminosity" in note for note in result.notes)
+    golden.write_text(json.dumps({"299593": [[3, 3]]}))
+    changed = run(fileset, [], golden_json=golden)
+    assert changed.cutflows["data"][1].n_events == 100
+    with pytest.raises(ValueError, match=r"golden_json\.sha256"):
+        merge_results([result, changed])
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"299593": [1, 2]}', '{"x": [[1, 2]]}'])
+def test_a_wrong_list_of_certified_sections_is_one_sentence(
+    fileset: dict[str, Any], tmp_path: Path, text: str
+) -> None:
+    golden = tmp_path / "golden.json"
+    golden.write_text(text)
+    with pytest.raises(ValueError, match=f"^{golden}: no list of certified luminosity sections"):
+        run(fileset, [], golden_json=golden)
+    with pytest.raises(FileNotFoundError, match=r"absent.json: no such file"):
         run(fileset, [], golden_json=tmp_path / "absent.json")
+
+
+def test_data_are_noted_where_no_certified_sections_are_given(fileset: dict[str, Any]) -> None:
+    assert (
+        "data: no certified luminosity sections are given, so all its data are taken"
+        in run(fileset, []).notes
+    )
+    simulated = fileset["data"] | {"metadata": fileset["data"]["metadata"] | {"simulated": True}}
+    assert not any("luminosity" in note for note in run({"data": simulated}, []).notes)
+
+
+def test_a_dataset_without_a_probe_is_noted_with_the_cut_that_took_the_last_event(
+    fileset: dict[str, Any], tmp_path: Path
+) -> None:
+    golden = tmp_path / "of_another_year.json"
+    golden.write_text(json.dumps({"1": [[1, 9999]]}))
+    notes = run(fileset, [], golden_json=golden).notes
+    assert "data: no event is certified by of_another_year.json, is it of the same year and era" in notes
+    assert not any(note.startswith("mc: no event") for note in notes)
+    assert not any("no event" in note for note in run(fileset, []).notes)
+
+
+def test_a_selection_that_loses_all_simulation_says_so(
+    tmp_path: Path,
+    taggers: list[Tagger],
+    make_events: Callable[..., dict[str, ak.Array]],
+    write: Callable[..., Path],
+) -> None:
+    events = make_events(40, seed=1, is_data=False)
+    events["Electron"] = events["Muon"][:, :1][["pt", "eta", "phi", "mass", "charge"]]
+    result = run({"mc": [str(write(tmp_path / "mc.root", events))]}, taggers)
+    assert result.cutflows["mc"][-1].n_events == 0
+    assert "mc: no event is left after the cut electron_veto" in result.notes
+    assert result.histograms["plane"].sum(flow=True).value == 0
+    assert list(result.histograms["plane"].axes["variant"]) == ["raw", "noise:0.1", "fgsm:0.1"]
+
+
+def test_a_tagger_or_variant_asked_for_twice_is_refused(
+    fileset: dict[str, Any], taggers: list[Tagger], tagger: Callable[..., Tagger]
+) -> None:
+    """Two of a kind would fill the same bins, each jet twice."""
+    with pytest.raises(ValueError, match="tagger basic@2 is asked for twice"):
+        run(fileset, [*taggers, tagger("basic", 2, seed=7)])
+    with pytest.raises(ValueError, match="variant raw is asked for twice"):
+        run(fileset, taggers, variants=[*VARIANTS, VARIANTS[0]])
 
 
 def test_an_attack_needs_its_file(fileset: dict[str, Any], tagger: Callable[..., Tagger]) -> None:

@@ -1,0 +1,40 @@
+import pytest
+import uproot
+
+from processors.reading import ReadError, reading
+
+
+def fail_below_uproot(error: Exception) -> None:
+    """Raise from a frame that belongs to uproot."""
+    source = "def fail(error):\n    raise error\n"
+    namespace = {"__name__": f"{uproot.__name__}.source"}
+    exec(compile(source, "uproot/source.py", "exec"), namespace)
+    namespace["fail"](error)  # type: ignore[operator]
+
+
+def test_what_fails_below_uproot_is_a_damaged_file() -> None:
+    with pytest.raises(ReadError, match=r"^f.root: cannot be read, .* \(KeyError\)$"), reading("f.root"):
+        fail_below_uproot(KeyError("fBits"))
+
+
+def test_an_error_on_top_does_not_hide_it() -> None:
+    def compute() -> None:
+        try:
+            fail_below_uproot(KeyError("fBits"))
+        except KeyError as error:
+            raise ValueError("while computing") from error
+
+    with pytest.raises(ReadError, match=r"\(KeyError\)$"), reading("f.root"):
+        compute()
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("golden.json"), ValueError("a bug"), KeyError("x")])
+def test_other_errors_are_not_blamed_on_the_file(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, reading("f.root"):
+        raise error
+    assert caught.value is error
+
+
+def test_lack_of_memory_is_not_blamed_on_the_file() -> None:
+    with pytest.raises(MemoryError), reading("f.root"):
+        fail_below_uproot(MemoryError())

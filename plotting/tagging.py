@@ -108,16 +108,18 @@ def auc_error(row: AucRow) -> float:
     """Return the statistical error of an area; NaN where a class has no jets.
 
     Source:
-        J. A. Hanley and B. J. McNeil, Radiology 143 (1982) 29, for independent jets of unit weight; averaged
-        over which class is called signal, since BvsC and CvsB have one area and so one error.
+        J. A. Hanley and B. J. McNeil, Radiology 143 (1982) 29, for independent jets of unit weight. Its model
+        (exponential scores) is no mirror: CvsB and BvsC have one area but somewhat different errors.
     """
     if not (row.n_signal and row.n_background):
         return math.nan
     area = row.auc
-    shared = (area / (2 - area) + 2 * area**2 / (1 + area)) / 2
-    variance = (area * (1 - area) + (row.n_signal + row.n_background - 2) * (shared - area**2)) / (
-        row.n_signal * row.n_background
-    )
+    two_signal, two_background = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (
+        area * (1 - area)
+        + (row.n_signal - 1) * (two_signal - area**2)
+        + (row.n_background - 1) * (two_background - area**2)
+    ) / (row.n_signal * row.n_background)
     return math.sqrt(max(variance, 0.0))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from advtag import compare, demo, produce
+from advtag import compare, demo, produce, validate
 from advtag.progress import say
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ COMPARISON = "Data and simulation"
 
 app.command(rich_help_panel="Everything at once")(demo.demo)
 app.command(rich_help_panel=EVENTS)(produce.simulate)
+app.command(rich_help_panel=EVENTS)(validate.validate_simulation)
 app.command(rich_help_panel=EVENTS)(produce.prepare)
 app.command(rich_help_panel=EVENTS)(produce.train)
 app.command(rich_help_panel=EVENTS)(produce.export)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.features import BRANCHES, default_mask, index_of
 from simulation.expectations import FLAVOURS
-from simulation.sample_reading import Floats, Sample
+from simulation.sample_reading import Floats, Integers, Sample
 
 
 class Axis(NamedTuple):
@@ -73,6 +73,17 @@ def flavour_spectra(sample: Sample) -> list[Spectrum]:
             own = (jets.flavour == label) & ~mask[:, column]
             spectra.append(_spectrum(branch, axis, flavour, jets.raw[own, column], np.ones(own.sum())))
     return spectra
+
+
+def category_spectra(n_category: Integers) -> list[Spectrum]:
+    """Return the categories of vertices by flavour, from numbers of jets of shape ``(4, 4)``."""
+    axis = Axis(4, -0.5, 3.5, "vertex: 0 reconstructed, 1 pseudo, 2 none, 3 no track", log=False)
+    return [
+        Spectrum(
+            "vertex category", axis.label, axis.log, axis.edges, flavour, *(counts.astype(np.float64),) * 2
+        )
+        for flavour, counts in zip(FLAVOURS, n_category, strict=True)
+    ]
 
 
 def jet_spectra(sample: Sample) -> list[Spectrum]:

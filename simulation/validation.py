@@ -26,7 +26,14 @@ from simulation.checks import (
 from simulation.expectations import Expectation
 from simulation.ranges import Inputs, RangeRow, outside_reference, range_rows, read_reference
 from simulation.sample_reading import Group, Progress, Sample, group_files, read_sample
-from simulation.spectra import Spectrum, add_spectra, flavour_spectra, jet_spectra, muon_spectra
+from simulation.spectra import (
+    Spectrum,
+    add_spectra,
+    category_spectra,
+    flavour_spectra,
+    jet_spectra,
+    muon_spectra,
+)
 
 SIMULATION, SAME_SETTINGS = "mc", "null"
 TRAINED_ON = ("qcd", "tt")
@@ -116,7 +123,9 @@ def _collect(collected: _Collected, sample: Sample, *, in_mix: bool) -> None:
     collected.n_events[sample.name] = len(sample.weight)
     collected.n_jets[sample.name] = len(sample.jets.raw)
     collected.checks += jet_checks(sample) + muon_checks(sample)
-    collected.spectra += jet_spectra(sample) + muon_spectra(sample)
+    collected.spectra += jet_spectra(sample)
+    if sample.scenario == SIMULATION:
+        collected.spectra += muon_spectra(sample)
     counts = count_flavours(sample.jets)
     if sample.notes:
         collected.checks.append(skipped("numbers by flavour", sample.name, "; ".join(sample.notes)))
@@ -153,7 +162,7 @@ def _finish(
         defaults=default_rows(counts, name),
         agreement=collected.agreement,
         ranges=ranges,
-        spectra=add_spectra(collected.by_flavour) + collected.spectra,
+        spectra=category_spectra(counts.n_category) + add_spectra(collected.by_flavour) + collected.spectra,
         training_mix=name,
         n_events=collected.n_events,
         n_jets=collected.n_jets,

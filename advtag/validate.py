@@ -1,0 +1,98 @@
+"""Commands that ask whether simulated events are believable, and what the true scale factors are."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from advtag.produce import AsJson
+from advtag.progress import console, one_bar
+from advtag.tables import show
+
+
+def validate_simulation(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files of `advtag simulate`, or folders of them; any mix of scenarios."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for validation.html and the tables as CSV.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="A real PFNano file: the ranges of the inputs are compared with it.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a number is not as expected.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare simulated events with what is known of CMS simulation, and scenarios with one another.
+
+    Example: advtag validate-simulation samples --out validation --reference pfnano.root
+    """
+    from plotting.validation_page import write_validation_page
+    from simulation.agreement import AgreementRow
+    from simulation.checks import Check, DefaultRow, count_verdicts
+    from simulation.ranges import RangeRow
+    from simulation.validation import validate
+    from storage.tables import write_table
+
+    with one_bar("validate") as progress:
+        found = validate(_root_files(files), reference=reference, progress=progress)
+    write_table(found.checks, out / "checks.csv", kind=Check)
+    write_table(found.defaults, out / "defaults.csv", kind=DefaultRow)
+    write_table(found.agreement, out / "agreement.csv", kind=AgreementRow)
+    write_table(found.ranges, out / "ranges.csv", kind=RangeRow)
+    with one_bar("draw") as progress:
+        page = write_validation_page(
+            out / "validation.html", checks=found.checks, defaults=found.defaults, agreement=found.agreement,
+            ranges=found.ranges, spectra=found.spectra, n_events=found.n_events,
+            training_mix=found.training_mix, progress=progress,
+        )  # fmt: skip
+    rows = [_without_nan(check._asdict()) for check in found.checks]
+    show(rows if as_json else _for_people(rows), title="Validation of simulated events", as_json=as_json)
+    counts = count_verdicts(found.checks)
+    summary = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    console.print(f"{page}: {summary}", highlight=False, soft_wrap=True, markup=False)
+    if strict and counts["bad"]:
+        raise ValueError(f"{counts['bad']} numbers are not as expected: see {page}")
+
+
+def _root_files(paths: list[Path]) -> list[Path]:
+    """Return the files, and those directly in folders; truth lies in a folder of its own and is not taken.
+
+    Raises:
+        FileNotFoundError: If a folder holds no ROOT file.
+    """
+    files = []
+    for path in paths:
+        found = sorted(path.glob("*.root")) if path.is_dir() else [path]
+        if not found:
+            raise FileNotFoundError(f"{path}: no ROOT file there: run `advtag simulate` first")
+        files += found
+    return files
+
+
+def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row in which what is not known is None: JSON has no NaN."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }
+
+
+def _for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the judged rows with few columns, the worst first; the rest is on the page."""
+    order = ("bad", "unclear", "skipped", "good")
+    judged = [row for row in rows if row["verdict"] in order]
+    judged.sort(key=lambda row: order.index(row["verdict"]))
+    return [
+        {
+            "number": row["name"],
+            "sample": row["sample"],
+            "value": row["value"],
+            "error": row["error"],
+            "expected": "" if row["low"] is None else f"{row['low']:.3g} to {row['high']:.3g}",
+            "verdict": row["verdict"],
+            "note": row["note"],
+        }
+        for row in judged
+    ]

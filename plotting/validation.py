@@ -1,0 +1,240 @@
+"""Figures of the validation of simulated files: distributions by flavour, defaults, agreement."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+from numpy.typing import NDArray
+from scipy import stats
+
+from plotting.style import FLAVOUR_COLOURS, LINE_COLOURS, MARKERS, SIMULATION, draw_label, figure_style
+
+COLOURS = FLAVOUR_COLOURS | {"bb": "#964a8b"}
+"""Of flavours. Source: M. A. Petroff, arXiv:2107.02270."""
+
+SCENARIO_STYLES = {"mc": "-", "null": ":"}
+"""Of lines; every other scenario is dashed."""
+
+_FONT_SIZE = 12.0
+
+
+class Spectrum(Protocol):
+    """One series of a distribution; `simulation.spectra` makes such objects."""
+
+    @property
+    def name(self) -> str:
+        """Of the distribution."""
+
+    @property
+    def label(self) -> str:
+        """Of the horizontal axis, with its unit."""
+
+    @property
+    def log(self) -> bool:
+        """Whether the vertical axis is logarithmic."""
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Of the bins, shape `(n_bins + 1,)`."""
+
+    @property
+    def series(self) -> str:
+        """What is counted: a flavour, an origin or a sample."""
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Weighted numbers per bin, shape `(n_bins,)`."""
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """Squares of their errors, shape `(n_bins,)`."""
+
+
+class DefaultRow(Protocol):
+    """How often one input holds no value in jets of one flavour, here and in CMS simulation."""
+
+    @property
+    def input(self) -> str:
+        """The branch."""
+
+    @property
+    def flavour(self) -> str:
+        """The flavour of the jets."""
+
+    @property
+    def fraction(self) -> float:
+        """Share of jets without a value; NaN without jets."""
+
+    @property
+    def error(self) -> float:
+        """Its statistical error."""
+
+    @property
+    def cms_fraction(self) -> float:
+        """The same in CMS simulation."""
+
+    @property
+    def ratio(self) -> float:
+        """Here over CMS."""
+
+    @property
+    def within_factor(self) -> bool:
+        """Whether the ratio is close enough to 1."""
+
+
+class AgreementRow(Protocol):
+    """One input of two samples of a process compared by a chi-square test."""
+
+    @property
+    def process(self) -> str:
+        """The process."""
+
+    @property
+    def scenario(self) -> str:
+        """The scenario that is compared with simulation."""
+
+    @property
+    def input(self) -> str:
+        """The branch."""
+
+    @property
+    def chi2(self) -> float:
+        """The sum of squares."""
+
+    @property
+    def ndf(self) -> int:
+        """Degrees of freedom."""
+
+    @property
+    def p_value(self) -> float:
+        """The probability of a larger chi-square in equal samples."""
+
+
+def short_name(branch: str) -> str:
+    """Return the name of an input as people say it."""
+    return branch.removeprefix("Jet_").removeprefix("DeepCSV_")
+
+
+def draw_spectra(spectra: Sequence[Spectrum], *, title: str = "") -> Figure:
+    """Return a figure of one distribution, a line a series, each adding up to one; no line for empty ones."""
+    first = spectra[0]
+    with figure_style(font_size=_FONT_SIZE):
+        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        colours = _colours([spectrum.series for spectrum in spectra])
+        for spectrum in spectra:
+            total = spectrum.counts.sum()
+            if total <= 0:
+                continue
+            _draw_series(axes, spectrum, total, colours[spectrum.series])
+        axes.set(xlabel=first.label, ylabel="share of each, per bin", xlim=(first.edges[0], first.edges[-1]))
+        if first.log:
+            axes.set_yscale("log")
+        axes.margins(y=0.25)
+        axes.legend(loc="upper right", fontsize="small", ncols=1 + (len(spectra) > 4))
+        draw_label(axes, SIMULATION._replace(right=title))
+    return figure
+
+
+def _colours(series: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each series: that of the flavour, or one for each process."""
+    if set(series) <= set(COLOURS):
+        return {name: COLOURS[name] for name in series}
+    processes = list(dict.fromkeys(name.partition(" (")[0] for name in series))
+    return {
+        name: LINE_COLOURS[processes.index(name.partition(" (")[0]) % len(LINE_COLOURS)] for name in series
+    }
+
+
+def _draw_series(axes: Axes, spectrum: Spectrum, total: float, colour: str) -> None:
+    _, _, scenario = spectrum.series.rstrip(")").partition(" (")
+    style = SCENARIO_STYLES.get(scenario, "--") if scenario else "-"
+    shape, error = spectrum.counts / total, np.sqrt(spectrum.variance) / total
+    axes.stairs(shape, spectrum.edges, color=colour, linestyle=style, linewidth=1.4, label=spectrum.series)
+    low, high = (np.append(bound, bound[-1]) for bound in (shape - error, shape + error))
+    axes.fill_between(spectrum.edges, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
+
+
+def draw_defaults(rows: Sequence[DefaultRow], *, factor: float, title: str = "") -> Figure:
+    """Return a figure of default fractions over those of CMS simulation, without those that are 0 there."""
+    inputs = list(dict.fromkeys(row.input for row in rows if row.cms_fraction > 0))
+    flavours = list(dict.fromkeys(row.flavour for row in rows))
+    with figure_style(font_size=_FONT_SIZE):
+        figure = Figure(figsize=(14, 5.6), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axhspan(1 / factor, factor, color="#dddddd", zorder=0)
+        axes.axhline(1, color="#888888", linewidth=1)
+        for i, flavour in enumerate(flavours):
+            own = [row for row in rows if row.flavour == flavour and row.cms_fraction > 0 and row.ratio > 0]
+            x = np.array([inputs.index(row.input) for row in own]) + 0.18 * (i - (len(flavours) - 1) / 2)
+            axes.errorbar(
+                x, [row.ratio for row in own], [row.error / row.cms_fraction for row in own],
+                color=COLOURS.get(flavour, LINE_COLOURS[-1]), marker=MARKERS[i], markersize=4, linestyle="",
+                elinewidth=1, label=flavour,
+            )  # fmt: skip
+        axes.set(yscale="log", ylabel="share of defaults, here / CMS", xlim=(-0.8, len(inputs) - 0.2))
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.7)))
+        _label_inputs(axes, inputs)
+        axes.legend(loc="upper left", fontsize="small", ncols=4)
+        draw_label(axes, SIMULATION._replace(right=title))
+    return figure
+
+
+def draw_agreement(rows: Sequence[AgreementRow], *, process: str) -> Figure:
+    """Return a figure of chi-square per degree of freedom, input by input, of all scenarios of a process.
+
+    The band holds 95 % of what equal samples would give.
+    """
+    own = [row for row in rows if row.process == process]
+    inputs = list(dict.fromkeys(row.input for row in own))
+    with figure_style(font_size=_FONT_SIZE):
+        figure = Figure(figsize=(14, 5.2), layout="constrained")
+        axes = figure.add_subplot()
+        ndf = np.array([next(row.ndf for row in own if row.input == name) for name in inputs])
+        low, high = stats.chi2.ppf([[0.025], [0.975]], ndf) / ndf
+        places = np.arange(len(inputs))
+        axes.bar(places, high - low, bottom=low, width=1.0, color="#dddddd", zorder=0)
+        for i, scenario in enumerate(dict.fromkeys(row.scenario for row in own)):
+            some = [row for row in own if row.scenario == scenario]
+            axes.plot(
+                [inputs.index(row.input) for row in some], [row.chi2 / row.ndf for row in some],
+                linestyle="", marker=MARKERS[i], markersize=5, color=LINE_COLOURS[i % len(LINE_COLOURS)],
+                label=f"{scenario} against mc",
+            )  # fmt: skip
+        axes.set(yscale="log", ylabel="χ² / degrees of freedom", xlim=(-0.8, len(inputs) - 0.2))
+        _label_inputs(axes, inputs)
+        axes.legend(loc="upper right", fontsize="small")
+        draw_label(axes, SIMULATION._replace(right=process))
+    return figure
+
+
+def draw_p_values(rows: Iterable[AgreementRow]) -> Figure:
+    """Return a figure of the share of inputs with a p-value below the abscissa; equal: the diagonal."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        groups.setdefault((row.process, row.scenario), []).append(row.p_value)
+    with figure_style(font_size=_FONT_SIZE):
+        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color="#888888", linewidth=1)
+        names = [f"{process} ({scenario})" for process, scenario in groups]
+        colours = _colours(names)
+        for name, (scenario, values) in zip(
+            names, ((key[1], values) for key, values in groups.items()), strict=True
+        ):
+            axes.ecdf(
+                values, color=colours[name], linestyle=SCENARIO_STYLES.get(scenario, "--"), linewidth=1.6,
+                label=name,
+            )  # fmt: skip
+        axes.set(xlabel="p-value", ylabel="share of inputs below", xlim=(0, 1), ylim=(0, 1.02))
+        axes.legend(loc="lower right", fontsize="small")
+        draw_label(axes, SIMULATION)
+    return figure
+
+
+def _label_inputs(axes: Axes, inputs: Sequence[str]) -> None:
+    axes.set_xticks(np.arange(len(inputs)), [short_name(name) for name in inputs], rotation=90, fontsize=7.5)
+    axes.tick_params(axis="x", which="minor", bottom=False, top=False)

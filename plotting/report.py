@@ -129,8 +129,13 @@ def _summary(divergence: Sequence[DivergenceRow], auc_rows: Sequence[AucRow]) ->
 
 
 def _what_was_run(results: Mapping[str, Result], payload: Mapping[str, Any]) -> str:
-    events = sum(record.n_events for result in results.values() for record in result.datasets.values())
-    files = sum(len({(entry.dataset, entry.file) for entry in result.ledger}) for result in results.values())
+    # Selections read the same files: each event counts once.
+    read = {
+        (entry.dataset, entry.file, entry.entry_start): entry.n_processed
+        for result in results.values()
+        for entry in result.ledger
+    }
+    n_files = len({(dataset, file) for dataset, file, _ in read})
     trainings = [
         f"{item['key']} ({_count(len(item['epochs']), 'checkpoint')})" for item in payload["taggers"]
     ]
@@ -140,7 +145,7 @@ def _what_was_run(results: Mapping[str, Result], payload: Mapping[str, Any]) -> 
         _listed(trainings, "training"),
         _listed(selections, "selection"),
         f"Inputs of the simulation: {', '.join(variants)}." if variants else "",
-        f"{events:,} events read from {_count(files, 'file')}." if files else "",
+        f"{_count(sum(read.values()), 'event')} read from {_count(n_files, 'file')}." if read else "",
     ]
     return " ".join(filter(None, parts))
 

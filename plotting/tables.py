@@ -249,10 +249,11 @@ def _factors(results: Mapping[str, Result]) -> Table:
     rows = []
     for selection, result in results.items():
         factor = normalisation(result)
+        digits = _digits(factor.error) if factor.error > 0 else 3
         rows.append(
             [
                 _name(selection),
-                f"{factor.factor:.4g} ± {factor.error:.2g}",
+                f"{factor.factor:.{digits}f} ± {factor.error:.{digits}f}",
                 f"{factor.n_data:,.6g}",
                 f"{factor.n_mc:,.6g}",
             ]

@@ -33,12 +33,13 @@ def read_table(path: Path, *, kind: type[Row]) -> list[Row]:
         lines = list(csv.reader(file))
     if not lines or tuple(lines[0]) != kind._fields:
         raise ValueError(
-            f"{path}: not a table of {kind.__name__}: its columns are not {', '.join(kind._fields)}"
+            f"{path}: not a table of {kind.__name__}: its columns are not {', '.join(kind._fields)}: "
+            "write it again or remove it"
         )
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         try:
             rows.append(kind(*(convert(text) for convert, text in zip(types, line, strict=True))))
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}: write this table again") from error
+            raise ValueError(f"{path}, line {number}: {error}: write it again or remove it") from error
     return rows

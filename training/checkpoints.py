@@ -123,6 +123,7 @@ def save_checkpoint(
         "schema_version": SCHEMA_VERSION,
         "epoch": epoch,
         "config": run.config.model_dump_json(),
+        "data_fingerprint": run.data_fingerprint,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "random_state": torch.get_rng_state(),
@@ -147,6 +148,46 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     except Exception as error:  # torch raises errors of zip, pickle and its own on a broken file
         raise ValueError(f"{path}: not a checkpoint of this version: remove it or train anew") from error
     return state
+
+
+def restore(
+    run: Run,
+    epoch: int,
+    network: TaggerNetwork,
+    optimizer: torch.optim.Optimizer | None = None,
+    *,
+    device: torch.device | None = None,
+) -> dict[str, Any]:
+    """Set a network, and an optimiser, to an epoch of a run, and return the whole state.
+
+    Raises:
+        ValueError: If the checkpoint is broken, of another version, training or epoch.
+    """
+    path = checkpoint_path(run.folder, epoch)
+    state = load_checkpoint(path, device)
+    try:
+        config = TrainConfig.model_validate_json(state["config"])
+        found = state["epoch"], state["data_fingerprint"], changed_keys(config, run.config)
+        if found != (epoch, run.data_fingerprint, []):
+            raise ValueError("another training or epoch")
+        network.load_state_dict(state["network"])
+        if optimizer:
+            optimizer.load_state_dict(state["optimizer"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch raises the last
+        raise ValueError(
+            f"{path}: holds another training or epoch than its folder and name say: remove it"
+        ) from error
+    return state
+
+
+def changed_keys(found: TrainConfig, wanted: TrainConfig) -> list[str]:
+    """Return the settings that differ, as `key: found there, wanted here`, leaving out those that may."""
+    before, after = found.model_dump(mode="json"), wanted.model_dump(mode="json")
+    return [
+        f"{key}: {before[key]} there, {after[key]} here"
+        for key in before
+        if key not in MAY_CHANGE and before[key] != after[key]
+    ]
 
 
 def export_onnx(run: Run, epoch: int, network: TaggerNetwork) -> list[Path]:
@@ -174,7 +215,7 @@ def export(folder: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: If the folder is no run directory or holds no checkpoint.
-        ValueError: If a checkpoint is broken or of another version.
+        ValueError: If a checkpoint is broken, of another version, training or epoch.
     """
     run = read_run(folder)
     epochs = epochs_of(run.folder)
@@ -183,7 +224,7 @@ def export(folder: Path) -> list[Path]:
     paths = []
     for epoch in epochs:
         network = TaggerNetwork(dropout=run.config.dropout)
-        network.load_state_dict(load_checkpoint(checkpoint_path(run.folder, epoch))["network"])
+        restore(run, epoch, network)
         paths += export_onnx(run, epoch, network)
     return paths
 

@@ -20,16 +20,15 @@ from training.attacks import evaluation_mode, fgsm
 from training.batches import Batch, ShuffledTrainingJets, StoredJets
 from training.checkpoints import (
     CONFIG_NAME,
-    MAY_CHANGE,
     EpochRecord,
     Run,
-    checkpoint_path,
+    changed_keys,
     create_run,
     epochs_of,
     is_unused,
-    load_checkpoint,
     read_history,
     read_run,
+    restore,
     save_checkpoint,
     write_history,
 )
@@ -184,7 +183,7 @@ def _open_run(config: TrainConfig, data: TrainingData, *, resume: bool) -> Run:
     if not (config.output / CONFIG_NAME).is_file():
         raise ValueError(f"{config.output}: exists and is no run directory: choose another 'output'")
     found = read_run(config.output)
-    changed = _changed_keys(found.config, config)
+    changed = changed_keys(found.config, config)
     if changed:
         raise ValueError(
             f"{config.output}: holds a training with other settings ({', '.join(changed)}): "
@@ -203,24 +202,12 @@ def _open_run(config: TrainConfig, data: TrainingData, *, resume: bool) -> Run:
     return run
 
 
-def _changed_keys(found: TrainConfig, wanted: TrainConfig) -> list[str]:
-    """Return the settings that differ, as `key: found -> wanted`, leaving out those that may."""
-    before, after = found.model_dump(mode="json"), wanted.model_dump(mode="json")
-    return [
-        f"{key}: {before[key]} there, {after[key]} here"
-        for key in before
-        if key not in MAY_CHANGE and before[key] != after[key]
-    ]
-
-
 def _restore(run: Run, network: TaggerNetwork, optimizer: torch.optim.Optimizer, device: torch.device) -> int:
     """Set network, optimiser and random numbers to the last complete epoch and return it; 0 if none."""
     epochs = epochs_of(run.folder)
     if not epochs:
         return 0
-    state = load_checkpoint(checkpoint_path(run.folder, epochs[-1]), device)
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
+    state = restore(run, epochs[-1], network, optimizer, device=device)
     torch.set_rng_state(state["random_state"].cpu())
     if device.type == "cuda" and state["random_state_cuda"] is not None:
         torch.cuda.set_rng_state(state["random_state_cuda"].cpu(), device)

@@ -19,7 +19,9 @@ from training.checkpoints import (
     read_history,
     read_run,
 )
+from training.config import TrainConfig
 from training.shards import TrainingData
+from training.train import train
 
 
 @pytest.fixture
@@ -130,6 +132,26 @@ def test_a_broken_checkpoint_is_one_sentence(own_run: Path) -> None:
     with pytest.raises(ValueError, match=r"epoch_001\.pt: not a checkpoint of this version") as caught:
         export(own_run)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 1},
+        {"data_fingerprint": "0"},
+        {"config": TrainConfig(name="a", data=Path("d"), output=Path("o"), gamma=2).model_dump_json()},
+        {"network": {}},
+    ],
+)
+def test_a_checkpoint_of_another_training_or_epoch_is_refused(
+    own_run: Path, change: dict[str, object]
+) -> None:
+    state = torch.load(checkpoint_path(own_run, 2), weights_only=True)
+    torch.save(state | change, checkpoint_path(own_run, 2))
+    config = read_run(own_run).config.model_copy(update={"output": own_run, "epochs": 3})
+    for use in (lambda: export(own_run), lambda: train(config, resume=True)):
+        with pytest.raises(ValueError, match=r"epoch_002\.pt: holds another training or epoch"):
+            use()
 
 
 def test_a_checkpoint_of_another_version_is_refused(own_run: Path) -> None:

@@ -55,8 +55,8 @@ def read_fileset(path: Path) -> Fileset:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, a key is unknown, missing or of the wrong type, or a dataset or a file is
-            there twice.
+        ValueError: If it is no JSON, a key is unknown, missing or of the wrong type, or something is listed
+            twice.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such fileset")

@@ -22,8 +22,10 @@ SIGNS = {1: "OS", -1: "SS"}
 NOMINAL = "nominal"
 
 SCORE_BINNING = (60, -0.2, 1.0)
+"""Source: thesis, figures of the outputs and discriminators."""
 CVSL_BINNING = (50, 0.0, 1.0)
 CVSB_BINNING = (10, 0.0, 1.0)
+"""The finest cells of a fit; they are added up there. Source: CMS-BTV-20-001, plane of CvsL and CvsB."""
 _BELOW_ONE = 1.0 - 1e-9
 """Where a score of 1 is filled: into the last bin. The next float below 1 would be rounded to overflow."""
 _BELOW_ZERO = -1.0

@@ -17,6 +17,12 @@ def flavour_of(events: ak.Array, selected: Selected, *, is_data: bool) -> NDArra
 
     4 c, 5 b, 6 two b hadrons (PFNano alone counts them), 1 neither hadron nor parton (pileup), 0 other light;
     -1 in data.
+
+    Raises:
+        ValueError: If simulation has no hadron flavour.
+
+    Source:
+        CMS flavour by ghost-matched hadrons (`Jet_hadronFlavour`); pileup and bb as in the thesis, A.5.
     """
     if is_data:
         return np.full(len(selected.jet), DATA_FLAVOUR, dtype=np.int64)

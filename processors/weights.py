@@ -13,7 +13,10 @@ CORRECTIONS = ("genWeight",)
 
 
 def event_weights(events: ak.Array, *, is_data: bool) -> Weights:
-    """Return the weights of all events of a chunk: the generator's in simulation, 1 in data."""
+    """Return the weights of all events of a chunk: the generator's in simulation, 1 in data.
+
+    1 also in simulation without generator weights, which is noted when the files are opened beforehand.
+    """
     weights = Weights(len(events))
     generated = None if is_data else column(events, "genWeight")
     if generated is not None:

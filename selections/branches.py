@@ -1,6 +1,6 @@
 """Branches by their name in the file: which are needed, which may be absent, and who stands in for whom."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import awkward as ak
@@ -89,17 +89,6 @@ def branches_of(parameters: Selection) -> Branches:
 def resolve(branch: str, available: Collection[str]) -> str | None:
     """Return the name under which a branch is available, or None."""
     return next((name for name in (branch, *ALIASES.get(branch, ())) if name in available), None)
-
-
-def available_branches(events: ak.Array) -> frozenset[str]:
-    """Return the names of the branches behind the events; nothing is read."""
-    names: set[str] = set()
-    for name in events.fields:
-        fields: Iterable[str] = events[name].fields
-        names.update(f"{name}_{field}" for field in fields)
-        # A counter is no field of the events: a jagged collection stands for it.
-        names.add(f"n{name}" if events[name].ndim > 1 else name)
-    return frozenset(names)
 
 
 def column(events: ak.Array, branch: str) -> ak.Array | None:

@@ -2,8 +2,9 @@
 
 No number of a selection stands anywhere else. Units: GeV, cm, radians.
 
-Source: the public analysis code behind CMS-BTV-20-001 (JINST 17 P03014), its later coffea descendant
-BTVNanoCommissioning, and appendix A.5 of the thesis.
+Source:
+    Where a class or a row says nothing else: the public analysis code behind CMS-BTV-20-001 (JINST 17 P03014)
+    and appendix A.5 of the thesis. Profile `btvnano`: BTVNanoCommissioning, its later coffea descendant.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,13 @@ TriggerGroups = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class JetCuts:
-    """A good jet; a `None` switches a cut off."""
+    """A good jet; a `None` switches a cut off.
+
+    In both identifications a tighter one sets a higher bit: a lower bound on the number asks for one of them.
+
+    Source:
+        NanoAOD documentation of `Jet_jetId` (4: tight with lepton veto) and `Jet_puId` (7: tight, 4: loose).
+    """
 
     pt: float = 20.0
     abs_eta: float = 2.5
@@ -36,7 +43,10 @@ class MuonCuts:
 
 @dataclass(frozen=True, kw_only=True)
 class ElectronCuts:
-    """A good electron: WP80 of the identification with isolation; eta of the supercluster."""
+    """A good electron: WP80 of the identification with isolation; eta of the supercluster.
+
+    The gap is that between barrel and endcaps of the calorimeter.
+    """
 
     pt: float
     abs_eta: float = 2.5
@@ -119,7 +129,7 @@ class SingleMuonSelection(Selection):
     qcd_suppression: QcdSuppression | None = QcdSuppression()
 
 
-MET_FILTERS = (
+MET_FILTERS: tuple[str, ...] = (
     "Flag_goodVertices",
     "Flag_globalSuperTightHalo2016Filter",
     "Flag_HBHENoiseFilter",
@@ -130,6 +140,7 @@ MET_FILTERS = (
     "Flag_eeBadScFilter",
     "Flag_ecalBadCalibFilter",
 )
+"""Source: recommendation of the CMS group on missing energy for Run 2."""
 
 _DIMUON = "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL"
 _DIMUON_TRACKER = "HLT_Mu17_TrkIsoVVL_TkMu8_TrkIsoVVL"
@@ -147,11 +158,12 @@ SINGLE_MUON_TRIGGERS: Mapping[str, TriggerGroups] = {
     "2018": (("HLT_IsoMu24",),),
 }
 JETS: Mapping[str, JetCuts] = {
+    # The pixel detector of 2016 reached less far.
     "2016": JetCuts(abs_eta=2.4),
     "2017": JetCuts(),
     "2018": JetCuts(),
 }
-_ULTRA_LEGACY = {"jet_id": 4, "pu_id": 4}
+_ULTRA_LEGACY = {"jet_id": 4, "pu_id": 4}  # tight with lepton veto; loose
 
 YEARS = ("2016", "2017", "2018", "2016UL", "2017UL", "2018UL")
 PROFILES = ("btv20001", "legacy", "btvnano")
@@ -219,9 +231,9 @@ def _of_profile(row: Selection, profile: str) -> Selection:
 
 
 def _of_year(row: Selection, year: str) -> Selection:
-    if isinstance(row, InclusiveSelection):
-        return row
     run = year.removesuffix("UL")
+    if isinstance(row, InclusiveSelection):
+        return replace(row, jet=replace(row.jet, abs_eta=JETS[run].abs_eta))
     jet = replace(JETS[run], **_ULTRA_LEGACY) if year.endswith("UL") else JETS[run]
     triggers = DIMUON_TRIGGERS if isinstance(row, DYSelection) else SINGLE_MUON_TRIGGERS
     return replace(row, triggers=triggers[run], jet=jet)

@@ -85,12 +85,16 @@ def add_probe_cuts(
 def prompt_and_isolated(events: ak.Array, muon: NDArray[np.int64], limits: QcdSuppression | None) -> Mask:
     """Return in which events the hard muon does not look like one from a jet, shape ``(n_events,)``.
 
-    A muon that no jet claims passes the cut on its share of its jet's pT.
+    A muon without a jet, or whose jet is not in the file, passes the cut on its share of its jet's pT.
+
+    Source:
+        CMS-BTV-20-001 (JINST 17 P03014), suppression of multijet events in the W+c and top-pair selections.
     """
     if limits is None:
         return np.ones(len(muon), dtype=np.bool_)
     muons, jets = events.Muon, events.Jet
     its_jet = np.nan_to_num(pick(muons.jetIdx, muon), nan=-1).astype(np.int64)
+    its_jet = np.where(its_jet < np.asarray(ak.num(jets.pt, axis=1)), its_jet, -1)
     share = pick(muons.pt, muon) / pick(jets.pt, its_jet)
     return (
         (pick(muons.pfRelIso04_all, muon) < limits.max_isolation)
@@ -108,7 +112,11 @@ def charge_product(events: ak.Array, found: SingleMuonEvents) -> Column:
 
 
 def sign_of(events: ak.Array, found: SingleMuonEvents) -> NDArray[np.int8]:
-    """Return +1 for opposite sign, -1 for same sign, 0 where a muon is absent, shape ``(n_events,)``."""
+    """Return +1 for opposite sign, -1 for same sign, 0 where a muon is absent, shape ``(n_events,)``.
+
+    Source:
+        CMS-BTV-20-001 (JINST 17 P03014): W and c of W+c have opposite charges, backgrounds have either sign.
+    """
     return np.nan_to_num(-charge_product(events, found), nan=0).astype(np.int8)
 
 

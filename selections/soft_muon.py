@@ -35,6 +35,9 @@ def soft_muon_jet(events: ak.Array, allowed: ak.Array, cuts: SoftMuonCuts) -> So
 
     Raises:
         ValueError: If `allowed` does not have one entry for each jet.
+
+    Source:
+        CMS-BTV-20-001 (JINST 17 P03014), soft-muon jets; the code behind it walks the jets in the same order.
     """
     jets = events.Jet
     require_same_counts(jets.pt, allowed)

@@ -49,6 +49,9 @@ def no_resonance(events: ak.Array, found: SingleMuonEvents, parameters: SingleMu
     """Return the events whose hard and soft muon do not come from one resonance, shape ``(n_events,)``.
 
     Muons of the same sign pass, and events without the two.
+
+    Source:
+        The public code behind CMS-BTV-20-001, veto of Z and of light resonances in top pairs.
     """
     # One pair for each event that has both muons, as lists of length 0 or 1.
     both = np.asarray((found.muon >= 0) & (found.probe.muon >= 0), dtype=np.int64)

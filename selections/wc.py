@@ -51,6 +51,9 @@ def no_resonance(muons: ak.Array, parameters: SingleMuonSelection) -> Mask:
 
     The pair nearest to the Z must lie outside the window, and the lightest pair above the smallest mass; an
     event without a pair passes.
+
+    Source:
+        The public code behind CMS-BTV-20-001, veto of Z and of light resonances in W+c.
     """
     pairs = opposite_sign_pairs(muons, tight_muons(muons, parameters.muon.abs_eta))
     mass, _ = pair_mass_and_pt(muons, pairs)

@@ -18,8 +18,10 @@ from models.tagger import Tagger
 WIDTHS = (N_FEATURES, 20, 20, 4)
 
 
-def random_tagger(name: str = "basic", epoch: int = 1, *, seed: int = 1, attack: bool = True) -> Tagger:
-    """A tagger with random weights, and a scaler that all random taggers share."""
+def random_tagger(
+    name: str = "basic", epoch: int = 1, *, seed: int = 1, width: float = 2.0, attack: bool = True
+) -> Tagger:
+    """A tagger with random weights, made for features of mean 1 and some width."""
     rng = np.random.default_rng(seed)
     layers = [
         (
@@ -30,7 +32,7 @@ def random_tagger(name: str = "basic", epoch: int = 1, *, seed: int = 1, attack:
     ]
     scaler = FeatureScaler(
         mean=np.full(N_FEATURES, 1.0, np.float32),
-        std=np.full(N_FEATURES, 2.0, np.float32),
+        std=np.full(N_FEATURES, width, np.float32),
         default=np.full(N_FEATURES, -3.0, np.float32),
     )
     metadata = TaggerMetadata(

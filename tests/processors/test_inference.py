@@ -40,15 +40,16 @@ def test_every_tagger_and_variant_scores_every_jet(tagger: Callable[..., Tagger]
 
 
 def test_scores_are_those_of_the_tagger_alone(tagger: Callable[..., Tagger]) -> None:
-    one = tagger()
+    """Also where two taggers were trained with features of other widths, in which distortions are given."""
+    narrow, wide = tagger(), tagger("other", 2, seed=9, width=4.0)
     raw, keys, labels = made_jets(20)
-    for variant in VARIANTS:
-        distorted = perturb(variant, one, raw, keys=keys, labels=labels, seed=3)
-        logits = one.logits(distorted).astype(np.float64)
-        odds = np.exp(logits)
-        expected = (odds[:, 0] + odds[:, 1]) / (odds[:, 0] + odds[:, 1] + odds[:, 3])
-        found = collect([tagger("other", 2, seed=9), one], VARIANTS, 20)
-        np.testing.assert_allclose(found["basic@1", variant.name], expected, rtol=1e-12)
+    found = collect([narrow, wide], VARIANTS, 20)
+    for one in (narrow, wide):
+        for variant in VARIANTS:
+            distorted = perturb(variant, one, raw, keys=keys, labels=labels, seed=3)
+            odds = np.exp(one.logits(distorted).astype(np.float64))
+            expected = (odds[:, 0] + odds[:, 1]) / (odds[:, 0] + odds[:, 1] + odds[:, 3])
+            np.testing.assert_allclose(found[one.label, variant.name], expected, rtol=1e-12)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, tagger: Callable[..., Tagger]) -> None:

@@ -1,10 +1,10 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import awkward as ak
 import pytest
 
-from selections.branches import available_branches, branches_of, column
+from selections.branches import branches_of, column
 from selections.catalogue import SELECT
 from selections.parameters import parameters_of
 
@@ -16,6 +16,17 @@ DZ = "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ"
 def names(selection: str) -> set[str]:
     branches = branches_of(parameters_of(selection))
     return {*branches.needed, *branches.optional, *(path for group in branches.triggers for path in group)}
+
+
+def available_branches(events: ak.Array) -> frozenset[str]:
+    """Return the names of the branches behind the events; nothing is read."""
+    names: set[str] = set()
+    for name in events.fields:
+        fields: Iterable[str] = events[name].fields
+        names.update(f"{name}_{field}" for field in fields)
+        # A counter is no field of the events: a jagged collection stands for it.
+        names.add(f"n{name}" if events[name].ndim > 1 else name)
+    return frozenset(names)
 
 
 def test_a_complete_file_misses_nothing() -> None:

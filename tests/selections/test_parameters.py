@@ -38,6 +38,7 @@ def test_2017_never_takes_the_prescaled_single_muon_trigger() -> None:
 def test_years_change_jets_and_reconstructions_their_identification() -> None:
     assert parameters_of("dy", year="2016").jet.abs_eta == 2.4
     assert parameters_of("dy", year="2017").jet.abs_eta == 2.5
+    assert [parameters_of("inclusive", year=year).jet.abs_eta for year in ("2016UL", "2018")] == [2.4, 2.5]
     ultra_legacy = parameters_of("dy", year="2016UL").jet
     assert (ultra_legacy.abs_eta, ultra_legacy.jet_id, ultra_legacy.pu_id) == (2.4, 4, 4)
 

@@ -107,6 +107,17 @@ def test_the_hard_muon_must_dominate_its_jet(
     assert failed(run("wc", events(event))) == ([] if passes else ["qcd_suppression"])
 
 
+@pytest.mark.parametrize("position", [1, 2, 30])
+def test_a_jet_beyond_the_collection_is_no_jet_of_the_hard_muon(
+    events: Events, w_event: dict[str, Any], position: int
+) -> None:
+    # Positions 1 and 2 would be jets of the next event, of 60 and 90 GeV: 40 / 60 < 0.75.
+    event = changed(w_event, "Muon", 0, jetIdx=position)
+    selected = run("wc", events(event, {"Jet": [{}, {"pt": 90.0}]}))
+    assert selected.cuts.all("qcd_suppression").tolist() == [True, False]
+    assert selected.event.tolist() == [0]
+
+
 def test_jets_are_counted_from_0p4_but_probed_from_0p5(events: Events, w_event: dict[str, Any]) -> None:
     event = changed(changed(w_event, "Jet", 0, phi=0.45), "Muon", 1, phi=0.45)
     assert set(failed(run("wc", events(event)))) >= {"soft_muon_jet"}

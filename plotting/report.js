@@ -34,7 +34,7 @@ function readout() {
   const where = `${nameOf(numbers.selections, state.selection)}, ${nameOf(numbers.scores, state.score)}, ` +
     `epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}`;
   const stack = stackOf(state.training, state.epoch);
-  const heading = stack ? `${where}; MC × ${shown(stack.factor)}` : where;
+  const heading = stack ? `${where}; MC\u00a0×\u00a0${shown(stack.factor)}` : where;
   const lines = !numbers.selections.length ? ["No selection was processed."] : [heading, ...[state.training, state.compare].filter(Boolean).map(describe)];
   element("readout").replaceChildren(...lines.map((text) => {
     const line = document.createElement("p");

@@ -3,8 +3,9 @@
 Paths are relative to the folder the command runs in.
 """
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,7 +19,7 @@ Device = Literal["cpu", "cuda", "auto"]
 class _Card(BaseModel):
     """A run card: no key is unknown, nothing changes after reading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class PrepareConfig(_Card):
@@ -122,12 +123,27 @@ def read_train_config(path: Path) -> TrainConfig:
     return _read_card(path, TrainConfig)
 
 
+class _UniqueKeysLoader(yaml.SafeLoader):
+    """Safe YAML without repeated keys, of which the last would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = str(key_node.value)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is there twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 def _read_card(path: Path, card: type[_AnyCard]) -> _AnyCard:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file: give the path of a YAML configuration")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeysLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: not valid YAML ({reason}): mend the file") from error

@@ -35,6 +35,8 @@ def test_epsilon_is_trained_on_only_by_fgsm() -> None:
         ("name: [\n", "not valid YAML"),
         ("- a\n- b\n", "expected keys and values, got list"),
         (MINIMAL + "gamma:\n", "the key 'gamma' has no value: give one or remove the key"),
+        (MINIMAL + "decay_epochs: .inf\n", "key 'decay_epochs': input should be a finite number, got inf"),
+        (MINIMAL + "seed: 1\nseed: 2\n", "not valid YAML (the key 'seed' is there twice"),
         ("", "expected keys and values, got NoneType"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import FormatStrFormatter, LogFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -19,6 +19,7 @@ SCENARIO_STYLES = {"mc": "-", "null": ":"}
 """Of lines; every other scenario is dashed."""
 
 _FONT_SIZE = 12.0
+_PLAIN = FormatStrFormatter("%g")
 
 
 class Spectrum(Protocol):
@@ -133,6 +134,9 @@ def draw_spectra(spectra: Sequence[Spectrum], *, title: str = "") -> Figure:
         axes.set(xlabel=first.label, ylabel="share of each, per bin", xlim=(first.edges[0], first.edges[-1]))
         if first.log:
             axes.set_yscale("log")
+        if np.array_equal(first.edges % 1, np.full(len(first.edges), 0.5)):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(y=0.25)
         axes.legend(loc="upper right", fontsize="small", ncols=1 + (len(spectra) > 4))
         draw_label(axes, SIMULATION._replace(right=title))
@@ -153,6 +157,8 @@ def _draw_series(axes: Axes, spectrum: Spectrum, total: float, colour: str) -> N
     _, _, scenario = spectrum.series.rstrip(")").partition(" (")
     style = SCENARIO_STYLES.get(scenario, "--") if scenario else "-"
     shape, error = spectrum.counts / total, np.sqrt(spectrum.variance) / total
+    # On a logarithmic axis nothing is a gap, not a line to the bottom.
+    shape = np.where(shape > 0, shape, np.nan)
     axes.stairs(shape, spectrum.edges, color=colour, linestyle=style, linewidth=1.4, label=spectrum.series)
     low, high = (np.append(bound, bound[-1]) for bound in (shape - error, shape + error))
     axes.fill_between(spectrum.edges, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
@@ -176,7 +182,9 @@ def draw_defaults(rows: Sequence[DefaultRow], *, factor: float, title: str = "")
                 elinewidth=1, label=flavour,
             )  # fmt: skip
         axes.set(yscale="log", ylabel="share of defaults, here / CMS", xlim=(-0.8, len(inputs) - 0.2))
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.7)))
+        axes.yaxis.set_major_formatter(_PLAIN)
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
+        axes.set_ylim(0.5, 2 * max([factor, *(row.ratio for row in rows if np.isfinite(row.ratio))]))
         _label_inputs(axes, inputs)
         axes.legend(loc="upper left", fontsize="small", ncols=4)
         draw_label(axes, SIMULATION._replace(right=title))
@@ -204,9 +212,12 @@ def draw_agreement(rows: Sequence[AgreementRow], *, process: str) -> Figure:
                 linestyle="", marker=MARKERS[i], markersize=5, color=LINE_COLOURS[i % len(LINE_COLOURS)],
                 label=f"{scenario} against mc",
             )  # fmt: skip
+        highest = max(row.chi2 / row.ndf for row in own)
         axes.set(yscale="log", ylabel="χ² / degrees of freedom", xlim=(-0.8, len(inputs) - 0.2))
+        axes.set_ylim(0.05, 8 * max(highest, 2.0))
+        axes.yaxis.set_major_formatter(_PLAIN)
         _label_inputs(axes, inputs)
-        axes.legend(loc="upper right", fontsize="small")
+        axes.legend(loc="upper left", fontsize="small", ncols=3)
         draw_label(axes, SIMULATION._replace(right=process))
     return figure
 

@@ -39,7 +39,7 @@ _DEFAULTS_CAPTION = (
 _AGREEMENT_CAPTION = (
     "Shapes of the inputs in {}: other scenarios against mc; 95 % of equal samples are in the band."
 )
-_OPEN = ("bad", "unclear", "good")
+_OPEN = ("bad", "unclear")
 
 
 class Check(Protocol):

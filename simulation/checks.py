@@ -160,7 +160,7 @@ def default_checks(counts: FlavourCounts, sample: str) -> list[Check]:
             value, error = _rate(
                 int(counts.n_default[label, BRANCHES.index(branch)]), int(counts.n_jets[label])
             )
-            note = f"{value / cms:.2f} of {cms:.4f}" if math.isfinite(value) else ""
+            note = f"{value / cms:.2f} times the {cms:.4f} of CMS" if math.isfinite(value) else ""
             checks.append(check(f"{kind}, {flavour} jets", sample, value, error, expected, note))
     return checks
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from advtag.produce import AsJson
-from advtag.progress import console, one_bar
+from advtag.compare import Coarse
+from advtag.produce import AsJson, parse_epochs
+from advtag.progress import one_bar, progress_board, say, stage
 from advtag.tables import show
 
 
@@ -51,7 +52,7 @@ def validate_simulation(
     show(rows if as_json else _for_people(rows), title="Validation of simulated events", as_json=as_json)
     counts = count_verdicts(found.checks)
     summary = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    console.print(f"{page}: {summary}", highlight=False, soft_wrap=True, markup=False)
+    say(f"{page}: {summary}")
     if strict and counts["bad"]:
         raise ValueError(f"{counts['bad']} numbers are not as expected: see {page}")
 
@@ -96,3 +97,64 @@ def _for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in judged
     ]
+
+
+def true_scale_factors(
+    *,
+    fileset: Annotated[Path, typer.Option(help="JSON: simulated data with their truth beside them, and mc.")],
+    out: Annotated[Path, typer.Option(help="Folder for true_scale_factors.csv and closure.csv.")],
+    taggers: Annotated[list[Path], typer.Option(help="Run directories with ONNX taggers.")],
+    selection: Annotated[str, typer.Option(help="The selections of the fit.")] = "dy,wc,ttsemilep",
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of `process` with the same taggers, not to process mc again.")
+    ] = None,
+    epochs: Annotated[str | None, typer.Option(help="Epochs, e.g. 1,5,20; all if not given.")] = None,
+    variants: Annotated[str, typer.Option(help="Inputs of mc: raw, noise:SIGMA, fgsm:EPSILON.")] = "raw",
+    coarse: Coarse = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Count simulated data by their true flavours: the true scale factors, beside those that the fit finds.
+
+    Example: advtag true-scale-factors --fileset samples/fileset.json --taggers runs/basic --out closure
+    """
+    from advtag import closure, production
+    from datamc.closure import ClosureRow, TrueRow, closure_rows, true_rows
+    from models.perturbations import parse_variants
+    from models.tagger import load_taggers
+    from processors.filesets import read_fileset
+    from processors.run import run_selection
+    from storage.tables import write_table
+
+    files, names = read_fileset(fileset), selection.split(",")
+    loaded = load_taggers(taggers, epochs=parse_epochs(epochs))
+    options: dict[str, Any] = {"executor": "futures" if workers > 1 else "iterative", "workers": workers}
+    with progress_board() as board:
+        if results is not None:
+            found = production.read_results([results])
+        else:
+            with stage(board, *(f"process {name}" for name in names)) as bars:
+                found = {
+                    name: run_selection(
+                        selection=name, fileset=files, taggers=loaded, variants=parse_variants(variants),
+                        progress=moved, **options,
+                    )
+                    for name, moved in zip(names, bars, strict=True)
+                }  # fmt: skip
+        with stage(board, *(f"count flavours in {name} data" for name in names)) as bars:
+            revealed = closure.process_revealed(
+                files, names, loaded, progress=dict(zip(names, bars, strict=True)), **options
+            )
+    trues = closure.compare_with_truth(found, revealed, coarse=coarse)
+    write_table(
+        [row for true in trues for row in true_rows(true)], out / "true_scale_factors.csv", kind=TrueRow
+    )
+    summary = closure_rows(trues)
+    write_table(summary, out / "closure.csv", kind=ClosureRow)
+    rows = [_without_nan(row._asdict()) for row in summary]
+    show(
+        rows if as_json else production.last_epochs(rows),
+        title="Fitted against true scale factors",
+        as_json=as_json,
+    )
+    say(f"{out / 'true_scale_factors.csv'}: {sum(len(true.fitted.cvsl) for true in trues)} cells in all")

@@ -1,0 +1,122 @@
+"""Data counted by their true flavours: what `advtag true-scale-factors` does, without its options."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from advtag.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from datamc.closure import TrueScaleFactors
+    from datamc.results import Result
+    from models.tagger import Tagger
+    from processors.filesets import Fileset
+
+
+def process_revealed(
+    fileset: "Fileset",
+    selections: Sequence[str],
+    taggers: Sequence["Tagger"],
+    *,
+    progress: Mapping[str, ProgressCallback],
+    **options: Any,
+) -> dict[str, "Result"]:
+    """Return results that hold the data of a fileset twice: as they are, and as jets of known flavour.
+
+    The processor is the same as for any other file: each data file is joined with its truth into a file that
+    looks like simulation, for as long as this takes. There an event counts as one, so that the number of
+    jets of a flavour is theirs.
+
+    Args:
+        fileset: Datasets; simulation in it is left out.
+        selections: Which selections to process.
+        taggers: Whose scores are filled.
+        progress: By selection.
+        options: Of `processors.run.run_selection`.
+
+    Raises:
+        ValueError: If no data of a selection are simulated.
+        FileNotFoundError: If truth is missing.
+    """
+    from processors.run import run_selection
+
+    results = {}
+    with tempfile.TemporaryDirectory(prefix="advtag_revealed_") as folder:
+        twice = _twice(fileset, Path(folder))
+        for selection in selections:
+            result = run_selection(
+                selection=selection, fileset=_own_data(twice, selection), taggers=taggers,
+                progress=progress[selection], **options,
+            )  # fmt: skip
+            results[selection] = _counting_jets(result)
+    return results
+
+
+def _twice(fileset: "Fileset", folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the data of a fileset with, for each, a dataset of the same events with truth."""
+    from simulation.revealed import reveal
+
+    datasets: dict[str, dict[str, Any]] = {}
+    for name, dataset in fileset.items():
+        metadata = dataset.metadata
+        if metadata is None or not metadata.is_data:
+            continue
+        if not metadata.simulated:
+            raise ValueError(f"{name}: recorded data have no truth: take them out of the fileset")
+        copies = [
+            reveal(Path(path), folder / f"{name}_{number}.root") for number, path in enumerate(dataset.files)
+        ]
+        datasets[name] = dataset.model_dump()
+        datasets[f"{name} revealed"] = {
+            "files": [str(copy) for copy in copies],
+            "metadata": {"is_data": False, "process": "data", "simulated": True},
+            "primary_dataset": metadata.primary_dataset,
+        }
+    return datasets
+
+
+def _own_data(twice: Mapping[str, dict[str, Any]], selection: str) -> dict[str, Any]:
+    """Return the datasets of a selection's primary dataset."""
+    from selections.parameters import parameters_of
+
+    wanted = parameters_of(selection).primary_dataset
+    own = {}
+    for name, dataset in twice.items():
+        metadata = dataset["metadata"]
+        primary = dataset.get("primary_dataset", metadata.get("primary_dataset"))
+        if None in (wanted, primary) or primary == wanted:
+            own[name] = {"files": dataset["files"], "metadata": metadata}
+    if not own:
+        raise ValueError(
+            f"no simulated data of {wanted} for the selection {selection}: add them to the fileset"
+        )
+    return own
+
+
+def _counting_jets(result: "Result") -> "Result":
+    """Return the result with cross sections by which every event of the revealed data counts as one."""
+    from datamc.histograms import luminosity_pb
+
+    luminosity = luminosity_pb(result) or 1.0
+    records = {
+        name: record if record.is_data else replace(record, cross_section_pb=record.sum_weights / luminosity)
+        for name, record in result.datasets.items()
+    }
+    return replace(result, datasets=records)
+
+
+def compare_with_truth(
+    results: Mapping[str, "Result"], revealed: Mapping[str, "Result"], *, coarse: bool
+) -> list["TrueScaleFactors"]:
+    """Return the true scale factors of every checkpoint and variant in the cells of its fit."""
+    from advtag.production import solve_all
+    from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING
+    from datamc.closure import true_scale_factors
+
+    binning = COARSE_BINNING if coarse else PUBLISHED_BINNING
+    return [
+        true_scale_factors(fitted, results=results, revealed=revealed, binning=binning)
+        for fitted in solve_all(results, coarse=coarse)
+    ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from advtag import production
+from advtag import production, summary
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import bar, one_bar, progress_board, say
 from advtag.tables import show
@@ -106,12 +106,11 @@ def fit(
     with one_bar("fit") as progress:
         factors = production.solve_all(found, coarse=coarse, progress=progress)
     production.write_scale_factors(found, factors, out or production.beside(results) / "scale_factors")
-    rows = [summary._asdict() for each in factors for summary in summarise(each)]
-    show(
-        rows if as_json else production.last_epochs(rows),
-        title="Scale factors: mean deviation from 1",
-        as_json=as_json,
-    )
+    rows = [each for factor in factors for each in summarise(factor)]
+    if as_json:
+        show([row._asdict() for row in rows], title="", as_json=True)
+    else:
+        show(summary.scale_factor_rows(rows), title="Scale factors, last epoch", as_json=False)
 
 
 def divergence(
@@ -135,12 +134,10 @@ def divergence(
             production.read_results(results), n_bootstrap=replicas, seed=seed, progress=progress
         )
     write_divergence(rows, out or production.beside(results) / "divergence.csv")
-    table = [row._asdict() for row in rows]
-    show(
-        table if as_json else production.last_epochs(table),
-        title="Divergence of data from simulation (nats)",
-        as_json=as_json,
-    )
+    if as_json:
+        show([row._asdict() for row in rows], title="", as_json=True)
+    else:
+        summary.show_divergence(rows)
 
 
 def plot(

@@ -10,6 +10,7 @@ from advtag.tables import as_json_text, show
 
 if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
+    from datamc.scale_factors import Summary
     from training.evaluate import AucRow
 
 
@@ -29,12 +30,33 @@ def show_summary(found: Comparison, areas: Sequence["AucRow"], *, as_json: bool)
         return
     show(purity_rows(found), title="Flavours of the selected jets (simulation)", as_json=False)
     show(auc_rows(areas), title="AUC on unseen jets, last epoch", as_json=False)
-    for selection in found.results:
+    show_divergence(found.divergence)
+
+
+def show_divergence(rows: Sequence["DivergenceRow"]) -> None:
+    """Print a table per selection with the divergence at the last epoch."""
+    for selection in dict.fromkeys(row.selection for row in rows):
         show(
-            divergence_rows(found.divergence, selection),
+            divergence_rows(rows, selection),
             title=f"{selection}: KL(data ‖ simulation), last epoch, 1e-4 nats, ± half the 68 % band",
             as_json=False,
         )
+
+
+def scale_factor_rows(summaries: Sequence["Summary"]) -> list[dict[str, Any]]:
+    """Return one row a tagger, variant and flavour: how far the scale factors are from 1, last epoch."""
+    rows = last_epochs([summary._asdict() for summary in summaries])
+    return [
+        {
+            "tagger": row["tagger"],
+            "variant": row["variant"],
+            "flavour": row["flavour"],
+            "cells measured": f"{row['n_ok']} of {row['n_cells']}",
+            "mean |SF - 1|": row["mean_deviation"] if row["n_ok"] else None,
+            "mean error": row["mean_error"] if row["n_ok"] else None,
+        }
+        for row in rows
+    ]
 
 
 def purity_rows(found: Comparison) -> list[dict[str, Any]]:

@@ -105,7 +105,8 @@ def _draw_stack(
         score_templates(result, score, tagger=tagger, epoch=epoch, variant=variant),
         xlabel=score_label(score),
         title=f"{selection_label(result.selection)}\n{tagger}, epoch {epoch}, {variant_label(variant)}",
-        label=label,
+        # A selection has the luminosity of its own primary dataset.
+        label=label._replace(right=event_label([result]).right),
         log=log,
     )
 

@@ -94,8 +94,12 @@ SIMULATION = EventLabel()
 def event_label(
     results: Sequence[Result], *, experiment: str = "", status: str = "", energy: str = "13 TeV"
 ) -> EventLabel:
-    """Return the label that is true of these results: who recorded them, or that nobody did, and how much."""
-    luminosity = max((luminosity_pb(result) or 0.0 for result in results), default=0.0)
+    """Return the label that is true of these results: who recorded them, or that nobody did, and how much.
+
+    The luminosity is told where all results have the same.
+    """
+    luminosities = {luminosity_pb(result) or 0.0 for result in results}
+    luminosity = luminosities.pop() if len(luminosities) == 1 else 0.0
     right = f"{luminosity_text(luminosity)} ({energy})" if luminosity > 0 else energy
     return EventLabel(is_simulated(results), experiment, status, right)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -79,3 +81,14 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match="not supported"):
         save_figure(figure, tmp_path / "other", formats=("nonsense",))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stack_1.5.pdf", "stack_1.5.png"]
+
+
+def test_a_luminosity_is_told_only_where_all_results_share_it(result_of):
+    dy, wc = result_of("dy", simulated=False), result_of("wc", simulated=False)
+    assert event_label([dy, wc]).right == "1.5 fb$^{-1}$ (13 TeV)"
+    wc.datasets = {
+        name: replace(record, luminosity_pb=700.0 if record.is_data else None)
+        for name, record in wc.datasets.items()
+    }
+    assert event_label([wc]).right == "700 pb$^{-1}$ (13 TeV)"
+    assert event_label([dy, wc]).right == "13 TeV"

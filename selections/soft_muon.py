@@ -39,30 +39,32 @@ def soft_muon_jet(events: ak.Array, allowed: ak.Array, cuts: SoftMuonCuts) -> So
     Source:
         CMS-BTV-20-001 (JINST 17 P03014), soft-muon jets; the code behind it walks the jets in the same order.
     """
-    jets = events.Jet
+    jets, muons = events.Jet, _with_acceptance(events.Muon, cuts)
     require_same_counts(jets.pt, allowed)
-    first = _accepted_pt(events, jets.muonIdx1, cuts)
-    second = _accepted_pt(events, jets.muonIdx2, cuts)
+    first = _accepted_pt(jets, jets.muonIdx1, muons, cuts.max_delta_r)
+    second = _accepted_pt(jets, jets.muonIdx2, muons, cuts.max_delta_r)
     harder = ak.where(second > first, jets.muonIdx2, jets.muonIdx1)
     probe = position_of_largest(jets.pt, allowed & ((first > 0) | (second > 0)))
     muon = pick(harder, probe)
     return SoftMuonJet(probe, np.where(probe >= 0, muon, -1).astype(np.int64))
 
 
-def _accepted_pt(events: ak.Array, index: ak.Array, cuts: SoftMuonCuts) -> ak.Array:
-    """Return for each jet the pT of the muon at `index` of its event if it is accepted, else 0."""
-    jets, muons = events.Jet, events.Muon
-    good = tight_muons(muons, cuts.abs_eta)
-    good = (
-        good
+def _with_acceptance(muons: ak.Array, cuts: SoftMuonCuts) -> ak.Array:
+    """Return pt, eta and phi of all muons, and whether each is `accepted` on its own, jets apart."""
+    accepted = (
+        tight_muons(muons, cuts.abs_eta)
         & (muons.pt > cuts.min_pt)
         & (muons.pt < cuts.max_pt)
         & (muons.pfRelIso04_all > cuts.min_isolation)
     )
     if cuts.min_dxy_significance > 0:
         # Not as a quotient: the error may be 0.
-        good = good & (abs(muons.dxy) > cuts.min_dxy_significance * muons.dxyErr)
-    kinematics = ak.zip({"pt": muons.pt, "eta": muons.eta, "phi": muons.phi, "good": good})
-    linked = kinematics[ak.mask(index, (index >= 0) & (index < ak.num(muons.pt, axis=1)))]
-    accepted = linked.good & (delta_r(jets, linked.eta, linked.phi) < cuts.max_delta_r)
+        accepted = accepted & (abs(muons.dxy) > cuts.min_dxy_significance * muons.dxyErr)
+    return ak.zip({"pt": muons.pt, "eta": muons.eta, "phi": muons.phi, "accepted": accepted})
+
+
+def _accepted_pt(jets: ak.Array, index: ak.Array, muons: ak.Array, max_delta_r: float) -> ak.Array:
+    """Return for each jet the pT of the muon at `index` of its event if it is accepted and near, else 0."""
+    linked = muons[ak.mask(index, (index >= 0) & (index < ak.num(muons.pt, axis=1)))]
+    accepted = linked.accepted & (delta_r(jets, linked.eta, linked.phi) < max_delta_r)
     return ak.where(ak.fill_none(accepted, False), ak.fill_none(linked.pt, 0.0), 0.0)

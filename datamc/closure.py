@@ -56,8 +56,8 @@ class TrueRow(NamedTuple):
     variant: str
     flavour: str
     selection: str
-    is_own: bool
-    """Whether the fit takes the flavour's factor from this selection; fit and pull are told there only."""
+    is_own: int
+    """1 where the fit takes the flavour's factor from this selection, else 0; only there is a pull."""
     cvsl_low: float
     cvsl_high: float
     cvsb_low: float
@@ -174,7 +174,7 @@ def _true_row(true: TrueScaleFactors, cell: int, f: int, s: int) -> TrueRow:
         variant=fitted.variant,
         flavour=fitted.flavours[f],
         selection=fitted.selections[s],
-        is_own=s == f,
+        is_own=int(s == f),
         cvsl_low=float(fitted.cvsl[cell, 0]),
         cvsl_high=float(fitted.cvsl[cell, 1]),
         cvsb_low=float(fitted.cvsb[cell, 0]),

@@ -82,8 +82,8 @@ class DefaultRow(Protocol):
         """Here over CMS."""
 
     @property
-    def within_factor(self) -> bool:
-        """Whether the ratio is close enough to 1."""
+    def within_factor(self) -> int:
+        """1 if the ratio is close enough to 1, else 0."""
 
 
 class AgreementRow(Protocol):

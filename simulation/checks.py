@@ -11,6 +11,7 @@ from models.features import BRANCHES, N_FEATURES, default_mask, index_of
 from simulation import expectations
 from simulation.agreement import Agreement
 from simulation.expectations import FLAVOURS, Expectation
+from simulation.lifetimes import LifetimeSums
 from simulation.sample_reading import Floats, Integers, Jets, Muons, Sample
 
 Verdict = Literal["good", "unclear", "bad", "shown", "skipped"]
@@ -51,7 +52,8 @@ class DefaultRow(NamedTuple):
     error: float
     cms_fraction: float
     ratio: float
-    within_factor: bool
+    within_factor: int
+    """1 if the ratio is close enough to 1, else 0."""
 
 
 class FlavourCounts(NamedTuple):
@@ -143,7 +145,7 @@ def default_rows(counts: FlavourCounts, sample: str) -> list[DefaultRow]:
             cms = expectations.CMS_DEFAULT_PERCENT[branch][label] / 100
             ratio = value / cms if cms > 0 else (1.0 if value == 0 else math.inf)
             within = 1 / expectations.DEFAULT_FACTOR <= ratio <= expectations.DEFAULT_FACTOR
-            rows.append(DefaultRow(sample, branch, flavour, n_jets, value, error, cms, ratio, within))
+            rows.append(DefaultRow(sample, branch, flavour, n_jets, value, error, cms, ratio, int(within)))
     return rows
 
 
@@ -243,6 +245,34 @@ def dimuon_mass(muons: Muons) -> Floats:
     one, two = (index[muons.charge[one] * muons.charge[two] < 0] for index in (one, two))
     delta_eta, delta_phi = muons.eta[one] - muons.eta[two], muons.phi[one] - muons.phi[two]
     return np.asarray(np.sqrt(2 * muons.pt[one] * muons.pt[two] * (np.cosh(delta_eta) - np.cos(delta_phi))))
+
+
+def lifetime_checks(sums: LifetimeSums | None, sample: str) -> list[Check]:
+    """Return mean lifetimes; the error of the mean of exponential times is mean / sqrt(n)."""
+    if sums is None:
+        return [skipped("lifetimes of hadrons", sample, "no GenPart with decay lengths in the files")]
+    checks = []
+    for i, (name, lifetime) in enumerate(expectations.LIFETIMES_PS.values()):
+        n = float(sums.n_decays[i])
+        mean = float(sums.sum_ps[i]) / n if n else math.nan
+        error = mean / math.sqrt(n) if n else math.nan
+        expected = expectations.around(lifetime, expectations.LIFETIME_MARGIN, "PDG 2024, within 3 %")
+        checks.append(check(f"lifetime of {name} [ps]", sample, mean, error, expected, f"{n:.0f} decays"))
+    return checks
+
+
+def response_checks(sample: Sample) -> list[Check]:
+    """Return the median of measured over generated jet momentum, and half the width of its central 68 %."""
+    response = sample.response
+    if len(response) < 10:
+        return []
+    low, median, high = np.quantile(response, [(1 - _CENTRAL) / 2, 0.5, (1 + _CENTRAL) / 2]).tolist()
+    width = (high - low) / 2
+    error = 1.253 * width / math.sqrt(len(response))
+    return [
+        check("jet response, median", sample.name, median, error, expectations.RESPONSE),
+        check("jet response, width", sample.name, width, error, None, "half of the central 68 %"),
+    ]
 
 
 def agreement_checks(agreement: Agreement, sample: str, *, same_settings: bool) -> list[Check]:

@@ -108,6 +108,9 @@ JET_PT: Mapping[str, Expectation] = {
 }
 """Mean transverse momentum of jets above 20 GeV, in GeV."""
 
+RESPONSE = Expectation(0.95, 1.05, "jets are calibrated to the momentum of their particles")
+"""Median of measured over generated transverse momentum of jets generated above 30 GeV."""
+
 Z_MASS = Expectation(90.2, 92.2, "PDG 2024: mass of the Z, 91.19 GeV, within 1 GeV")
 """Median mass of two muons between 81 and 101 GeV."""
 

@@ -1,5 +1,6 @@
 """Simulated files read back for their validation: jets, muons and decays of one process in one scenario."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ import uproot
 from numpy.typing import NDArray
 
 from models.features import BRANCHES, JET_FIELDS, feature_matrix, index_of
+from simulation.lifetimes import BRANCHES as DECAYS
+from simulation.lifetimes import LifetimeSums, sum_lifetimes
 from simulation.rootfile import read_metadata
 from simulation.simulate import truth_path
 
@@ -20,12 +23,16 @@ Progress = Callable[[int, int], None]
 MIN_JET_PT, MAX_JET_ETA = 20.0, 2.5
 """The jets a tagger is trained on. Source: thesis, section 2.2."""
 
+MIN_GENERATED_PT = 30.0
+"""Of the generated jets whose response is measured, in GeV."""
+
 UNKNOWN = -1
 
 _PT, _ETA = index_of("Jet_pt"), index_of("Jet_eta")
 _JET_TRUTH = ("Jet_hadronFlavour", "Jet_nBHadrons")
 _MUON = ("Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "Muon_dxy", "Muon_dxyErr")
 _EVENT = ("run", "luminosityBlock", "event", "PV_x", "PV_y")
+_RESPONSE = ("Jet_genJetIdx", "GenJet_pt")
 _VERTEX = ("GenVtx_x", "GenVtx_y")
 
 
@@ -82,6 +89,10 @@ class Sample(NamedTuple):
     """Of each event; 1 in data."""
     jets: Jets
     muons: Muons
+    lifetimes: LifetimeSums | None
+    """Of hadrons; None where the files do not hold them, as data do not."""
+    response: Floats
+    """Measured over generated momentum of jets generated above 30 GeV, `(n_matched,)`; empty in data."""
     notes: tuple[str, ...]
     """What the files lack."""
 
@@ -130,6 +141,8 @@ def read_sample(files: Sequence[Path], *, progress: Callable[[], None] | None = 
         muons=Muons(
             *(np.concatenate(column) for column in zip(*(part.muons for part in parts), strict=True))
         ),
+        lifetimes=_added([part.lifetimes for part in parts]),
+        response=np.concatenate([part.response for part in parts]),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
@@ -144,7 +157,7 @@ def _read_file(path: Path, first_event: int) -> Sample:
         missing = [branch for branch in needed if branch not in available]
         if missing:
             raise ValueError(f"{path}: no branch {', '.join(missing)}: simulate this file again")
-        optional = ["genWeight", "Muon_genPartFlav", *_JET_TRUTH, *_VERTEX]
+        optional = ["genWeight", "Muon_genPartFlav", *_JET_TRUTH, *_VERTEX, *_RESPONSE, *DECAYS]
         columns = tree.arrays([*needed, *(name for name in optional if name in available)])
     truth, notes = _truth_of(path, columns)
     return Sample(
@@ -155,6 +168,8 @@ def _read_file(path: Path, first_event: int) -> Sample:
         weight=_weights(columns),
         jets=_jets(columns, truth, first_event),
         muons=_muons(columns, truth, first_event),
+        lifetimes=sum_lifetimes(columns),
+        response=_response(columns),
         notes=notes,
     )
 
@@ -210,6 +225,20 @@ def _jets(columns: ak.Array, truth: ak.Array | None, first_event: int) -> Jets:
     if truth is not None:
         flavour = _labels(*(_flat(truth, branch, np.int64) for branch in _JET_TRUTH))
     return Jets(raw, flavour, _event_of_each(columns, "Jet_pt", first_event))
+
+
+def _response(columns: ak.Array) -> Floats:
+    if not set(_RESPONSE) <= set(columns.fields):
+        return np.empty(0)
+    index = columns["Jet_genJetIdx"]
+    generated = columns["GenJet_pt"][index[index >= 0]]
+    ratio = columns["Jet_pt"][index >= 0] / generated
+    return np.asarray(ak.flatten(ratio[generated > MIN_GENERATED_PT]), dtype=np.float64)
+
+
+def _added(sums: Sequence[LifetimeSums | None]) -> LifetimeSums | None:
+    known = [part for part in sums if part is not None]
+    return functools.reduce(LifetimeSums.plus, known) if known else None
 
 
 def _labels(hadron_flavour: Integers, n_b_hadrons: Integers) -> NDArray[np.int8]:

@@ -19,11 +19,14 @@ from simulation.checks import (
     default_checks,
     default_rows,
     jet_checks,
+    lifetime_checks,
     muon_checks,
+    response_checks,
     skipped,
     vertex_checks,
 )
 from simulation.expectations import Expectation
+from simulation.lifetimes import LifetimeSums
 from simulation.ranges import Inputs, RangeRow, outside_reference, range_rows, read_reference
 from simulation.sample_reading import Group, Progress, Sample, group_files, read_sample
 from simulation.spectra import (
@@ -62,6 +65,7 @@ class _Collected:
     checks: list[Check] = field(default_factory=list)
     agreement: list[AgreementRow] = field(default_factory=list)
     spectra: list[Spectrum] = field(default_factory=list)
+    lifetimes: LifetimeSums | None = None
     by_flavour: list[Spectrum] = field(default_factory=list)
     counts: FlavourCounts | None = None
     inputs: list[Inputs] = field(default_factory=list)
@@ -122,10 +126,13 @@ def _training_mix(groups: dict[Group, list[Path]]) -> list[Group]:
 def _collect(collected: _Collected, sample: Sample, *, in_mix: bool) -> None:
     collected.n_events[sample.name] = len(sample.weight)
     collected.n_jets[sample.name] = len(sample.jets.raw)
-    collected.checks += jet_checks(sample) + muon_checks(sample)
+    collected.checks += jet_checks(sample) + response_checks(sample) + muon_checks(sample)
     collected.spectra += jet_spectra(sample)
     if sample.scenario == SIMULATION:
         collected.spectra += muon_spectra(sample)
+    if sample.lifetimes is not None:
+        known = collected.lifetimes
+        collected.lifetimes = sample.lifetimes if known is None else known.plus(sample.lifetimes)
     counts = count_flavours(sample.jets)
     if sample.notes:
         collected.checks.append(skipped("numbers by flavour", sample.name, "; ".join(sample.notes)))
@@ -154,6 +161,7 @@ def _finish(
     general = [
         *vertex_checks(counts, name, judged=True),
         *default_checks(counts, name),
+        *lifetime_checks(collected.lifetimes, "all simulation"),
         *_missing_scenarios(groups),
         _range_check(ranges, source),
     ]

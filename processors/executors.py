@@ -1,7 +1,8 @@
 """Where chunks are processed: in this process, in a pool of processes, or on a dask cluster.
 
 They all run the same function on the same chunks. What they add to coffea's own: an error of a worker arrives
-as it was raised, the others stop then, and progress is told to a callback.
+as it was raised, the others stop then, a chunk that cannot be read can be declared lost, and progress is told
+to a callback.
 """
 
 import concurrent.futures
@@ -16,7 +17,7 @@ from typing import Any, Literal, get_args
 from coffea.processor import DaskExecutor, accumulate
 from coffea.processor.executor import ExecutorBase, WorkItem
 
-from processors.reading import reading
+from processors.reading import ReadError, reading
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,12 @@ class WorkerError(ValueError):
 
 @contextmanager
 def open_executor(
-    name: ExecutorName, *, workers: int = 1, address: str | None = None, report: Report
+    name: ExecutorName,
+    *,
+    workers: int = 1,
+    address: str | None = None,
+    skip_unreadable: bool = False,
+    report: Report,
 ) -> Iterator[ExecutorBase]:
     """Yield an executor of coffea's Runner.
 
@@ -43,6 +49,8 @@ def open_executor(
             run) or `dask`.
         workers: Number of processes.
         address: Of a dask scheduler; None starts a cluster on this machine.
+        skip_unreadable: Whether a chunk that cannot be read is declared lost, as `{"lost": {(dataset, file):
+            {reason}}}` in place of what the processor returns, instead of ending everything.
         report: Called after each chunk.
 
     Raises:
@@ -55,10 +63,15 @@ def open_executor(
         raise ValueError(f"{workers} workers: at least one is needed")
     if name == "dask":
         with _dask_client(workers, address) as client:
-            yield DaskChunks(client=_ReportingClient(client, report), status=False, retries=0)
+            yield DaskChunks(
+                client=_ReportingClient(client, report),
+                skip_unreadable=skip_unreadable,
+                status=False,
+                retries=0,
+            )
     else:
         pool = _process_pool(workers) if name == "futures" else None
-        yield LocalChunks(pool=pool, report=report, status=False)
+        yield LocalChunks(pool=pool, report=report, skip_unreadable=skip_unreadable, status=False)
 
 
 def raise_original(function: Callable[[Any], Any], item: Any) -> Any:
@@ -79,18 +92,24 @@ def raise_original(function: Callable[[Any], Any], item: Any) -> Any:
 class _Original:
     """`raise_original` of a function, in a form that travels to workers.
 
-    A file that can no longer be opened (coffea does that, outside of the processor) is one sentence, too.
+    What cannot be opened (coffea does that, outside of the processor) or read is one sentence, or a loss.
     """
 
     function: Callable[[Any], Any]
+    skip_unreadable: bool
 
     def __call__(self, item: Any) -> Any:
         return raise_original(self._read, item)
 
     def _read(self, item: Any) -> Any:
         chunk = item[0] if isinstance(item, tuple) else item  # on dask the processor comes with it
-        with reading(chunk.filename):
-            return self.function(item)
+        try:
+            with reading(chunk.filename):
+                return self.function(item)
+        except ReadError as error:
+            if not self.skip_unreadable:
+                raise
+            return {"out": {"lost": {(chunk.dataset, chunk.filename): {str(error)}}}, "processed": {chunk}}
 
 
 @dataclass
@@ -99,12 +118,13 @@ class LocalChunks(ExecutorBase):
 
     pool: concurrent.futures.Executor | None = None
     report: Report | None = None
+    skip_unreadable: bool = False
 
     def __call__(
         self, items: Sequence[WorkItem], function: Callable[[WorkItem], Any], accumulator: Any
     ) -> tuple[Any, int]:
         """Return the sum of the results of all items, and 0 as coffea expects of success."""
-        for item, result in self._results(items, _Original(function)):
+        for item, result in self._results(items, _Original(function, self.skip_unreadable)):
             accumulator = accumulate([result], accumulator)
             if self.report is not None:
                 self.report(len(item))
@@ -135,6 +155,8 @@ class LocalChunks(ExecutorBase):
 class DaskChunks(DaskExecutor):
     """coffea's executor for dask, with errors as they were raised."""
 
+    skip_unreadable: bool = False
+
     def __call__(
         self, items: Sequence[WorkItem], function: Callable[[WorkItem], Any], accumulator: Any
     ) -> Any:
@@ -143,7 +165,7 @@ class DaskChunks(DaskExecutor):
             with warnings.catch_warnings():
                 # The taggers travel once to the cluster; a few megabytes are what they are.
                 warnings.filterwarnings("ignore", message="Sending large graph")
-                answer = super().__call__(items, _Original(function), accumulator)
+                answer = super().__call__(items, _Original(function, self.skip_unreadable), accumulator)
             self.client.wait_until_told()
             return answer
         except RuntimeError as error:

@@ -101,11 +101,14 @@ def run_selection(
         variants=variants,
         seed=seed,
         golden=golden,
-        skip_unreadable=skip_bad_files,
     )
     names = branches.names() | frozenset(TRUTH_BRANCHES)
     with open_executor(
-        executor, workers=workers, address=address, report=_reporter(progress, plan)
+        executor,
+        workers=workers,
+        address=address,
+        skip_unreadable=skip_bad_files,
+        report=_reporter(progress, plan),
     ) as chunks:
         runner = Runner(
             executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True

@@ -15,7 +15,6 @@ from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
 from processors.inference import gather_features, jet_keys, score_jets
 from processors.luminosity import GoldenJson, certified
-from processors.reading import ReadError, reading
 from processors.truth import flavour_of, labels_of
 from selections.catalogue import SELECT
 from selections.parameters import Selection
@@ -36,7 +35,6 @@ class TaggerProcessor(ProcessorABC):
         variants: How the inputs are distorted in simulation; data are filled as they are.
         seed: The seed of the noise.
         golden: Certified luminosity sections, for data; None takes all.
-        skip_unreadable: Whether a chunk that cannot be read is declared lost instead of ending everything.
     """
 
     def __init__(
@@ -48,7 +46,6 @@ class TaggerProcessor(ProcessorABC):
         variants: Sequence[Variant] = (Variant("raw"),),
         seed: int = 0,
         golden: GoldenJson | None = None,
-        skip_unreadable: bool = False,
     ) -> None:
         self.parameters = parameters
         self.datasets = dict(datasets)
@@ -56,24 +53,10 @@ class TaggerProcessor(ProcessorABC):
         self.variants = tuple(variants)
         self.seed = seed
         self.golden = golden
-        self.skip_unreadable = skip_unreadable
 
     def process(self, events: ak.Array) -> Output:
         """Return histograms, cutflow and sums of weights of a chunk of events."""
         dataset, path = events.metadata["dataset"], events.metadata["filename"]
-        try:
-            with reading(path):
-                return self._analyse(events, dataset, path)
-        except ReadError as error:
-            if not self.skip_unreadable:
-                raise
-            return {"lost": {(dataset, path): {str(error)}}}
-
-    def postprocess(self, accumulator: Output) -> Output:
-        """Return the sum of all chunks unchanged: nothing is normalised here."""
-        return accumulator
-
-    def _analyse(self, events: ak.Array, dataset: str, path: str) -> Output:
         is_data = self.datasets[dataset].is_data
         good_luminosity = certified(events, self.golden) if is_data else None
         selected = SELECT[self.parameters.name](events, self.parameters, good_luminosity=good_luminosity)
@@ -88,6 +71,10 @@ class TaggerProcessor(ProcessorABC):
             "cutflow": {dataset: weights.cutflow(selected, event_weight)},
             "processed": {(dataset, path): len(events)},
         }
+
+    def postprocess(self, accumulator: Output) -> Output:
+        """Return the sum of all chunks unchanged: nothing is normalised here."""
+        return accumulator
 
     def _fill_scores(
         self, events: ak.Array, selected: Selected, jets: Jets, *, is_data: bool

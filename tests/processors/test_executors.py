@@ -105,15 +105,32 @@ def test_a_file_that_is_gone_when_its_turn_comes_is_one_sentence(
     last = tmp_path / "last.root"
     last.write_bytes(Path(data).read_bytes())
 
-    def lose_the_last(done: int, total: int) -> None:
-        last.unlink(missing_ok=True)
-
     with pytest.raises(ReadError, match=f"^{last}: cannot be read, the file is damaged or gone") as caught:
         run_selection(
             selection="dy",
             fileset={"mc": [mc], "data": [str(last)]},
             executor=executor,
             chunksize=50,
-            progress=lose_the_last,
+            progress=lambda *_: last.unlink(missing_ok=True),
         )
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_gone_when_its_turn_comes_can_be_declared_lost(
+    fileset: dict[str, Any], tmp_path: Path
+) -> None:
+    (mc,), (data,) = fileset["mc"]["files"], fileset["data"]["files"]
+    last = tmp_path / "last.root"
+    last.write_bytes(Path(data).read_bytes())
+    result = run_selection(
+        selection="dy",
+        fileset={"mc": [mc], "data": [str(last)]},
+        chunksize=100,
+        skip_bad_files=True,
+        progress=lambda *_: last.unlink(missing_ok=True),
+    )
+    good, lost = result.ledger
+    assert (good.status, good.n_processed) == ("processed", 300)
+    assert (lost.status, lost.n_expected, lost.n_processed) == ("failed", 300, 0)
+    assert "damaged or gone" in lost.reason
+    assert result.datasets["data"].n_events == 0

@@ -219,11 +219,12 @@ def test_files_with_hardly_an_event_are_processed(
     assert ("mc: its files hold no event" in result.notes) == (n_events == 0)
 
 
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
+@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
 def test_lost_chunks_are_in_the_ledger_where_that_is_allowed(
     fileset: dict[str, Any],
     taggers: list[Tagger],
     tmp_path: Path,
+    cluster: str,
     executor: Any,
     make_events: Callable[..., dict[str, ak.Array]],
     write: Callable[..., Path],
@@ -236,7 +237,7 @@ def test_lost_chunks_are_in_the_ledger_where_that_is_allowed(
     content[middle : middle + 2000] = bytes(2000)
     damaged.write_bytes(bytes(content))
     files = dict.fromkeys([path, str(damaged), str(absent)], "Events")
-    options = {"skip_bad_files": True, "chunksize": 100, "executor": executor}
+    options = {"skip_bad_files": True, "chunksize": 100, "executor": executor, "address": cluster}
     result = run({"mc": fileset["mc"] | {"files": files}}, taggers, **options)
     good, bad, never = result.ledger
     assert (good.status, good.n_processed) == ("processed", 300)

@@ -1,5 +1,6 @@
 """The stages of the whole chain on simulated events, each from what the one before it left on disk."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from advtag import production
 from advtag.progress import ProgressCallback
 from advtag.samples import write_fileset
+from storage.files import write_text
 
 if TYPE_CHECKING:
     from datamc.results import Result
@@ -67,6 +69,7 @@ def simulate(
     """Return simulation and "data" for training and selections; what exists is not made again."""
     from simulation import SampleRequest, events_for_luminosity, simulate_samples
 
+    _claim(folders, scale)
     requests = [
         SampleRequest(process, "mc", round(n_events * scale), seed=1)
         for process, n_events in SIMULATED_EVENTS.items()
@@ -78,6 +81,19 @@ def simulate(
     selected = [sample for sample in samples if sample.process not in TRAINED_ON]
     write_fileset(selected, folders.samples / "fileset.json")
     return samples
+
+
+def _claim(folders: Folders, scale: float) -> None:
+    """Write down what the folder is for, or check that it is for the same."""
+    settings = folders.top / "settings.json"
+    mine = {"scale": scale}
+    if not settings.exists():
+        write_text(settings, json.dumps(mine))
+    elif (found := json.loads(settings.read_text())) != mine:
+        raise ValueError(
+            f"{folders.top}: holds a demo of scale {found['scale']}, not {scale}: choose another --out, "
+            "or remove it"
+        )
 
 
 def prepare(folders: Folders, samples: Sequence["SampleInfo"], *, progress: ProgressCallback) -> None:

@@ -3,6 +3,7 @@
 Importing this module is cheap, and so is `advtag --help`: a command imports what it needs when it is called.
 """
 
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -41,8 +42,9 @@ def options(
     """Options that hold for every command."""
 
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+"""Exit codes after Ctrl-C and after SIGTERM, as shells have them."""
 
 EVENTS = "Events and training"
 COMPARISON = "Data and simulation"
@@ -64,6 +66,8 @@ app.command(rich_help_panel=COMPARISON)(compare.report)
 
 def main() -> None:
     """Run the command line: exit code 0 only if all went well, errors as one sentence."""
+    # Batch systems end a job with SIGTERM: clean up as after Ctrl-C, so that nothing half-written stays.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     debug = "--debug" in sys.argv[1:]
     # `--debug` is welcome anywhere on the line, not only before the command's name.
     arguments = (["--debug"] if debug else []) + [
@@ -72,7 +76,7 @@ def main() -> None:
     try:
         app(args=arguments, prog_name="advtag")
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code in (INTERRUPTED, TERMINATED):
             say("what was complete is kept.", heading="Interrupted:", style="bold")
         raise
     except Exception as error:

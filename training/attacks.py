@@ -81,20 +81,6 @@ def _uphill(logits: torch.Tensor, labels: torch.Tensor, loss_input: LossInput) -
     return p * ((g[:, :, None] - g[:, None, :]) * p[:, None, :]).sum(dim=2)
 
 
-def noise(
-    scaled: torch.Tensor, frozen: torch.Tensor, *, sigma: float, generator: torch.Generator | None = None
-) -> torch.Tensor:
-    """Return the features with Gaussian noise of width `sigma` standard deviations, shape ``(n_jets, 67)``.
-
-    Source:
-        Thesis, Eq. 1.8.
-    """
-    if sigma == 0:
-        return scaled
-    shifts = torch.randn(scaled.shape, generator=generator, dtype=scaled.dtype, device=scaled.device)
-    return scaled + sigma * shifts.masked_fill(frozen, 0.0)
-
-
 @contextmanager
 def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
     """Switch dropout off, and set every module back to its own mode afterwards."""

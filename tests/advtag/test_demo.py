@@ -92,3 +92,9 @@ def test_demo_does_not_make_again_what_is_complete(advtag, production: Path) -> 
     finished = advtag("demo", "--scale", "0.03", "--out", production.name, cwd=production.parent)
     assert finished.returncode == 0, finished.stderr
     assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_demo_of_another_scale_needs_another_folder(advtag, production: Path) -> None:
+    finished = advtag("demo", "--scale", "0.04", "--out", production)
+    assert finished.returncode == 1
+    assert "holds a demo of scale 0.03, not 0.04: choose another --out" in finished.stderr

@@ -214,17 +214,31 @@ def _pull_check(sample: Sample) -> Check:
         return skipped(name, sample.name, f"{prompt.sum()} prompt muons of known origin: too few")
     bias = detector["misalignment_d0"] * np.sin(2 * muons.phi + muons.eta)
     pull = ((muons.d0 - bias) / muons.d0_error)[prompt]
-    half = (1 - _CENTRAL) / 2
-    width = float(np.diff(np.quantile(pull, [half, 1 - half]))[0] / 2)
+    _, width, error = _median_and_width(pull)
     core = width / _central_width(detector["tail_fraction"], detector["tail_scale"])
-    # Variance of a quantile: p (1 - p) / (n density^2); the two quantiles are nearly independent.
-    error = core * math.sqrt(half * (1 - half) / 2 / len(pull)) / float(stats.norm.pdf(1))
     expected = Expectation(
         detector["resolution_scale"] - expectations.PULL_MARGIN,
         detector["resolution_scale"] + expectations.PULL_MARGIN,
         expectations.PULL_SOURCE,
     )
-    return check(name, sample.name, core, error, expected, "the core: known tails and misalignment taken out")
+    return check(
+        name,
+        sample.name,
+        core,
+        error * core / width,
+        expected,
+        "the core: known tails and misalignment taken out",
+    )
+
+
+def _median_and_width(values: Floats) -> tuple[float, float, float]:
+    """Return the median, half the width of the central 68 %, and the error of that, as of a normal shape."""
+    half = (1 - _CENTRAL) / 2
+    low, median, high = np.quantile(values, [half, 0.5, 1 - half]).tolist()
+    width = (high - low) / 2
+    # Variance of a quantile: p (1 - p) / (n density^2); the two quantiles are nearly independent.
+    error = width * math.sqrt(half * (1 - half) / 2 / len(values)) / float(stats.norm.pdf(1))
+    return median, width, error
 
 
 def _central_width(tail_fraction: float, tail_scale: float) -> float:
@@ -266,11 +280,10 @@ def response_checks(sample: Sample) -> list[Check]:
     response = sample.response
     if len(response) < 10:
         return []
-    low, median, high = np.quantile(response, [(1 - _CENTRAL) / 2, 0.5, (1 + _CENTRAL) / 2]).tolist()
-    width = (high - low) / 2
-    error = 1.253 * width / math.sqrt(len(response))
+    median, width, error = _median_and_width(response)
+    of_median = 1.253 * width / math.sqrt(len(response))
     return [
-        check("jet response, median", sample.name, median, error, expectations.RESPONSE),
+        check("jet response, median", sample.name, median, of_median, expectations.RESPONSE),
         check("jet response, width", sample.name, width, error, None, "half of the central 68 %"),
     ]
 

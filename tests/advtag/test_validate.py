@@ -1,0 +1,86 @@
+"""The commands that check simulated events, on the samples of a small demo."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("command", ["validate-simulation", "true-scale-factors"])
+def test_help_has_an_example(advtag, command: str) -> None:
+    finished = advtag(command, "--help")
+    assert f"Example: advtag {command}" in " ".join(finished.stdout.replace("│", " ").split())
+
+
+def test_validation_writes_page_and_tables(advtag, production: Path, tmp_path: Path) -> None:
+    finished = advtag("validate-simulation", production / "samples", "--out", tmp_path / "v", "--json")
+    assert finished.returncode == 0, finished.stderr
+    rows = json.loads(finished.stdout)
+    names = {row["name"] for row in rows}
+    assert {"reconstructed vertex, b jets", "width of the d0 pull of prompt muons"} <= names
+    assert not any("NaN" in line for line in finished.stdout.splitlines())
+    page = (tmp_path / "v" / "validation.html").read_text()
+    assert "Validation of simulated events" in page
+    with (tmp_path / "v" / "checks.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [row["name"] for row in rows]
+    assert {path.name for path in (tmp_path / "v").iterdir()} == {
+        "validation.html", "checks.csv", "defaults.csv", "agreement.csv", "ranges.csv",
+    }  # fmt: skip
+
+
+def test_strict_validation_fails_on_a_bad_number(advtag, production: Path, tmp_path: Path) -> None:
+    # Against itself as data with other settings nothing is expected; tracks of top pairs are not as in CMS.
+    samples = sorted((production / "samples").glob("tt_mc_*.root"))
+    finished = advtag("validate-simulation", *samples, "--out", tmp_path, "--strict")
+    with (tmp_path / "checks.csv").open(newline="") as file:
+        bad = [row for row in csv.DictReader(file) if row["verdict"] == "bad"]
+    assert (finished.returncode != 0) == bool(bad)
+    if bad:
+        assert f"{len(bad)} numbers are not as expected" in finished.stderr
+
+
+def test_folder_without_files_is_named(advtag, tmp_path: Path) -> None:
+    finished = advtag("validate-simulation", tmp_path, "--out", tmp_path / "v")
+    assert finished.returncode == 1
+    assert "no ROOT file there: run `advtag simulate` first" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_true_scale_factors_are_beside_the_fitted_ones(advtag, production: Path, tmp_path: Path) -> None:
+    finished = advtag(
+        "true-scale-factors", "--fileset", production / "samples" / "fileset.json",
+        "--taggers", production / "runs" / "basic", "--epochs", "20", "--results", production / "results",
+        "--coarse", "--workers", "1", "--out", tmp_path, "--json",
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    summary = json.loads(finished.stdout)
+    assert {row["flavour"] for row in summary} == {"c", "b", "light"}
+    with (tmp_path / "true_scale_factors.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["selection"] for row in rows} == {"wc", "ttsemilep", "dy"}
+    light = [row for row in rows if row["flavour"] == "light" and row["is_own"] == "1"]
+    # Data and simulation are normalised to each other, and nearly all jets of Drell-Yan events are light.
+    raw = [row for row in light if row["variant"] == "raw"]
+    ratio = sum(float(row["n_data"]) for row in raw) / sum(float(row["n_mc"]) for row in raw)
+    assert 0.8 < ratio < 1.25
+
+
+def test_true_scale_factors_need_the_truth(advtag, production: Path, tmp_path: Path) -> None:
+    content = json.loads((production / "samples" / "fileset.json").read_text())
+    for dataset in content.values():
+        dataset["files"] = {
+            str(production / "samples" / name): tree for name, tree in dataset["files"].items()
+        }
+    (file,) = list(content["DoubleMuon"]["files"])[:1]
+    moved = tmp_path / "alone.root"
+    moved.write_bytes(Path(file).read_bytes())
+    content["DoubleMuon"]["files"] = {str(moved): "Events"}
+    fileset = tmp_path / "fileset.json"
+    fileset.write_text(json.dumps(content))
+    finished = advtag(
+        "true-scale-factors", "--fileset", fileset, "--taggers", production / "runs" / "basic",
+        "--results", production / "results", "--out", tmp_path / "closure",
+    )  # fmt: skip
+    assert finished.returncode == 1
+    assert "truth/alone.root: no such file" in finished.stderr

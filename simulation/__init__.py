@@ -1,7 +1,7 @@
 """Physical events of known truth, in the format of CMS's PFNano files.
 
-PYTHIA 8 makes the events, a parameterised detector sees them, FastJet and an adaptive vertex fit reconstruct
-them. Importing this package needs nothing beyond the core; simulating needs the extra ``[sim]``.
+PYTHIA 8 makes the events, a parameterised detector sees them, anti-kT jets and an adaptive vertex fit
+reconstruct them. Importing this package needs nothing beyond the core; simulating needs the extra ``[sim]``.
 """
 
 from simulation.extras import MissingExtraError

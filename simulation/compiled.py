@@ -40,12 +40,24 @@ def _cache_root() -> Path:
 _CACHE = str(_cache_root() / _sources_fingerprint())
 
 
-def kernel(function: _Function) -> _Function:
-    """Compile a function to machine code when it is first called, and keep the code for the next session."""
+def _compiled(function: _Function, **options: Any) -> _Function:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _CACHE
     try:
-        compiled: _Function = numba.njit(cache=True)(function)
+        compiled: _Function = numba.njit(cache=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile a function to machine code when it is first called, and keep the code for the next session."""
+    return _compiled(function)
+
+
+def lean_kernel(function: _Function) -> _Function:
+    """Compile a function that makes no array and is often called: references to its arrays go uncounted.
+
+    Nor may a value be NaN, so that loops can go to the vector units; sums are done in the order written.
+    """
+    return _compiled(function, fastmath={"nnan", "nsz"}, _nrt=False)

@@ -23,9 +23,9 @@ from simulation.scenarios import Detector
 from simulation.truth import collect_ghosts, collect_partons, trace_origins
 
 _ELECTRON, _MUON, _PHOTON, _PION, _KAON, _PROTON = 11, 13, 22, 211, 321, 2212
-_NEUTRINOS = (12, 14, 16)
+NEUTRINOS = (12, 14, 16)
 _PION_MASS = 0.13957
-_MM = 0.1
+MM = 0.1
 """PYTHIA's millimetres in cm."""
 _CURVATURE = 0.003
 """Radius of a track in cm = pT / (0.003 B), for GeV and tesla."""
@@ -258,12 +258,12 @@ def see_event(
     trace_origins(generated, begin, end, origins)
     for row in range(begin, end):
         pdg = generated.pdg[row]
-        if generated.status[row] <= 0 or abs(pdg) in _NEUTRINOS:  # a positive status: it did not decay
+        if generated.status[row] <= 0 or abs(pdg) in NEUTRINOS:  # a positive status: it did not decay
             continue
         x = y = z = 0.0
         place = generated.vertex[row]
         if place >= 0:
-            x, y, z = generated.x[place] * _MM, generated.y[place] * _MM, generated.z[place] * _MM
+            x, y, z = generated.x[place] * MM, generated.y[place] * MM, generated.z[place] * MM
         particle = particles[n_particles]
         if see_particle(
             particle, pdg, generated.px[row], generated.py[row], generated.pz[row], generated.energy[row],
@@ -299,7 +299,8 @@ def detect(
     """
     offsets = np.zeros((3, len(events) + 1), np.int64)
     vertices = np.empty((len(events), 3))
-    n_particles = n_ghosts = n_partons = 0
+    # Zeros, and not constants, which would be compiled on their own.
+    n_particles, n_ghosts, n_partons = offsets[0, 0], offsets[1, 0], offsets[2, 0]
     for k in range(len(events)):
         np.random.seed(seeds[k])
         begin, end = generated.offsets[events[k]], generated.offsets[events[k] + 1]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.detector import DetectedEvents, detect_events
+from simulation.genparticles import GeneratorTruth, generator_truth
 from simulation.jets import Jets, cluster
 from simulation.leptons import Leptons, find_electrons, find_muons
 from simulation.pythia import GeneratedBatch
@@ -33,6 +34,7 @@ class ReconstructedEvents:
     inputs: NDArray[np.float64]
     muons: Leptons
     electrons: Leptons
+    truth: GeneratorTruth
 
     def __len__(self) -> int:
         return len(self.number)
@@ -95,4 +97,7 @@ def reconstruct(
     jets = cluster(detected)
     inputs = tagging_inputs(detected, jets, detector)
     muons, electrons = find_muons(detected, jets, detector), find_electrons(detected, jets, detector)
-    return ReconstructedEvents(number, weights[rows], n_pileup, detected, jets, inputs, muons, electrons)
+    truth = generator_truth(batch.particles, rows, detected)
+    return ReconstructedEvents(
+        number, weights[rows], n_pileup, detected, jets, inputs, muons, electrons, truth
+    )

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-_PACKAGES = ("pythia8mc", "fastjet", "numba")
+_PACKAGES = ("pythia8mc", "numba")
 
 
 class MissingExtraError(ImportError):
@@ -10,7 +10,7 @@ class MissingExtraError(ImportError):
 
 
 def require_extra() -> None:
-    """Check that PYTHIA, FastJet and numba can be imported, without importing them.
+    """Check that PYTHIA and numba can be imported, without importing them.
 
     Raises:
         MissingExtraError: If one of them is absent; the sentence says what to install.

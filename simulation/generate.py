@@ -73,7 +73,7 @@ def simulate_samples(
         progress: Called with the number of generated events and their total, over all samples.
 
     Raises:
-        MissingExtraError: If PYTHIA, FastJet or numba is not installed.
+        MissingExtraError: If PYTHIA or numba is not installed.
         ValueError: If two requests are the same, or there is no process to work.
         RuntimeError: If PYTHIA fails; the files that are complete stay.
     """

@@ -5,10 +5,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from simulation.compiled import kernel
+from simulation.compiled import lean_kernel
 
 
-@kernel
+@lean_kernel
 def delta_phi(first: float, second: float) -> float:
     """Return the angle from the second to the first azimuth, in (-pi, pi]."""
     difference = first - second
@@ -19,13 +19,13 @@ def delta_phi(first: float, second: float) -> float:
     return difference
 
 
-@kernel
+@lean_kernel
 def delta_r(eta1: float, phi1: float, eta2: float, phi2: float) -> float:
     """Return the distance of two directions in pseudorapidity and azimuth."""
     return math.hypot(eta1 - eta2, delta_phi(phi1, phi2))
 
 
-@kernel
+@lean_kernel
 def closest_approach(
     ax: float, ay: float, az: float, ux: float, uy: float, uz: float,
     bx: float, by: float, bz: float, vx: float, vy: float, vz: float,
@@ -47,7 +47,7 @@ def closest_approach(
     return s, t, math.sqrt(dx * dx + dy * dy + dz * dz)
 
 
-@kernel
+@lean_kernel
 def solve_symmetric(
     matrix: NDArray[Any], vector: NDArray[Any], solution: NDArray[Any], inverse: NDArray[Any]
 ) -> bool:

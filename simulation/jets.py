@@ -1,24 +1,16 @@
 """Anti-kT jets, what they are made of, and their true flavour by ghosts."""
 
-import contextlib
-import ctypes
-import functools
-import os
-import sys
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import awkward as ak
-import fastjet
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.clustering import RADIUS, ClusteredJets, anti_kt_jets
 from simulation.compiled import kernel
 from simulation.detector import DetectedEvents
 from simulation.geometry import delta_r
 from simulation.records import JET, NOT_A_MUON, ORIGIN_BOTTOM, ORIGIN_CHARM, Records
 
-RADIUS = 0.4
 MIN_PT = 15.0
 """In GeV; below it no jet is kept, as in CMS files."""
 
@@ -41,90 +33,48 @@ class Jets(NamedTuple):
     jet_of_particle: NDArray[np.int32]
 
 
-@contextlib.contextmanager
-def _standard_output_closed() -> Iterator[None]:
-    """Send what C++ prints meanwhile to nowhere."""
-    flush_c = ctypes.CDLL(None).fflush
-    sys.stdout.flush()
-    flush_c(None)
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-        flush_c(None)
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
+def momenta_of(
+    particles: Records, offsets: NDArray[np.int64], ghosts: Records, ghost_offsets: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return four-momenta event by event, particles first, then ghosts, shape ``(n_both, 4)``."""
+    event_of_particle = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    event_of_ghost = np.repeat(np.arange(len(offsets) - 1), np.diff(ghost_offsets))
+    particle_rows = np.arange(len(particles)) + ghost_offsets[event_of_particle]
+    ghost_rows = np.arange(len(ghosts)) + offsets[event_of_ghost + 1]
+    momenta = np.empty((len(particles) + len(ghosts), 4))
+    for column, name in enumerate(("px", "py", "pz", "energy")):
+        momenta[particle_rows, column] = particles[name]
+        momenta[ghost_rows, column] = ghosts[name]
+    return momenta
 
 
-@functools.cache
-def _definition() -> Any:
-    """Return the jet definition; FastJet's banner, printed at the first clustering, is left out."""
-    definition = fastjet.JetDefinition(fastjet.antikt_algorithm, RADIUS)
-    one = ak.Array([[{"px": 1.0, "py": 0.0, "pz": 0.0, "E": 1.0}]], with_name="Momentum4D")
-    with _standard_output_closed():
-        fastjet.ClusterSequence(one, definition).inclusive_jets()
-    return definition
-
-
-def _joined(
-    first: NDArray[Any], first_rows: NDArray[Any], second: NDArray[Any], second_rows: NDArray[Any]
-) -> Any:
-    column = np.empty(len(first) + len(second))
-    column[first_rows] = first
-    column[second_rows] = second
-    return ak.contents.NumpyArray(column)
-
-
-def _particles_and_ghosts(detected: DetectedEvents) -> ak.Array:
-    """Return four-momenta per event: particles first, then ghosts."""
-    offsets = detected.offsets + detected.ghost_offsets
-    event_of_particle = np.repeat(np.arange(len(offsets) - 1), np.diff(detected.offsets))
-    event_of_ghost = np.repeat(np.arange(len(offsets) - 1), np.diff(detected.ghost_offsets))
-    particle_rows = np.arange(len(detected.particles)) + detected.ghost_offsets[event_of_particle]
-    ghost_rows = np.arange(len(detected.ghosts)) + detected.offsets[event_of_ghost + 1]
-    columns = [
-        _joined(detected.particles[name], particle_rows, detected.ghosts[name], ghost_rows)
-        for name in ("px", "py", "pz", "energy")
-    ]
-    record = ak.contents.RecordArray(
-        columns, ["px", "py", "pz", "E"], parameters={"__record__": "Momentum4D"}
-    )
-    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), record))
-
-
-def cluster(detected: DetectedEvents) -> Jets:
-    """Return the jets of a batch, everything but neutrinos included (isolated leptons too, as in CMS)."""
-    sequence = fastjet.ClusterSequence(_particles_and_ghosts(detected), _definition())
-    found = sequence.inclusive_jets(min_pt=MIN_PT)
-    members = sequence.constituent_index(min_pt=MIN_PT)
-    order = ak.argsort(found.px**2 + found.py**2, axis=1, ascending=False)
-    found, members = found[order], members[order]
-    offsets = _offsets(ak.num(found))
-    jets = np.zeros(offsets[-1], JET)
-    for name, field in (("px", "px"), ("py", "py"), ("pz", "pz"), ("energy", "E")):
-        jets[name] = ak.to_numpy(ak.flatten(found[field]))
+def jet_records(clustered: ClusteredJets) -> Records:
+    """Return records of jets with the momenta filled, all else zero."""
+    jets = np.zeros(len(clustered.momenta), JET)
+    for column, name in enumerate(("px", "py", "pz", "energy")):
+        jets[name] = clustered.momenta[:, column]
     jets["pt"] = np.hypot(jets["px"], jets["py"])
     jets["eta"] = np.arcsinh(jets["pz"] / jets["pt"])
     jets["phi"] = np.arctan2(jets["py"], jets["px"])
     jets["mass"] = np.sqrt(np.maximum(jets["energy"] ** 2 - jets["pt"] ** 2 - jets["pz"] ** 2, 0.0))
-    per_jet = ak.flatten(members, axis=1)
-    member_offsets = _offsets(ak.num(per_jet))
-    flat = ak.to_numpy(ak.flatten(per_jet)).astype(np.int64)
-    constituents = np.empty(len(flat), np.int64)
+    return jets
+
+
+def cluster(detected: DetectedEvents) -> Jets:
+    """Return the jets of a batch, everything but neutrinos included (isolated leptons too, as in CMS)."""
+    momenta = momenta_of(detected.particles, detected.offsets, detected.ghosts, detected.ghost_offsets)
+    clustered = anti_kt_jets(momenta, detected.offsets + detected.ghost_offsets, min_pt=MIN_PT)
+    jets = jet_records(clustered)
+    constituents = np.empty(len(clustered.members), np.int64)
     constituent_offsets = np.zeros(len(jets) + 1, np.int64)
     jet_of_particle = np.full(len(detected.particles), -1, np.int32)
     fill_jets(
-        detected, jets, offsets, flat, member_offsets, constituents, constituent_offsets, jet_of_particle
-    )
-    match_partons(detected, jets, offsets)
-    return Jets(jets, offsets, constituents[: constituent_offsets[-1]], constituent_offsets, jet_of_particle)
-
-
-def _offsets(counts: ak.Array) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(ak.to_numpy(counts))]).astype(np.int64)
+        detected, jets, clustered.offsets, clustered.members, clustered.member_offsets, constituents,
+        constituent_offsets, jet_of_particle,
+    )  # fmt: skip
+    match_partons(detected.partons, detected.parton_offsets, jets, clustered.offsets)
+    constituents = constituents[: constituent_offsets[-1]]
+    return Jets(jets, clustered.offsets, constituents, constituent_offsets, jet_of_particle)
 
 
 @kernel
@@ -142,6 +92,23 @@ def add_energy(jet: Any, particle: Any) -> None:
         jet.neutral_em += particle.energy
     else:
         jet.neutral_hadron += particle.energy
+
+
+@kernel
+def count_hadron(jet: Any, ghost: Any) -> None:
+    """Count a ghost among the heavy hadrons of a jet."""
+    if ghost.flavour == ORIGIN_BOTTOM:
+        jet.n_b_hadrons += 1
+    else:
+        jet.n_c_hadrons += 1
+
+
+@kernel
+def hadron_flavour(jet: Any) -> int:
+    """Return 5 or 4 for a jet with a bottom or else a charm hadron, 0 for one with none."""
+    if jet.n_b_hadrons > 0:
+        return ORIGIN_BOTTOM
+    return ORIGIN_CHARM if jet.n_c_hadrons > 0 else 0
 
 
 @kernel
@@ -175,10 +142,7 @@ def fill_jets(
             jet = jets[j]
             for member in members[member_offsets[j] : member_offsets[j + 1]]:
                 if member >= n_particles:
-                    if detected.ghosts[first_ghost + member - n_particles].flavour == ORIGIN_BOTTOM:
-                        jet.n_b_hadrons += 1
-                    else:
-                        jet.n_c_hadrons += 1
+                    count_hadron(jet, detected.ghosts[first_ghost + member - n_particles])
                     continue
                 add_energy(jet, detected.particles[first + member])
                 constituents[n_constituents] = first + member
@@ -190,21 +154,20 @@ def fill_jets(
             jet.charged_em /= jet.energy
             jet.neutral_em /= jet.energy
             jet.muon /= jet.energy
-            if jet.n_b_hadrons > 0:
-                jet.hadron_flavour = ORIGIN_BOTTOM
-            elif jet.n_c_hadrons > 0:
-                jet.hadron_flavour = ORIGIN_CHARM
+            jet.hadron_flavour = hadron_flavour(jet)
 
 
 @kernel
-def match_partons(detected: DetectedEvents, jets: Records, offsets: NDArray[Any]) -> None:
+def match_partons(
+    partons: Records, parton_offsets: NDArray[Any], jets: Records, offsets: NDArray[Any]
+) -> None:
     """Fill the parton flavour: of a b, else of a c, else of the hardest parton nearby; 0 without any."""
     for event in range(len(offsets) - 1):
         for j in range(offsets[event], offsets[event + 1]):
             jet = jets[j]
             best_rank = best_pt = 0.0
-            for row in range(detected.parton_offsets[event], detected.parton_offsets[event + 1]):
-                parton = detected.partons[row]
+            for row in range(parton_offsets[event], parton_offsets[event + 1]):
+                parton = partons[row]
                 kind = abs(parton.pdg)
                 rank = float(kind) if kind in (ORIGIN_CHARM, ORIGIN_BOTTOM) else 1.0
                 if rank < best_rank or (rank == best_rank and parton.pt < best_pt):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.features import FEATURES, index_of
 from simulation.events import ReconstructedEvents
+from simulation.genparticles import GeneratorTruth, generated_jet_of
 from simulation.jets import Jets
 from simulation.leptons import Leptons
 from simulation.randomness import RandomStreams
@@ -198,18 +199,42 @@ def _jets(
     inputs = with_garbage(events.inputs, streams) if uninitialised_tracks else events.inputs
     fields |= _tagging_inputs(inputs)
     if with_truth:
-        fields |= _jet_truth(jets)
+        fields |= _jet_truth(events)
     return Collection(np.diff(events.jets.offsets), fields)
 
 
-def _jet_truth(jets: NDArray[np.void]) -> dict[str, Column]:
+def _jet_truth(events: ReconstructedEvents) -> dict[str, Column]:
     names = {
         "hadronFlavour": "hadron_flavour",
         "partonFlavour": "parton_flavour",
         "nBHadrons": "n_b_hadrons",
         "nCHadrons": "n_c_hadrons",
     }
-    return {branch: jets[name].astype(np.int32) for branch, name in names.items()}
+    truth: dict[str, Column] = {
+        branch: events.jets.jets[name].astype(np.int32) for branch, name in names.items()
+    }
+    return truth | {"genJetIdx": generated_jet_of(events.jets, events.truth)}
+
+
+def _generated(truth: GeneratorTruth) -> dict[str, Collection]:
+    """Return the collections of the generator: particles, with places in cm, and jets."""
+    particles, jets = truth.particles, truth.jets
+    names = {"pdgId": "pdg", "status": "status", "statusFlags": "flags", "genPartIdxMother": "mother"}
+    of_particles = _kinematics(particles) | {
+        "mass": rounded(particles["mass"]),
+        **{branch: particles[name].astype(np.int32) for branch, name in names.items()},
+        **{name: rounded(particles[name]) for name in ("vx", "vy", "vz")},
+        "decayLength": rounded(particles["decay_length"]),
+    }
+    of_jets = _kinematics(jets) | {
+        "mass": rounded(jets["mass"]),
+        "hadronFlavour": jets["hadron_flavour"].astype(np.uint8),
+        "partonFlavour": jets["parton_flavour"].astype(np.int16),
+    }
+    return {
+        "GenPart": Collection(np.diff(truth.offsets), of_particles),
+        "GenJet": Collection(np.diff(truth.jet_offsets), of_jets),
+    }
 
 
 def _event_numbers(events: ReconstructedEvents, run: int) -> dict[str, Column]:
@@ -252,12 +277,13 @@ def nano_columns(
     if not is_data:
         columns["genWeight"] = events.weights.astype(np.float32)
         columns["Pileup_nTrueInt"] = events.n_pileup.astype(np.float32)
-    return Columns(columns, {"Jet": jets, "Muon": muons, "Electron": electrons})
+    collections = {"Jet": jets, "Muon": muons, "Electron": electrons}
+    return Columns(columns, collections if is_data else collections | _generated(events.truth))
 
 
 def truth_columns(events: ReconstructedEvents, *, run: int) -> Columns:
     """Return what a data file hides: the flavour of jets and the origin of muons, for closure tests."""
     origin = np.where(events.muons.leptons["fake"] == 1, 0, events.muons.leptons["origin"])
-    jets = Collection(np.diff(events.jets.offsets), _jet_truth(events.jets.jets))
+    jets = Collection(np.diff(events.jets.offsets), _jet_truth(events))
     muons = Collection(np.diff(events.muons.offsets), {"genPartFlav": origin.astype(np.uint8)})
-    return Columns(_event_numbers(events, run), {"Jet": jets, "Muon": muons})
+    return Columns(_event_numbers(events, run), {"Jet": jets, "Muon": muons} | _generated(events.truth))

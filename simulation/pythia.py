@@ -31,14 +31,16 @@ _FIRST_OUTGOING = 5
 class GeneratedParticles(NamedTuple):
     """The event record of a batch: all particles behind one another. Lengths in mm, energies in GeV.
 
-    `mother` and `daughter` count within an event; `vertex` is the row of `x`, `y`, `z` where a particle was
-    produced, or -1 for the interaction point.
+    Mothers and daughters count within an event; those of a hadron that a string made reach from `mother` to
+    `last_mother`. `vertex` is the row of `x`, `y`, `z` where a particle was produced, or -1 for the
+    interaction point.
     """
 
     offsets: NDArray[Any]
     pdg: NDArray[Any]
     status: NDArray[Any]
     mother: NDArray[Any]
+    last_mother: NDArray[Any]
     first_daughter: NDArray[Any]
     last_daughter: NDArray[Any]
     px: NDArray[Any]
@@ -171,13 +173,15 @@ def _particles(record: ak.Array) -> GeneratedParticles:
     def data(content: Any) -> NDArray[Any]:
         return np.asarray(content.data)
 
-    names = ("id", "status", "mother1", "daughter1", "daughter2")
-    pdg, status, mother, first_daughter, last_daughter = (data(fields.content(name)) for name in names)
+    names = ("id", "status", "mother1", "mother2", "daughter1", "daughter2")
+    pdg, status, mother, last_mother, first_daughter, last_daughter = (
+        data(fields.content(name)) for name in names
+    )
     px, py, pz, energy = (data(momentum.content(name)) for name in ("px", "py", "pz", "e"))
     x, y, z = (data(vertex.content.content(name)) for name in ("px", "py", "pz"))
     return GeneratedParticles(
         np.asarray(layout.offsets.data),
-        pdg, status, mother, first_daughter, last_daughter,
+        pdg, status, mother, last_mother, first_daughter, last_daughter,
         px, py, pz, energy,
         np.asarray(vertex.index.data),
         x, y, z,

@@ -36,6 +36,21 @@ NOT_A_MUON, TRUE_MUON, FAKE_MUON = 0, 1, 2
 GHOST = np.dtype([*_floats("px", "py", "pz", "energy"), ("flavour", "i4")], align=True)
 """A heavy hadron, scaled to nothing, that jets gather without being changed by it."""
 
+MOMENTUM = np.dtype(_floats("px", "py", "pz", "energy"), align=True)
+"""Of a stable particle."""
+
+GENERATED = np.dtype(
+    [
+        *_floats("pt", "eta", "phi", "mass", "vx", "vy", "vz", "decay_length"),
+        ("pdg", "i4"),
+        ("status", "i4"),
+        ("flags", "i4"),
+        ("mother", "i4"),
+    ],
+    align=True,
+)
+"""A particle of the generator that is written; `mother` counts within the event, -1 for none."""
+
 PARTON = np.dtype([*_floats("pt", "eta", "phi"), ("pdg", "i4")], align=True)
 """A quark or gluon at the end of the shower."""
 

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise it whenever the same request would give other events or other branches."""
 
 BATCH_SIZE = 250
@@ -42,7 +42,7 @@ def configuration_of(request: SampleRequest) -> dict[str, Any]:
         "request": dataclasses.asdict(request),
         "process": dataclasses.asdict(process),
         "scenario": dataclasses.asdict(scenario) | {"detector": scenario.detector._asdict()},
-        "versions": {name: importlib.metadata.version(name) for name in ("pythia8mc", "fastjet", "numpy")},
+        "versions": {name: importlib.metadata.version(name) for name in ("pythia8mc", "numpy")},
     }
 
 
@@ -74,7 +74,7 @@ def simulate_sample(
         progress: Called with the number of generated events and their total.
 
     Raises:
-        MissingExtraError: If PYTHIA, FastJet or numba is not installed.
+        MissingExtraError: If PYTHIA or numba is not installed.
         RuntimeError: If PYTHIA fails.
     """
     require_extra()

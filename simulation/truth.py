@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from simulation.compiled import kernel
+from simulation.compiled import lean_kernel
 from simulation.pythia import GeneratedParticles
 from simulation.records import (
     ORIGIN_BOTTOM,
@@ -25,13 +25,13 @@ _FIRST_READY, _LAST_READY = 71, 79
 """PYTHIA's status codes of partons that are ready to become hadrons."""
 
 
-@kernel
+@lean_kernel
 def is_hadron(pdg: int) -> bool:
     """Return whether an absolute PDG number is a hadron's: quarks, leptons and diquarks are not."""
     return pdg > 100 and (pdg // 10) % 10 != 0 and (pdg // 100) % 10 != 0
 
 
-@kernel
+@lean_kernel
 def heavy_flavour(pdg: int) -> int:
     """Return 5 or 4 for a hadron (absolute PDG number) with a bottom or charm quark, else 0."""
     if not is_hadron(pdg):
@@ -41,12 +41,12 @@ def heavy_flavour(pdg: int) -> int:
     return quark if quark in (ORIGIN_CHARM, ORIGIN_BOTTOM) else 0
 
 
-@kernel
+@lean_kernel
 def _rank(origin: int) -> int:
     return 2 if origin == ORIGIN_TAU else origin
 
 
-@kernel
+@lean_kernel
 def _origin_after(mother_pdg: int, mother_origin: int) -> int:
     """Return the origin of a particle whose mother is given: the heaviest flavour up the line counts."""
     own = ORIGIN_PROMPT
@@ -58,7 +58,7 @@ def _origin_after(mother_pdg: int, mother_origin: int) -> int:
     return own if _rank(own) > _rank(mother_origin) else mother_origin
 
 
-@kernel
+@lean_kernel
 def trace_origins(generated: GeneratedParticles, begin: int, end: int, origins: NDArray[Any]) -> None:
     """Fill the origin of the particles of an event, rows `begin` to `end`, into `origins` from 0."""
     for i in range(end - begin):
@@ -69,8 +69,9 @@ def trace_origins(generated: GeneratedParticles, begin: int, end: int, origins: 
             origins[i] = ORIGIN_PROMPT
 
 
-@kernel
-def _is_last_of_its_flavour(generated: GeneratedParticles, begin: int, row: int, flavour: int) -> bool:
+@lean_kernel
+def is_last_of_its_flavour(generated: GeneratedParticles, begin: int, row: int, flavour: int) -> bool:
+    """Return whether no daughter of a hadron has its heavy quark: whether it decays weakly."""
     first = generated.first_daughter[row]
     if first <= 0:
         return True
@@ -80,14 +81,14 @@ def _is_last_of_its_flavour(generated: GeneratedParticles, begin: int, row: int,
     return True
 
 
-@kernel
+@lean_kernel
 def collect_ghosts(
     generated: GeneratedParticles, begin: int, end: int, ghosts: Records, n_ghosts: int
 ) -> int:
     """Append the heavy hadrons of an event that decay weakly; return the new number of ghosts."""
     for row in range(begin, end):
         flavour = heavy_flavour(abs(generated.pdg[row]))
-        if flavour == 0 or not _is_last_of_its_flavour(generated, begin, row, flavour):
+        if flavour == 0 or not is_last_of_its_flavour(generated, begin, row, flavour):
             continue
         ghost = ghosts[n_ghosts]
         ghost.px = generated.px[row] * GHOST_SCALE
@@ -99,7 +100,7 @@ def collect_ghosts(
     return n_ghosts
 
 
-@kernel
+@lean_kernel
 def collect_partons(
     generated: GeneratedParticles, begin: int, end: int, partons: Records, n_partons: int
 ) -> int:

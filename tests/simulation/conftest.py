@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pythia8mc")
-pytest.importorskip("fastjet")
 pytest.importorskip("numba")
 
 from simulation import SampleInfo, SampleRequest, simulate_sample
@@ -48,6 +47,7 @@ def _generated(events: list[list[dict[str, Any]]]) -> GeneratedParticles:
         pdg=integers("pdg", 211),
         status=integers("status", 1),
         mother=integers("mother", 0),
+        last_mother=integers("last_mother", 0),
         first_daughter=integers("first_daughter", 0),
         last_daughter=integers("last_daughter", 0),
         px=px,

@@ -110,13 +110,21 @@ def _counting_jets(result: "Result") -> "Result":
 def compare_with_truth(
     results: Mapping[str, "Result"], revealed: Mapping[str, "Result"], *, coarse: bool
 ) -> list["TrueScaleFactors"]:
-    """Return the true scale factors of every checkpoint and variant in the cells of its fit."""
+    """Return the true scale factors of every revealed checkpoint, and variant, in the cells of its fit.
+
+    Raises:
+        ValueError: If the results hold none of the checkpoints.
+    """
     from advtag.production import solve_all
     from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING
     from datamc.closure import true_scale_factors
+    from datamc.histograms import taggers_of
 
     binning = COARSE_BINNING if coarse else PUBLISHED_BINNING
+    known = set(taggers_of(next(iter(revealed.values()))))
+    factors = [each for each in solve_all(results, coarse=coarse) if (each.tagger, each.epoch) in known]
+    if not factors:
+        raise ValueError("the results hold none of these taggers: process them first, or leave --results out")
     return [
-        true_scale_factors(fitted, results=results, revealed=revealed, binning=binning)
-        for fitted in solve_all(results, coarse=coarse)
+        true_scale_factors(fitted, results=results, revealed=revealed, binning=binning) for fitted in factors
     ]

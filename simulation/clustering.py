@@ -204,12 +204,12 @@ def _cluster_all(
         jets.offsets[event + 1] = n_jets
 
 
-def _in_order_of_pt(jets: ClusteredJets, max_eta: float) -> ClusteredJets:
-    """Return the jets below a pseudorapidity, in order."""
+def in_order_of_pt(jets: ClusteredJets, *, min_pt: float = 0.0, max_eta: float = 10.0) -> ClusteredJets:
+    """Return the jets of each event above a pT and below a pseudorapidity in order of falling pT."""
     pt = np.hypot(jets.momenta[:, 0], jets.momenta[:, 1])
     event = np.repeat(np.arange(len(jets.offsets) - 1), np.diff(jets.offsets))
     order = np.lexsort((-pt, event))
-    order = order[np.abs(jets.momenta[order, 2]) < pt[order] * np.sinh(max_eta)]
+    order = order[(pt[order] >= min_pt) & (np.abs(jets.momenta[order, 2]) < pt[order] * np.sinh(max_eta))]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(event[order], minlength=len(jets.offsets) - 1))])
     counts = np.diff(jets.member_offsets)[order]
     member_offsets = np.concatenate([[0], np.cumsum(counts)])
@@ -241,6 +241,5 @@ def anti_kt_jets(
     n_jets = int(jets.offsets[-1])
     member_offsets = jets.member_offsets[: n_jets + 1]
     members = jets.members[: member_offsets[-1]]
-    return _in_order_of_pt(
-        ClusteredJets(jets.momenta[:n_jets], jets.offsets, members, member_offsets), max_eta
-    )
+    found = ClusteredJets(jets.momenta[:n_jets], jets.offsets, members, member_offsets)
+    return in_order_of_pt(found, max_eta=max_eta)

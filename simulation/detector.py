@@ -30,7 +30,6 @@ MM = 0.1
 _CURVATURE = 0.003
 """Radius of a track in cm = pT / (0.003 B), for GeV and tesla."""
 _TRACKER_ETA, _CALORIMETER_ETA, _MUON_ETA = 2.5, 5.0, 2.4
-_TRACKER_RADIUS = 100.0
 
 
 class DetectedEvents(NamedTuple):
@@ -200,7 +199,7 @@ def see_particle(
     """Fill what is seen of a stable particle produced at (x, y, z); return False where nothing is."""
     kind, charge = abs(pdg), charge_of(pdg)
     pt, radius = math.sqrt(px * px + py * py), math.sqrt(x * x + y * y)
-    if not pt > 1e-3 or radius > _TRACKER_RADIUS:
+    if not pt > 1e-3:
         return False
     eta = math.asinh(pz / pt)
     if abs(eta) > _CALORIMETER_ETA:

@@ -10,7 +10,7 @@ from simulation.genparticles import GeneratorTruth, generator_truth
 from simulation.jets import Jets, cluster
 from simulation.leptons import Leptons, find_electrons, find_muons
 from simulation.pythia import GeneratedBatch
-from simulation.randomness import RandomStreams, event_seeds
+from simulation.randomness import RandomStreams, derived_seed, event_seeds
 from simulation.scenarios import Detector
 from simulation.tagging_inputs import tagging_inputs
 
@@ -90,11 +90,12 @@ def reconstruct(
     detected = detect_events(
         batch.particles,
         rows,
-        seeds=event_seeds(seed, number),
+        seeds=event_seeds(derived_seed("detector", seed), number),
         n_stray=_stray_tracks(n_pileup, detector, streams),
         detector=detector,
     )
-    jets = cluster(detected)
+    jets = cluster(detected, seeds=event_seeds(derived_seed("jets", seed), number), detector=detector)
+    detected = detected._replace(met=detected.met - jets.added)
     inputs = tagging_inputs(detected, jets, detector)
     muons, electrons = find_muons(detected, jets, detector), find_electrons(detected, jets, detector)
     truth = generator_truth(batch.particles, rows, detected)

@@ -237,6 +237,27 @@ def count_members(
             jets[j].hadron_flavour = hadron_flavour(jets[j])
 
 
+class GeneratedJets(NamedTuple):
+    """Jets of stable particles. Rows of event k are ``offsets[k]`` to ``offsets[k + 1]``."""
+
+    jets: Records
+    offsets: NDArray[np.int64]
+
+
+def jets_of(stable: Records, stable_offsets: NDArray[np.int64], detected: DetectedEvents) -> GeneratedJets:
+    """Return the jets of stable particles; `detected` holds the ghosts and partons of the events."""
+    ghosts, ghost_offsets = detected.ghosts, detected.ghost_offsets
+    momenta = momenta_of(stable, stable_offsets, ghosts, ghost_offsets)
+    clustered = anti_kt_jets(momenta, stable_offsets + ghost_offsets, min_pt=MIN_JET_PT, max_eta=MAX_JET_ETA)
+    jets = jet_records(clustered)
+    count_members(
+        jets, clustered.offsets, clustered.members, clustered.member_offsets, stable_offsets, ghosts,
+        ghost_offsets,
+    )  # fmt: skip
+    match_partons(detected.partons, detected.parton_offsets, jets, clustered.offsets)
+    return GeneratedJets(jets, clustered.offsets)
+
+
 def generator_truth(
     generated: GeneratedParticles, events: NDArray[np.int64], detected: DetectedEvents
 ) -> GeneratorTruth:
@@ -246,16 +267,8 @@ def generator_truth(
     collect_generated(generated, events, particles, offsets)
     stable, stable_offsets = np.empty(n_generated, MOMENTUM), np.zeros(len(events) + 1, np.int64)
     collect_stable(generated, events, stable, stable_offsets)
-    ghosts, ghost_offsets = detected.ghosts, detected.ghost_offsets
-    momenta = momenta_of(stable[: stable_offsets[-1]], stable_offsets, ghosts, ghost_offsets)
-    clustered = anti_kt_jets(momenta, stable_offsets + ghost_offsets, min_pt=MIN_JET_PT, max_eta=MAX_JET_ETA)
-    jets = jet_records(clustered)
-    count_members(
-        jets, clustered.offsets, clustered.members, clustered.member_offsets, stable_offsets, ghosts,
-        ghost_offsets,
-    )  # fmt: skip
-    match_partons(detected.partons, detected.parton_offsets, jets, clustered.offsets)
-    return GeneratorTruth(particles[: offsets[-1]], offsets, jets, clustered.offsets)
+    found = jets_of(stable[: stable_offsets[-1]], stable_offsets, detected)
+    return GeneratorTruth(particles[: offsets[-1]], offsets, found.jets, found.offsets)
 
 
 @kernel

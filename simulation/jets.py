@@ -1,19 +1,24 @@
 """Anti-kT jets, what they are made of, and their true flavour by ghosts."""
+# ruff: noqa: NPY002 (inside kernels `np.random` is numba's own generator, seeded for each event)
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.clustering import RADIUS, ClusteredJets, anti_kt_jets
+from simulation.clustering import RADIUS, ClusteredJets, anti_kt_jets, in_order_of_pt
 from simulation.compiled import kernel
 from simulation.detector import DetectedEvents
 from simulation.geometry import delta_r
 from simulation.records import JET, NOT_A_MUON, ORIGIN_BOTTOM, ORIGIN_CHARM, Records
+from simulation.scenarios import Detector
 
 MIN_PT = 15.0
 """In GeV; below it no jet is kept, as in CMS files."""
 
+_MIN_PT_BEFORE = 8.0
+"""Of jets before they are smeared."""
 _ELECTRON, _PHOTON = 11, 22
 
 
@@ -24,6 +29,8 @@ class Jets(NamedTuple):
         constituents: Rows of `DetectedEvents.particles`, jet after jet; ghosts are left out.
         constituent_offsets: Where the constituents of each jet begin and end, shape ``(n_jets + 1,)``.
         jet_of_particle: Each particle's jet, counted within the event, -1 for none, shape ``(n_particles,)``.
+        added: Momentum, x and y, that the jets of an event have beyond their particles, from errors of the
+            calorimeters, shape ``(n_events, 2)``.
     """
 
     jets: Records
@@ -31,6 +38,7 @@ class Jets(NamedTuple):
     constituents: NDArray[np.int64]
     constituent_offsets: NDArray[np.int64]
     jet_of_particle: NDArray[np.int32]
+    added: NDArray[np.float64]
 
 
 def momenta_of(
@@ -60,10 +68,47 @@ def jet_records(clustered: ClusteredJets) -> Records:
     return jets
 
 
-def cluster(detected: DetectedEvents) -> Jets:
-    """Return the jets of a batch, everything but neutrinos included (isolated leptons too, as in CMS)."""
+@kernel
+def smear_jets(
+    clustered: ClusteredJets, detected: DetectedEvents, seeds: NDArray[Any], detector: Detector,
+    added: NDArray[Any],
+) -> None:  # fmt: skip
+    """Measure all of a jet but its muons as badly as calorimeters do; add up what momentum this adds."""
+    for event in range(len(clustered.offsets) - 1):
+        np.random.seed(seeds[event])
+        first, end = detected.offsets[event], detected.offsets[event + 1]
+        for j in range(clustered.offsets[event], clustered.offsets[event + 1]):
+            momentum = clustered.momenta[j]
+            pt = math.hypot(momentum[0], momentum[1])
+            muons = 0.0
+            for member in clustered.members[clustered.member_offsets[j] : clustered.member_offsets[j + 1]]:
+                if first + member < end and detected.particles[first + member].muon != NOT_A_MUON:
+                    muons += detected.particles[first + member].energy
+            variance = detector.jet_stochastic**2 / pt + detector.jet_constant**2
+            sigma = math.sqrt(variance + (detector.jet_noise / pt) ** 2)
+            shift = detector.jet_energy_scale * max(1.0 + np.random.normal(0.0, sigma), 0.2) - 1.0
+            shift *= max(1.0 - muons / momentum[3], 0.0)
+            added[event, 0] += momentum[0] * shift
+            added[event, 1] += momentum[1] * shift
+            for component in range(4):
+                momentum[component] *= 1.0 + shift
+
+
+def cluster(
+    detected: DetectedEvents, *, seeds: NDArray[np.uint32] | None = None, detector: Detector | None = None
+) -> Jets:
+    """Return the jets of a batch, everything but neutrinos included (isolated leptons too, as in CMS).
+
+    With a detector and a seed for each event, jets are smeared; without, they are the sums of their parts.
+    """
     momenta = momenta_of(detected.particles, detected.offsets, detected.ghosts, detected.ghost_offsets)
-    clustered = anti_kt_jets(momenta, detected.offsets + detected.ghost_offsets, min_pt=MIN_PT)
+    smeared = seeds is not None and detector is not None
+    min_pt = _MIN_PT_BEFORE if smeared else MIN_PT
+    clustered = anti_kt_jets(momenta, detected.offsets + detected.ghost_offsets, min_pt=min_pt)
+    added = np.zeros((len(detected.offsets) - 1, 2))
+    if seeds is not None and detector is not None:
+        smear_jets(clustered, detected, seeds, detector, added)
+        clustered = in_order_of_pt(clustered, min_pt=MIN_PT)
     jets = jet_records(clustered)
     constituents = np.empty(len(clustered.members), np.int64)
     constituent_offsets = np.zeros(len(jets) + 1, np.int64)
@@ -74,7 +119,7 @@ def cluster(detected: DetectedEvents) -> Jets:
     )  # fmt: skip
     match_partons(detected.partons, detected.parton_offsets, jets, clustered.offsets)
     constituents = constituents[: constituent_offsets[-1]]
-    return Jets(jets, clustered.offsets, constituents, constituent_offsets, jet_of_particle)
+    return Jets(jets, clustered.offsets, constituents, constituent_offsets, jet_of_particle, added)
 
 
 @kernel

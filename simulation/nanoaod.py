@@ -181,6 +181,8 @@ def _jets(
     passes_pileup_id = (jets["pt"] > 50) | (streams.uniform("pileup identification", len(jets)) < 0.97)
     fields = _kinematics(jets) | {
         "mass": rounded(jets["mass"]),
+        # The energy scale is right without a correction, see the test of the response.
+        "rawFactor": np.zeros(len(jets), np.float32),
         "chHEF": rounded(jets["charged_hadron"]),
         "neHEF": rounded(jets["neutral_hadron"]),
         "chEmEF": rounded(jets["charged_em"]),

@@ -20,6 +20,7 @@ _COMMON = (
     "Next:numberCount = 0",
     "Beams:eCM = 13000.",
     "PartonLevel:MPI = off",  # 5 to 13 times faster, and no visible effect on tagging
+    "531:tau0 = 0.4557",  # c tau of the Bs in mm (Review of Particle Physics): PYTHIA's is 4 % below
     "Check:event = off",  # the same events, 8 % faster
 )
 _MUON = 13

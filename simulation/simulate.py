@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raise it whenever the same request would give other events or other branches."""
 
 BATCH_SIZE = 250

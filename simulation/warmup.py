@@ -4,11 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.detector import DetectedEvents, detect_events
-from simulation.genparticles import generated_jet_of, generator_truth
-from simulation.jets import Jets, fill_jets, match_partons
+from simulation.genparticles import (
+    GeneratorTruth,
+    collect_generated,
+    collect_stable,
+    generated_jet_of,
+    jets_of,
+)
+from simulation.jets import cluster
 from simulation.leptons import find_electrons
 from simulation.pythia import GeneratedParticles
-from simulation.records import GHOST, JET, PARTICLE, PARTON
+from simulation.records import GENERATED, GHOST, MOMENTUM, PARTICLE, PARTON
 from simulation.scenarios import Detector
 from simulation.tagging_inputs import tagging_inputs
 
@@ -30,26 +36,24 @@ def _nothing_detected() -> DetectedEvents:
 
 
 def compile_detector() -> None:
-    """Compile what `detector`, `clustering` and `genparticles` need."""
-    no_events = np.zeros(0, np.int64)
+    """Compile what `detector` needs, and `genparticles` to read the generator."""
+    generated, no_events = _nothing_generated(), np.zeros(0, np.int64)
     detect_events(
-        _nothing_generated(),
+        generated,
         no_events,
         seeds=np.zeros(0, np.uint32),
         n_stray=np.zeros((0, 2), np.int64),
         detector=Detector(),
     )
-    truth = generator_truth(_nothing_generated(), no_events, _nothing_detected())
-    no_jets = Jets(np.zeros(0, JET), _no_rows(), no_events, _no_rows(), np.zeros(0, np.int32))
-    generated_jet_of(no_jets, truth)
+    collect_generated(generated, no_events, np.zeros(0, GENERATED), _no_rows())
+    collect_stable(generated, no_events, np.zeros(0, MOMENTUM), _no_rows())
 
 
 def compile_reconstruction() -> None:
-    """Compile what `jets`, `tagging_inputs` and `leptons` need."""
-    empty = np.zeros(0, np.int64)
+    """Compile what `clustering`, `jets`, `tagging_inputs`, `leptons` and generated jets need."""
     detected = _nothing_detected()
-    jets = Jets(np.zeros(0, JET), _no_rows(), empty, _no_rows(), np.zeros(0, np.int32))
+    jets = cluster(detected, seeds=np.zeros(0, np.uint32), detector=Detector())
+    truth = jets_of(np.zeros(0, MOMENTUM), _no_rows(), detected)
+    generated_jet_of(jets, GeneratorTruth(np.zeros(0, GENERATED), _no_rows(), truth.jets, truth.offsets))
     tagging_inputs(detected, jets, Detector())
     find_electrons(detected, jets, Detector())
-    fill_jets(detected, jets.jets, jets.offsets, empty, _no_rows(), empty, _no_rows(), jets.jet_of_particle)
-    match_partons(detected.partons, detected.parton_offsets, jets.jets, jets.offsets)

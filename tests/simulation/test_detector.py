@@ -86,13 +86,18 @@ def test_a_prompt_track_has_no_impact_parameter(seen, perfect):
     assert detected.particles["dz"][0] == pytest.approx(0.0, abs=1e-4)
 
 
+def test_products_of_late_decays_reach_the_calorimeter_without_a_track(seen, perfect):
+    particles = seen([[{"px": 50.0, "pdg": 211, "x": 1100.0}]], perfect).particles
+    assert particles["tracked"].tolist() == [0]
+    assert 20 < particles["pt"][0] < 80
+
+
 @pytest.mark.parametrize(
     "unseen",
     [
         {"px": 50.0, "pdg": 12},  # a neutrino
         {"px": 50.0, "status": -1},  # it decayed
         {"px": 1.0, "pz": 100.0},  # beyond abs(eta) 5
-        {"px": 50.0, "pdg": 22, "x": 1100.0},  # made outside of the tracker
         {"px": 0.2},  # curls up
     ],
 )

@@ -22,9 +22,7 @@ EVENT = [
     {"pdg": 5, "status": -71, "mother": 5, "px": -39.0, "first_daughter": 11, "last_daughter": 11},
     {"pdg": -13, "status": 51, "mother": 6, "px": 29.0},
     {"pdg": -2, "status": -71, "mother": 3, "py": 5.0, "first_daughter": 11, "last_daughter": 11},
-    dict(
-        pdg=-511, status=-83, mother=8, last_mother=10, px=-30.0, x=0.5, first_daughter=12, last_daughter=13
-    ),
+    MESON | {"mother": 8, "last_mother": 10, "first_daughter": 12, "last_daughter": 13},
     {"pdg": 411, "status": -91, "mother": 11, "px": -20.0, "x": 0.5 - 3.0, "y": 4.0, "first_daughter": 14},
     {"pdg": 13, "status": 91, "mother": 11, "px": -5.0, "x": 0.5 - 3.0, "y": 4.0},
     {"pdg": 211, "status": 91, "mother": 12, "px": -9.0, "x": 0.5 - 3.0, "y": 4.0, "z": 1.5},
@@ -133,6 +131,20 @@ def test_generated_jets_are_what_jets_are_compared_with(many):
     for indices in jets.genJetIdx.tolist():
         given = [index for index in indices if index >= 0]
         assert len(set(given)) == len(given)
+
+
+def test_the_response_of_jets_is_one_with_a_resolution_like_that_of_cms(many):
+    jets, generated = arrays(many.path, "Jet"), arrays(many.path, "GenJet")
+    matched = (jets.genJetIdx >= 0) & (jets.muEF < 0.5) & (jets.chEmEF < 0.7)
+    truth = ak.flatten(generated[jets.genJetIdx[matched]].pt)
+    response = ak.flatten(jets.pt[matched]) / truth
+    # The errors of all particles and jet_noise, jet_stochastic, jet_constant: 15 % at 39 GeV, 10 % at 95 GeV.
+    for low, high, resolution in ((30, 50, 0.15), (80, 120, 0.10)):
+        chosen = ak.to_numpy(response[(truth > low) & (truth < high)])
+        assert len(chosen) > 300
+        assert np.median(chosen) == pytest.approx(1.0, abs=0.025)
+        assert np.diff(np.percentile(chosen, [16, 84]))[0] / 2 == pytest.approx(resolution, rel=0.2)
+    assert ak.all(jets.rawFactor == 0)
 
 
 def test_data_hide_the_generator_in_the_truth_file(sample):

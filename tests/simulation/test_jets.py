@@ -104,6 +104,36 @@ def test_flavour_is_that_of_the_ghosts_and_leaves_jets_as_they_are(seen, perfect
     assert with_ghosts.jets["parton_flavour"].tolist() == [-5, 0, 2]
 
 
+def test_smearing_changes_jets_and_nothing_is_lost(detected):
+    seeds = np.arange(4, dtype=np.uint32)
+    plain = cluster(detected)
+    worst = Detector(jet_noise=0.0, jet_stochastic=0.0, jet_constant=0.0, jet_energy_scale=1.5)
+    scaled = cluster(detected, seeds=seeds, detector=worst)
+    # Jets of 10 to 15 GeV reach the threshold.
+    assert len(scaled.jets) >= len(plain.jets)
+    hadronic = plain.jets[plain.jets["muon"] == 0]
+    assert len(hadronic) > 0
+    for jet in hadronic:
+        same = scaled.jets[np.abs(scaled.jets["eta"] - jet["eta"]) < 1e-9]
+        assert same["pt"].tolist() == pytest.approx([1.5 * jet["pt"]])
+        assert same["mass"].tolist() == pytest.approx([1.5 * jet["mass"]])
+    # What is a muon is not scaled: a momentum p with a fraction f of muons becomes p (1 + 0.5 (1 - f)).
+    before = scaled.jets["px"] / (1.0 + 0.5 * (1.0 - scaled.jets["muon"]))
+    event = np.repeat(np.arange(4), np.diff(scaled.offsets))
+    grown = np.bincount(event, weights=scaled.jets["px"] - before, minlength=4)
+    assert np.all(np.abs(grown - scaled.added[:, 0]) < 0.5 * 15.0 * 3)  # jets that stayed below are missing
+    np.testing.assert_array_equal(plain.added, 0.0)
+
+
+def test_smearing_depends_on_the_seed_of_an_event_alone(detected):
+    seeds = np.arange(4, dtype=np.uint32)
+    first = cluster(detected, seeds=seeds, detector=Detector())
+    again = cluster(detected, seeds=seeds, detector=Detector())
+    other = cluster(detected, seeds=seeds + 7, detector=Detector())
+    np.testing.assert_array_equal(first.jets, again.jets)
+    assert first.jets["pt"].tolist() != other.jets["pt"].tolist()
+
+
 def test_nothing_makes_no_jets(seen):
     jets = cluster(seen([[], []], Detector()))
     assert len(jets.jets) == 0

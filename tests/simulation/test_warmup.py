@@ -5,6 +5,7 @@ KERNELS = (
     detector.detect,
     jets.fill_jets,
     jets.match_partons,
+    jets.smear_jets,
     clustering._cluster_all,
     genparticles.collect_generated,
     genparticles.collect_stable,

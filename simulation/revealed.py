@@ -4,13 +4,12 @@ Such a file passes through an analysis as simulation does, so that "data" can be
 """
 
 from pathlib import Path
-from typing import Any
 
 import awkward as ak
 import numpy as np
 import uproot
-from numpy.typing import NDArray
 
+from simulation.rewriting import extend_events, grouped
 from simulation.simulate import truth_path
 from storage.files import replaced_file
 
@@ -39,7 +38,8 @@ def reveal(data: Path, output: Path) -> Path:
                 f"{path}: no such file: simulate the data again, truth is written with them"
             )
     with uproot.open(data) as data_file, uproot.open(beside) as truth_file:
-        truth = truth_file["Events"].arrays(filter_name=lambda name: name.startswith("Jet_") or name in _KEYS)
+        of_jets = [name for name in truth_file["Events"].keys() if name.startswith("Jet_")]  # noqa: SIM118
+        truth = truth_file["Events"].arrays([*_KEYS, *of_jets])
         place = {key: i for i, key in enumerate(zip(*_key_columns(truth), strict=True))}
         with (
             replaced_file(output) as temporary,
@@ -48,7 +48,7 @@ def reveal(data: Path, output: Path) -> Path:
             tree = data_file["Events"]
             for start in range(0, max(tree.num_entries, 1), _STEP):
                 events = tree.arrays(entry_start=start, entry_stop=start + _STEP)
-                _extend(file, _collections(_joined(events, truth, place, data)))
+                extend_events(file, grouped(_joined(events, truth, place, data)))
     return output
 
 
@@ -73,41 +73,3 @@ def _joined(
         if not ak.all(ak.num(column) == columns["nJet"]):
             raise ValueError(f"{data}: its truth ({name}) has other numbers of jets: simulate the data again")
     return columns | revealed
-
-
-def _collections(columns: dict[str, ak.Array]) -> dict[str, Any]:
-    """Return the columns as uproot writes them: one array a branch, one record array a collection."""
-    names = [name.removeprefix("n") for name in columns if name.startswith("n")]
-    collections = [name for name in names if f"{name}_pt" in columns]
-    arrays: dict[str, Any] = {}
-    for name, column in columns.items():
-        prefix = name.partition("_")[0]
-        if prefix not in collections and name.removeprefix("n") not in collections:
-            arrays[name] = _plain(column)
-    for collection in collections:
-        fields = {
-            name.partition("_")[2]: column
-            for name, column in columns.items()
-            if name.startswith(f"{collection}_")
-        }
-        arrays[collection] = ak.zip(fields, depth_limit=2)
-    return arrays
-
-
-def _plain(column: ak.Array) -> NDArray[Any]:
-    return np.asarray(column)
-
-
-def _extend(file: Any, arrays: dict[str, Any]) -> None:
-    if "Events" not in file:
-        types = {
-            name: array.type.content if isinstance(array, ak.Array) else array.dtype
-            for name, array in arrays.items()
-        }
-        file.mktree(
-            "Events",
-            types,
-            counter_name=lambda collection: f"n{collection}",
-            field_name=lambda collection, field: f"{collection}_{field}",
-        )
-    file["Events"].extend(arrays)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.features import BRANCHES, JET_FIELDS, feature_matrix, index_of
 from simulation.lifetimes import BRANCHES as DECAYS
 from simulation.lifetimes import LifetimeSums, sum_lifetimes
-from simulation.rootfile import read_metadata
+from simulation.provenance import read_provenance
 from simulation.simulate import truth_path
 
 Floats = NDArray[np.float64]
@@ -115,9 +115,7 @@ def group_files(files: Iterable[Path]) -> dict[Group, list[Path]]:
     """
     groups: dict[Group, list[Path]] = {}
     for path in files:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file: give files made by `advtag simulate`")
-        request = read_metadata(path)["request"]
+        request = read_provenance(path)["request"]
         groups.setdefault((request["process"], request["scenario"]), []).append(path)
     return groups
 
@@ -148,7 +146,7 @@ def read_sample(files: Sequence[Path], *, progress: Callable[[], None] | None = 
 
 
 def _read_file(path: Path, first_event: int) -> Sample:
-    metadata = read_metadata(path)
+    metadata = read_provenance(path)
     scenario = metadata["scenario"]
     with uproot.open(path) as file:
         tree = file["Events"]

@@ -1,0 +1,115 @@
+"""A few simulated events in this package, for tests and for machines without PYTHIA.
+
+They are plain simulation of scenario `mc` with the branches that an analysis reads. Make them again, after
+the simulation has changed, with::
+
+    python -m simulation.fixture
+"""
+
+import tempfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import uproot
+
+from simulation.provenance import METADATA_KEY
+from simulation.rewriting import extend_events, grouped
+from simulation.samples import SampleRequest
+from simulation.simulate import simulate_sample
+from storage.files import replaced_file
+
+FIXTURE_EVENTS: Mapping[str, int] = {"dy": 300, "wc": 300, "ttsl": 200, "qcd": 150}
+"""Generated events by process."""
+
+MAX_BYTES = 1_000_000
+"""Of all files together."""
+
+FOLDER = "fixture_files"
+SEED = 20
+
+_KEPT_GROUPS = ("Jet_DeepCSV_", "HLT_", "Flag_")
+_KEPT: Mapping[str, tuple[str, ...]] = {
+    "Jet": (
+        "pt", "eta", "phi", "mass", "muEF", "neEmEF", "jetId", "puId", "muonIdx1", "muonIdx2",
+        "hadronFlavour", "partonFlavour", "nBHadrons", "nCHadrons",
+    ),
+    "Muon": (
+        "pt", "eta", "phi", "mass", "charge", "tightId", "pfRelIso04_all", "dxy", "dxyErr", "dz", "sip3d",
+        "jetIdx", "genPartFlav",
+    ),
+    "Electron": ("pt", "eta", "phi", "mass", "charge", "deltaEtaSC", "mvaFall17V2Iso_WP80"),
+}  # fmt: skip
+_KEPT_OF_EVENTS = (
+    "run", "luminosityBlock", "event", "genWeight", "Pileup_nTrueInt", "PV_x", "PV_y", "PV_npvsGood",
+    "MET_pt", "MET_phi",
+)  # fmt: skip
+"""What selections, training and validation read: every branch of so few events weighs."""
+
+
+def fixture_files() -> dict[str, Path]:
+    """Return the file of each process.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+    """
+    folder = Path(str(resources.files("simulation").joinpath(FOLDER)))
+    files = {process: folder / f"{process}.root" for process in FIXTURE_EVENTS}
+    for path in files.values():
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file: make it with python -m simulation.fixture")
+    return files
+
+
+def make_fixture(folder: Path) -> list[Path]:
+    """Simulate the events again and return their files.
+
+    Args:
+        folder: Where they are written.
+
+    Raises:
+        ValueError: If the files are larger than `MAX_BYTES`; they are written all the same.
+    """
+    files = []
+    with tempfile.TemporaryDirectory(prefix="advtag_fixture_") as scratch:
+        for process, n_events in FIXTURE_EVENTS.items():
+            whole = Path(scratch) / f"{process}.root"
+            simulate_sample(SampleRequest(process, "mc", n_events, SEED), whole)
+            files.append(slim(whole, folder / whole.name))
+    size = sum(path.stat().st_size for path in files)
+    if size > MAX_BYTES:
+        raise ValueError(f"{folder}: {size} bytes are more than {MAX_BYTES}: ask for fewer events")
+    return files
+
+
+def slim(path: Path, output: Path) -> Path:
+    """Write the events of a file with the branches that an analysis reads alone; return the new path."""
+    with (
+        uproot.open(path) as whole,
+        replaced_file(output) as temporary,
+        uproot.recreate(temporary, compression=uproot.LZMA(9)) as file,
+    ):
+        kept = [name for name in whole["Events"].keys() if _is_kept(name)]  # noqa: SIM118
+        columns = whole["Events"].arrays(kept)
+        extend_events(file, grouped({name: columns[name] for name in columns.fields}))
+        for tree in ("Runs", "LuminosityBlocks"):
+            content = {name: np.asarray(column) for name, column in whole[tree].arrays(library="np").items()}
+            file.mktree(tree, {name: column.dtype for name, column in content.items()})
+            file[tree].extend(content)
+        file[METADATA_KEY] = str(whole[METADATA_KEY])
+    return output
+
+
+def _is_kept(name: str) -> bool:
+    collection, _, field = name.partition("_")
+    return (
+        name in _KEPT_OF_EVENTS
+        or name.startswith(_KEPT_GROUPS)
+        or name.removeprefix("n") in _KEPT
+        or field in _KEPT.get(collection, ())
+    )
+
+
+if __name__ == "__main__":
+    make_fixture(Path(__file__).parent / FOLDER)

@@ -1,0 +1,32 @@
+"""How a file was made, as it says itself. Reading it needs none of what simulating needs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import uproot
+
+METADATA_KEY = "advtag_simulation"
+"""The object in a file that holds its configuration, as JSON."""
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Return the configuration that a file was made with.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not one of this simulation.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file: give files made by `advtag simulate`")
+    try:
+        with uproot.open(path) as file:
+            text = str(file[METADATA_KEY]) if METADATA_KEY in file else None
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a ROOT file: give files made by `advtag simulate`") from error
+    if text is None:
+        raise ValueError(
+            f"{path}: not made by this simulation (no '{METADATA_KEY}' in it): use `advtag simulate`"
+        )
+    provenance: dict[str, Any] = json.loads(text)
+    return provenance

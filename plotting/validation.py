@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -19,6 +19,9 @@ SCENARIO_STYLES = {"mc": "-", "null": ":"}
 """Of lines; every other scenario is dashed."""
 
 _FONT_SIZE = 12.0
+_LOWEST_SHARE = 1e-6
+"""Of a bin on a logarithmic axis; the rest of steep, weighted spectra is cut off."""
+_HIGHEST_RATIO = 12.0
 _PLAIN = FormatStrFormatter("%g")
 
 
@@ -138,6 +141,7 @@ def draw_spectra(spectra: Sequence[Spectrum], *, title: str = "") -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(y=0.25)
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], _LOWEST_SHARE) if first.log else 0)
         axes.legend(loc="upper right", fontsize="small", ncols=1 + (len(spectra) > 4))
         draw_label(axes, SIMULATION._replace(right=title))
     return figure
@@ -159,7 +163,15 @@ def _draw_series(axes: Axes, spectrum: Spectrum, total: float, colour: str) -> N
     shape, error = spectrum.counts / total, np.sqrt(spectrum.variance) / total
     # On a logarithmic axis nothing is a gap, not a line to the bottom.
     shape = np.where(shape > 0, shape, np.nan)
-    axes.stairs(shape, spectrum.edges, color=colour, linestyle=style, linewidth=1.4, label=spectrum.series)
+    axes.stairs(
+        shape,
+        spectrum.edges,
+        baseline=None,
+        color=colour,
+        linestyle=style,
+        linewidth=1.4,
+        label=spectrum.series,
+    )
     low, high = (np.append(bound, bound[-1]) for bound in (shape - error, shape + error))
     axes.fill_between(spectrum.edges, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
 
@@ -182,9 +194,11 @@ def draw_defaults(rows: Sequence[DefaultRow], *, factor: float, title: str = "")
                 elinewidth=1, label=flavour,
             )  # fmt: skip
         axes.set(yscale="log", ylabel="share of defaults, here / CMS", xlim=(-0.8, len(inputs) - 0.2))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(_PLAIN)
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
-        axes.set_ylim(0.5, 2 * max([factor, *(row.ratio for row in rows if np.isfinite(row.ratio))]))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        highest = max([factor, *(row.ratio for row in rows if np.isfinite(row.ratio))])
+        axes.set_ylim(0.5, min(2 * highest, _HIGHEST_RATIO))
         _label_inputs(axes, inputs)
         axes.legend(loc="upper left", fontsize="small", ncols=4)
         draw_label(axes, SIMULATION._replace(right=title))

@@ -171,7 +171,8 @@ def _planned(
                       lambda: draw_p_values(agreement)))  # fmt: skip
     for name in dict.fromkeys(spectrum.name for spectrum in spectra):
         own = [spectrum for spectrum in spectra if spectrum.name == name]
-        small.append((short_name(name), lambda own=own: draw_spectra(own)))  # type: ignore[misc]
+        caption = f"{own[0].label}: {short_name(name)}"
+        small.append((caption, lambda own=own: draw_spectra(own)))  # type: ignore[misc]
     return wide, small
 
 

@@ -26,13 +26,16 @@ MIN_JET_PT, MAX_JET_ETA = 20.0, 2.5
 MIN_GENERATED_PT = 30.0
 """Of the generated jets whose response is measured, in GeV."""
 
+MAX_LEPTON_SHARE = 0.5
+"""Of the energy of these jets, in muons or in electrons."""
+
 UNKNOWN = -1
 
 _PT, _ETA = index_of("Jet_pt"), index_of("Jet_eta")
 _JET_TRUTH = ("Jet_hadronFlavour", "Jet_nBHadrons")
 _MUON = ("Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "Muon_dxy", "Muon_dxyErr")
 _EVENT = ("run", "luminosityBlock", "event", "PV_x", "PV_y")
-_RESPONSE = ("Jet_genJetIdx", "GenJet_pt")
+_RESPONSE = ("Jet_genJetIdx", "GenJet_pt", "Jet_muEF", "Jet_chEmEF")
 _VERTEX = ("GenVtx_x", "GenVtx_y")
 
 
@@ -229,8 +232,12 @@ def _response(columns: ak.Array) -> Floats:
     if not set(_RESPONSE) <= set(columns.fields):
         return np.empty(0)
     index = columns["Jet_genJetIdx"]
-    generated = columns["GenJet_pt"][index[index >= 0]]
-    ratio = columns["Jet_pt"][index >= 0] / generated
+    # A jet that is a lepton is measured far better than any other.
+    chosen = (
+        (index >= 0) & (columns["Jet_muEF"] < MAX_LEPTON_SHARE) & (columns["Jet_chEmEF"] < MAX_LEPTON_SHARE)
+    )
+    generated = columns["GenJet_pt"][index[chosen]]
+    ratio = columns["Jet_pt"][chosen] / generated
     return np.asarray(ak.flatten(ratio[generated > MIN_GENERATED_PT]), dtype=np.float64)
 
 

@@ -15,14 +15,14 @@ class HardFilter:
         muon_pt: In GeV.
         muon_eta: Largest absolute pseudorapidity.
         exactly: Whether more muons, within the acceptance or not, are refused too.
-        charm: Whether a charm quark must leave the hard process.
+        charm: Whether a charm quark must leave the hard process; None if either way is fine.
     """
 
     n_muons: int
     muon_pt: float
     muon_eta: float = 2.4
     exactly: bool = False
-    charm: bool = False
+    charm: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,38 @@ class Process:
         return self.generated_cross_section_pb * self.mean_weight
 
 
+_W_AND_JET = (
+    "WeakBosonAndParton:qqbar2Wg = on",
+    "WeakBosonAndParton:qg2Wq = on",
+    "PhaseSpace:pTHatMin = 15",
+    "24:onMode = off",
+    "24:onIfAny = 13",
+)
+_TO_MUON = ("24:onMode = off", "24:onIfAny = 13")
+_ONE_MUON = HardFilter(n_muons=1, muon_pt=27.0, exactly=True)
+_QCD_SLICES = {
+    (15, 30): 1.829e9,
+    (30, 50): 1.392e8,
+    (50, 80): 1.921e7,
+    (80, 120): 2.75e6,
+    (120, 170): 4.692e5,
+    (170, 300): 1.179e5,
+    (300, 470): 7821,
+    (470, None): 875.7,
+}
+"""Slices in the pT of the hard process (GeV) and their cross sections (pb)."""
+
+
+def _qcd_slice(low: int, high: int | None, cross_section_pb: float) -> Process:
+    limits = [f"PhaseSpace:pTHatMin = {low}"] + ([f"PhaseSpace:pTHatMax = {high}"] if high else [])
+    return Process(
+        f"qcd_{low}_{high or 'inf'}",
+        f"two jets of {low} to {high} GeV" if high else f"two jets above {low} GeV",
+        ("HardQCD:all = on", *limits),
+        generated_cross_section_pb=cross_section_pb,
+    )
+
+
 _TOP = ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on")
 
 PROCESSES: dict[str, Process] = {
@@ -77,13 +109,7 @@ PROCESSES: dict[str, Process] = {
         Process(
             "wc",
             "W -> muon above 27 GeV, with a charm quark; charm hadrons decay to muons",
-            (
-                "WeakBosonAndParton:qqbar2Wg = on",
-                "WeakBosonAndParton:qg2Wq = on",
-                "PhaseSpace:pTHatMin = 15",
-                "24:onMode = off",
-                "24:onIfAny = 13",
-            ),
+            _W_AND_JET,
             generated_cross_section_pb=254.5,
             primary_dataset="SingleMuon",
             hard_filter=HardFilter(n_muons=1, muon_pt=27.0, charm=True),
@@ -97,7 +123,7 @@ PROCESSES: dict[str, Process] = {
             (*_TOP, "24:onMode = off", "24:onIfAny = 1 2 3 4 5 13"),
             generated_cross_section_pb=50.66,
             primary_dataset="SingleMuon",
-            hard_filter=HardFilter(n_muons=1, muon_pt=27.0, exactly=True),
+            hard_filter=_ONE_MUON,
         ),
         Process("tt", "top pairs, any decay", _TOP, generated_cross_section_pb=509.7),
         Process(
@@ -111,6 +137,53 @@ PROCESSES: dict[str, Process] = {
             ),
             generated_cross_section_pb=7.203e8,
         ),
+        Process(
+            "wlight",
+            "W -> muon above 27 GeV, with a jet and no charm quark in the hard process",
+            _W_AND_JET,
+            generated_cross_section_pb=2015,
+            primary_dataset="SingleMuon",
+            hard_filter=HardFilter(n_muons=1, muon_pt=27.0, charm=False),
+        ),
+        Process(
+            "ttdl",
+            "top pairs with two leptons, one of them a muon above 27 GeV and the other none",
+            (*_TOP, "24:onMode = off", "24:onIfAny = 11 13 15"),
+            generated_cross_section_pb=16.25,
+            primary_dataset="SingleMuon",
+            hard_filter=_ONE_MUON,
+        ),
+        Process(
+            "ttmm",
+            "top pairs with two muons above 12 GeV",
+            (*_TOP, *_TO_MUON),
+            generated_cross_section_pb=4.399,
+            primary_dataset="DoubleMuon",
+            hard_filter=HardFilter(n_muons=2, muon_pt=12.0),
+        ),
+        Process(
+            "tthad",
+            "top pairs with both W to quarks",
+            (*_TOP, "24:onMode = off", "24:onIfAny = 1 2 3 4 5"),
+            generated_cross_section_pb=232.8,
+        ),
+        Process(
+            "st_s",
+            "single top, s channel, with a muon above 27 GeV",
+            ("Top:ffbar2tqbar(s:W) = on", *_TO_MUON),
+            generated_cross_section_pb=0.4449,
+            primary_dataset="SingleMuon",
+            hard_filter=_ONE_MUON,
+        ),
+        Process(
+            "st_t",
+            "single top, t channel, with a muon above 27 GeV",
+            ("Top:qq2tq(t:W) = on", *_TO_MUON),
+            generated_cross_section_pb=10.25,
+            primary_dataset="SingleMuon",
+            hard_filter=_ONE_MUON,
+        ),
+        *(_qcd_slice(low, high, cross_section) for (low, high), cross_section in _QCD_SLICES.items()),
     )
 }
 """All processes by name.
@@ -120,6 +193,15 @@ alone (``PartonLevel:all = off``, PYTHIA 8.317) with 200 000 (`wc`, `ttsl`) or 4
 statistical error is 0.1 to 0.2 per cent. The mean weight of `wc` is that of 40 000 whole events (error 0.3
 per cent); the largest is the branching fraction of the D+ to a muon in PYTHIA's tables. Each file also
 records what its own events measure.
+
+Those of the processes after `qcd` are from 100 000 kept events, with errors of 0.3 to 0.5 per cent. They can
+be overridden in a request, for instance with a calculation of higher order.
+
+Each process belongs to one primary dataset, and no event of nature to two processes of one: `wc` and `wlight`
+are told apart by the charm quark of the hard process, top pairs by the leptons. `wlight` is not enriched in
+soft muons: as simulation, any number of events stands for the whole cross section; as "data" it is dear.
+Missing are single top with a W, which PYTHIA 8 does not have, and W with charm that decays without a muon,
+which no selection of soft muons keeps.
 
 A jet of 15 GeV at the hard vertex is part of `dy` and `wc`. An event of `wc` with several charm hadrons is
 made only with all of them decaying to muons.

@@ -87,8 +87,10 @@ class _ProcessFilter(pythia8mc.UserHooks):  # type: ignore[misc]
     def doVetoProcessLevel(self, process: Any) -> bool:  # noqa: N802 (PYTHIA's name)
         wanted = self.hard_filter
         outgoing = [process[i] for i in range(_FIRST_OUTGOING, process.size())]
-        if wanted.charm and not any(abs(particle.id()) == _CHARM for particle in outgoing):
-            return True
+        if wanted.charm is not None:
+            has_charm = any(abs(particle.id()) == _CHARM for particle in outgoing)
+            if has_charm != wanted.charm:
+                return True
         muons = [particle for particle in outgoing if abs(particle.id()) == _MUON]
         if wanted.exactly and len(muons) != wanted.n_muons:
             return True

@@ -19,6 +19,7 @@ class SampleRequest:
     Attributes:
         n_events: To generate: after the filter, but before "data" are unweighted by accepting and rejecting.
         seed: Any integer from 0; the same request gives the same events.
+        cross_section_pb: What the events stand for, in pb, in place of the recorded constant of the process.
 
     Raises:
         ValueError: If process or scenario is unknown, the number is not positive, the seed negative, or the
@@ -29,6 +30,7 @@ class SampleRequest:
     scenario: str
     n_events: int
     seed: int = 1
+    cross_section_pb: float | None = None
 
     def __post_init__(self) -> None:
         process, scenario = process_named(self.process), scenario_named(self.scenario)
@@ -36,6 +38,10 @@ class SampleRequest:
             raise ValueError(f"n_events is {self.n_events} for '{self.process}': ask for at least one event")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed} for '{self.process}': choose one from 0")
+        if self.cross_section_pb is not None and not self.cross_section_pb > 0:
+            raise ValueError(
+                f"cross_section_pb is {self.cross_section_pb} for '{self.process}': give a positive number"
+            )
         if scenario.is_data and process.primary_dataset is None:
             raise ValueError(f"process '{self.process}' is made as simulation only: ask for scenario 'mc'")
 
@@ -68,22 +74,25 @@ class SampleInfo:
     simulated: bool = True
 
 
-def events_for_luminosity(process: str, luminosity_pb: float, *, seed: int | None = None) -> int:
+def events_for_luminosity(
+    process: str, luminosity_pb: float, *, seed: int | None = None, cross_section_pb: float | None = None
+) -> int:
     """Return how many events data of this luminosity (in inverse pb) need to be generated.
 
     With a seed it is drawn from a Poisson distribution, as the number of real data would be; without, it is
-    the mean.
+    the mean. A cross section given here must be given in the request, too.
     """
-    mean = luminosity_pb / luminosity_of(process, 1)
+    mean = luminosity_pb / luminosity_of(process, 1, cross_section_pb=cross_section_pb)
     if seed is None:
         return round(mean)
     return int(np.random.default_rng(derived_seed("luminosity", process, seed)).poisson(mean))
 
 
-def luminosity_of(process: str, n_generated: int) -> float:
+def luminosity_of(process: str, n_generated: int, *, cross_section_pb: float | None = None) -> float:
     """Return the luminosity of data unweighted from so many generated events, in inverse pb."""
     chosen = process_named(process)
-    return n_generated / (chosen.generated_cross_section_pb * chosen.largest_weight)
+    cross_section = cross_section_pb or chosen.cross_section_pb
+    return n_generated * chosen.mean_weight / (cross_section * chosen.largest_weight)
 
 
 def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
@@ -92,16 +101,16 @@ def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
     if len(scenarios) > 1:
         raise ValueError(f"{dataset} mixes the scenarios {' and '.join(scenarios)}: make one fileset of each")
     generated: dict[str, int] = {}
+    per_event: dict[str, float] = {}
     for info in infos:
         generated[info.process] = generated.get(info.process, 0) + info.n_generated
-    total = sum(1.0 / luminosity_of(process, 1) for process in generated)
+        per_event[info.process] = (info.luminosity_pb or 0.0) / info.n_generated
+    total = sum(1.0 / each for each in per_event.values())
     luminosity = sum(generated.values()) / total
     for process, n_generated in generated.items():
-        expected = luminosity / luminosity_of(process, 1)
+        expected = luminosity / per_event[process]
         if abs(n_generated - expected) > 5.0 * expected**0.5 + 1.0:
-            each = ", ".join(
-                f"{name} {luminosity_of(name, n):.1f}/pb" for name, n in sorted(generated.items())
-            )
+            each = ", ".join(f"{name} {n * per_event[name]:.1f}/pb" for name, n in sorted(generated.items()))
             raise ValueError(
                 f"the processes of {dataset} have different luminosities ({each}):"
                 " generate as many events as `events_for_luminosity` says"

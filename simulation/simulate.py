@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Raise it whenever the same request would give other events or other branches."""
 
 BATCH_SIZE = 250
@@ -140,6 +140,7 @@ def _reconstruct(
 
 def _info(request: SampleRequest, file: NanoFile, sum_weights: float, measured: float) -> SampleInfo:
     process, scenario = process_named(request.process), scenario_named(request.scenario)
+    luminosity = luminosity_of(request.process, request.n_events, cross_section_pb=request.cross_section_pb)
     return SampleInfo(
         path=file.path,
         process=request.process,
@@ -147,9 +148,9 @@ def _info(request: SampleRequest, file: NanoFile, sum_weights: float, measured: 
         is_data=scenario.is_data,
         n_generated=request.n_events,
         n_events=file.n_events,
-        cross_section_pb=process.cross_section_pb,
+        cross_section_pb=request.cross_section_pb or process.cross_section_pb,
         measured_cross_section_pb=measured,
-        luminosity_pb=luminosity_of(request.process, request.n_events) if scenario.is_data else None,
+        luminosity_pb=luminosity if scenario.is_data else None,
         sum_weights=sum_weights,
         seed=request.seed,
         primary_dataset=process.primary_dataset if scenario.is_data else None,

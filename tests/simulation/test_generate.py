@@ -55,6 +55,13 @@ def test_data_are_unweighted_at_a_known_luminosity(sample):
         assert file["Runs"].keys() == ["run"]
 
 
+def test_a_given_cross_section_is_recorded(tmp_path):
+    info = simulate_sample(SampleRequest("ttmm", "data", 20, cross_section_pb=5.0), tmp_path / "data.root")
+    assert info.cross_section_pb == 5.0
+    assert info.luminosity_pb == pytest.approx(20 / 5.0)
+    assert info.primary_dataset == "DoubleMuon"
+
+
 def test_a_large_request_is_split_into_parts_with_seeds_of_their_own():
     parts = parts_of(SampleRequest("dy", "mc", 12_000, seed=5))
     assert [part.n_events for part in parts] == [4000, 4000, 4000]

@@ -21,7 +21,7 @@ def events_of(batch):
         yield {name: getattr(particles, name)[rows] for name in ("pdg", "status", "px", "py", "pz", "vertex")}
 
 
-@pytest.mark.parametrize("process", ["dy", "ttsl", "tt", "qcd"])
+@pytest.mark.parametrize("process", [name for name in PROCESSES if name != "wc"])
 def test_recorded_cross_sections_are_what_pythia_finds(process):
     generator, _ = batches(process, 2000, extra=("PartonLevel:all = off",))
     recorded = PROCESSES[process].cross_section_pb
@@ -59,6 +59,12 @@ def test_the_filter_keeps_what_it_says():
     _, made = batches("wc", 60)
     for event in events_of(made[0]):
         assert np.any((np.abs(event["pdg"]) == 4) & (np.abs(event["status"]) == 23))
+
+
+def test_w_with_and_without_charm_share_no_event():
+    _, made = batches("wlight", 60)
+    for event in events_of(made[0]):
+        assert not np.any((np.abs(event["pdg"]) == 4) & (np.abs(event["status"]) == 23))
 
 
 def test_batches_do_not_change_events():

@@ -67,6 +67,26 @@ def test_a_fileset_holds_simulation_by_process_and_data_by_primary_dataset():
     assert set(fileset) == {"dy", "SingleMuon"}
 
 
+def test_a_cross_section_can_be_given():
+    # Twice the cross section: twice the events for a luminosity, half the luminosity of an event.
+    recorded = PROCESSES["wc"].cross_section_pb
+    assert events_for_luminosity("wc", 100.0, cross_section_pb=2 * recorded) == 8429
+    twice = luminosity_of("wc", 1000, cross_section_pb=2 * recorded)
+    assert 2 * twice == pytest.approx(luminosity_of("wc", 1000))
+    with pytest.raises(ValueError, match="give a positive number"):
+        SampleRequest("dy", "mc", 10, cross_section_pb=-1.0)
+
+
+def test_slices_in_momentum_fall_and_follow_one_another():
+    slices = [process for name, process in PROCESSES.items() if name.startswith("qcd_")]
+    sizes = [process.cross_section_pb for process in slices]
+    assert sizes == sorted(sizes, reverse=True)
+    highs = [process.name.split("_")[2] for process in slices]
+    lows = [process.name.split("_")[1] for process in slices]
+    assert highs[:-1] == lows[1:]
+    assert highs[-1] == "inf"
+
+
 def test_luminosities_of_one_dataset_must_agree():
     with pytest.raises(ValueError, match="the processes of SingleMuon have different luminosities"):
         fileset_of([info("wc", is_data=True), info("ttsl", is_data=True, n_generated=9000)])

@@ -24,7 +24,7 @@ def make_sample(
     raw[:, _PT], raw[:, _ETA] = 30 + random.exponential(20, len(event)), random.uniform(-2, 2, len(event))
     raw[:, _N_TRACKS], raw[:, _N_ETA_REL] = 9, 9
     raw[random.random(len(raw)) < 0.3, index_of("Jet_DeepCSV_vertexMass")] = -999
-    weight = random.exponential(size=n_events) if weighted else np.ones(n_events)
+    weight = random.uniform(0.2, 1.8, n_events) if weighted else np.ones(n_events)
     no_muons = Muons(*(np.empty(0) for _ in Muons._fields))
     jets = Jets(raw, np.zeros(len(raw), np.int8), event)
     return Sample(
@@ -60,7 +60,7 @@ def test_equal_samples_have_flat_p_values() -> None:
     mc = make_sample(1, weighted=True)
     smallest, one_input = [], []
     for seed in range(2, 27):
-        agreement = compare_inputs(mc._replace(**_fresh(seed + 1000)), make_sample(seed, 700))
+        agreement = compare_inputs(mc._replace(**_fresh(seed + 1000)), make_sample(seed, 1000))
         smallest.append(agreement.smallest_p_value)
         one_input.append(next(row.p_value for row in agreement.rows if row.input == BRANCHES[7]))
     assert stats.kstest(one_input, "uniform").pvalue > 0.01
@@ -68,7 +68,7 @@ def test_equal_samples_have_flat_p_values() -> None:
 
 
 def _fresh(seed: int) -> dict:
-    sample = make_sample(seed, 700, weighted=True)
+    sample = make_sample(seed, 1000, weighted=True)
     return {"jets": sample.jets, "weight": sample.weight}
 
 

@@ -39,8 +39,8 @@ from simulation.spectra import (
 )
 
 SIMULATION, SAME_SETTINGS = "mc", "null"
-TRAINED_ON = ("qcd", "tt")
-"""Processes that a tagger is trained on: the jets to compare with those of the thesis."""
+TRAINED_ON = ("qcd", "tt", "tthad")
+"""Processes that a tagger is trained on, slices of QCD among them: the jets to compare with the thesis's."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,11 @@ def validate(
 def _training_mix(groups: dict[Group, list[Path]]) -> list[Group]:
     """Return the samples that numbers by flavour are taken from: all of simulation if none is trained on."""
     simulated = [group for group in groups if group[1] == SIMULATION] or list(groups)
-    return [group for group in simulated if group[0] in TRAINED_ON] or simulated
+    return [group for group in simulated if _is_trained_on(group[0])] or simulated
+
+
+def _is_trained_on(process: str) -> bool:
+    return process in TRAINED_ON or process.startswith("qcd_")
 
 
 def _collect(collected: _Collected, sample: Sample, *, in_mix: bool) -> None:

@@ -8,8 +8,9 @@ from simulation.extras import MissingExtraError
 from simulation.generate import simulate_samples
 from simulation.processes import PROCESSES
 from simulation.samples import SampleInfo, SampleRequest, events_for_luminosity, fileset_of
-from simulation.scenarios import SCENARIOS
+from simulation.scenarios import SCENARIOS, scenario_name, scenario_named
 from simulation.simulate import read_sample_info, simulate_sample
+from simulation.variations import match_jets, simulate_variations
 
 __all__ = [
     "PROCESSES",
@@ -19,7 +20,11 @@ __all__ = [
     "SampleRequest",
     "events_for_luminosity",
     "fileset_of",
+    "match_jets",
     "read_sample_info",
+    "scenario_name",
+    "scenario_named",
     "simulate_sample",
     "simulate_samples",
+    "simulate_variations",
 ]

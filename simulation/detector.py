@@ -27,6 +27,7 @@ NEUTRINOS = (12, 14, 16)
 _PION_MASS = 0.13957
 MM = 0.1
 """PYTHIA's millimetres in cm."""
+_MIN_TRACK_PT = 0.25
 _CURVATURE = 0.003
 """Radius of a track in cm = pT / (0.003 B), for GeV and tesla."""
 _TRACKER_ETA, _CALORIMETER_ETA, _MUON_ETA = 2.5, 5.0, 2.4
@@ -50,6 +51,31 @@ class DetectedEvents(NamedTuple):
     met: NDArray[np.float64]
 
 
+class Draws(NamedTuple):
+    """The random numbers of one particle: the same whatever the detector then does with them."""
+
+    efficiency: float
+    response: float
+    tail: float
+    transverse: float
+    longitudinal: float
+    kink: float
+    kink_angle: float
+    muon: float
+
+
+@kernel
+def draw(may_be_tracked: bool) -> Draws:
+    """Draw all that a particle may need; the response and the two offsets are normal, the others uniform."""
+    response = np.random.normal()
+    if not may_be_tracked:
+        return Draws(1.0, response, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0)
+    return Draws(
+        np.random.random(), response, np.random.random(), np.random.normal(), np.random.normal(),
+        np.random.random(), np.random.random(), np.random.random(),
+    )  # fmt: skip
+
+
 @kernel
 def charge_of(pdg: int) -> int:
     """Return the charge of a particle that reaches the tracker, 0 for all others."""
@@ -65,7 +91,7 @@ def charge_of(pdg: int) -> int:
 @kernel
 def tracking_efficiency(kind: int, pt: float, eta: float, radius: float, detector: Detector) -> float:
     """Return the probability to find the track of a particle produced at a radius (cm) from the beam."""
-    if pt < 0.25 or abs(eta) > _TRACKER_ETA or radius > 40.0:
+    if pt <= _MIN_TRACK_PT or abs(eta) >= _TRACKER_ETA or radius > 40.0:
         return 0.0
     if kind == _MUON:
         efficiency = 0.995
@@ -88,7 +114,7 @@ def tracking_efficiency(kind: int, pt: float, eta: float, radius: float, detecto
 
 
 @kernel
-def energy_response(kind: int, charge: int, pt: float, energy: float, tracked: bool) -> float:
+def energy_response(kind: int, charge: int, pt: float, energy: float, tracked: bool, normal: float) -> float:
     """Return measured over true momentum, 0 for a particle that leaves no trace."""
     if tracked:
         sigma = math.hypot(0.008, 0.00015 * pt)
@@ -96,11 +122,11 @@ def energy_response(kind: int, charge: int, pt: float, energy: float, tracked: b
         if energy < 0.3:
             return 0.0
         sigma = math.hypot(0.03 / math.sqrt(energy), 0.01)
-    elif kind == _MUON or (charge != 0 and pt < 0.25) or energy < 0.8:
+    elif kind == _MUON or (charge != 0 and pt <= _MIN_TRACK_PT) or energy < 0.8:
         return 0.0
     else:
         sigma = math.hypot(0.9 / math.sqrt(energy), 0.05)
-    return max(1.0 + np.random.normal(0.0, sigma), 0.05)
+    return max(1.0 + sigma * normal, 0.05)
 
 
 @kernel
@@ -113,17 +139,17 @@ def impact_resolution(pt: float, sin_theta: float, detector: Detector) -> tuple[
 
 @kernel
 def impact_offsets(
-    particle: Any, sin_theta: float, is_hadron: bool, detector: Detector
+    particle: Any, sin_theta: float, is_hadron: bool, detector: Detector, draws: Draws
 ) -> tuple[float, float]:
     """Return how far (cm) a track is measured beside its place: in the transverse plane, and out of it."""
     scale = detector.resolution_scale
-    if np.random.random() < detector.tail_fraction:
+    if draws.tail < detector.tail_fraction:
         scale *= detector.tail_scale
-    transverse = np.random.normal(0.0, particle.sigma_d0 * scale)
-    longitudinal = np.random.normal(0.0, particle.sigma_dz * sin_theta * scale)
-    if is_hadron and np.random.random() < detector.kink_fraction:
-        radius = np.random.exponential(detector.kink_radius)
-        angle = np.random.random() * 2.0 * math.pi
+    transverse = draws.transverse * particle.sigma_d0 * scale
+    longitudinal = draws.longitudinal * particle.sigma_dz * sin_theta * scale
+    if is_hadron and draws.kink < detector.kink_fraction:
+        radius = -math.log((draws.kink + 1e-12) / detector.kink_fraction) * detector.kink_radius
+        angle = draws.kink_angle * 2.0 * math.pi
         transverse += radius * math.cos(angle)
         longitudinal += radius * math.sin(angle)
     transverse += detector.misalignment_d0 * math.sin(2.0 * particle.phi + particle.eta)
@@ -154,13 +180,15 @@ def follow_helix(particle: Any, vertex: NDArray[Any], detector: Detector) -> Non
 
 
 @kernel
-def measure_track(particle: Any, is_hadron: bool, vertex: NDArray[Any], detector: Detector) -> None:
+def measure_track(
+    particle: Any, is_hadron: bool, vertex: NDArray[Any], detector: Detector, draws: Draws
+) -> None:
     """Displace a track (momentum and production point are set) by its errors and follow it to the vertex."""
     p = math.hypot(particle.pt, particle.pz)
     sin_theta, cos_theta = particle.pt / p, particle.pz / p
     ux, uy = particle.px / particle.pt, particle.py / particle.pt
     particle.sigma_d0, particle.sigma_dz = impact_resolution(particle.pt, sin_theta, detector)
-    transverse, longitudinal = impact_offsets(particle, sin_theta, is_hadron, detector)
+    transverse, longitudinal = impact_offsets(particle, sin_theta, is_hadron, detector, draws)
     particle.x += -uy * transverse - ux * cos_theta * longitudinal
     particle.y += ux * transverse - uy * cos_theta * longitudinal
     particle.z += sin_theta * longitudinal
@@ -168,19 +196,19 @@ def measure_track(particle: Any, is_hadron: bool, vertex: NDArray[Any], detector
 
 
 @kernel
-def muon_identity(kind: int, pt: float, eta: float, detector: Detector) -> int:
+def muon_identity(kind: int, pt: float, eta: float, detector: Detector, uniform: float) -> int:
     """Return whether a track is taken for a muon, rightly or wrongly."""
     if abs(eta) > _MUON_ETA:
         return NOT_A_MUON
     if kind == _MUON:
-        found = pt > 3.0 and np.random.random() < detector.muon_efficiency
+        found = pt > 3.0 and uniform < detector.muon_efficiency
         return TRUE_MUON if found else NOT_A_MUON
     if pt < 4.0 or kind not in (_PION, _KAON, _PROTON):
         return NOT_A_MUON
     rate = detector.kaon_to_muon if kind == _KAON else detector.pion_to_muon
     if kind == _PROTON:
         rate *= 0.3
-    return FAKE_MUON if np.random.random() < rate else NOT_A_MUON
+    return FAKE_MUON if uniform < rate else NOT_A_MUON
 
 
 @kernel
@@ -204,8 +232,9 @@ def see_particle(
     eta = math.asinh(pz / pt)
     if abs(eta) > _CALORIMETER_ETA:
         return False
-    tracked = charge != 0 and np.random.random() < tracking_efficiency(kind, pt, eta, radius, detector)
-    response = energy_response(kind, charge, pt, energy, tracked)
+    draws = draw(charge != 0 and pt > _MIN_TRACK_PT and abs(eta) < _TRACKER_ETA)
+    tracked = charge != 0 and draws.efficiency < tracking_efficiency(kind, pt, eta, radius, detector)
+    response = energy_response(kind, charge, pt, energy, tracked, draws.response)
     if response == 0.0:
         return False
     mass = math.sqrt(max(energy * energy - pt * pt - pz * pz, 0.0))
@@ -214,8 +243,8 @@ def see_particle(
     particle.pdg, particle.charge, particle.tracked = pdg, charge, 1 if tracked else 0
     particle.x, particle.y, particle.z = x, y, z
     if tracked:
-        measure_track(particle, kind not in (_ELECTRON, _MUON), vertex, detector)
-        particle.muon = muon_identity(kind, particle.pt, eta, detector)
+        measure_track(particle, kind not in (_ELECTRON, _MUON), vertex, detector, draws)
+        particle.muon = muon_identity(kind, particle.pt, eta, detector, draws.muon)
     return True
 
 

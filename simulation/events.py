@@ -70,6 +70,7 @@ def reconstruct(
     seed: int,
     streams: RandomStreams,
     largest_weight: float | None = None,
+    truth: GeneratorTruth | None = None,
 ) -> ReconstructedEvents:
     """Return a batch as the detector and the reconstruction see it.
 
@@ -79,6 +80,7 @@ def reconstruct(
         seed: Of the detector's random numbers.
         streams: Of all other random numbers; go on with them from batch to batch.
         largest_weight: If given, events are accepted or rejected by weight over this, and then all weigh 1.
+        truth: What the generator knows of the whole batch, if it was collected already.
     """
     rows, weights = np.arange(len(batch)), batch.weights
     if largest_weight is not None:
@@ -98,7 +100,8 @@ def reconstruct(
     detected = detected._replace(met=detected.met - jets.added)
     inputs = tagging_inputs(detected, jets, detector)
     muons, electrons = find_muons(detected, jets, detector), find_electrons(detected, jets, detector)
-    truth = generator_truth(batch.particles, rows, detected)
+    if truth is None or largest_weight is not None:
+        truth = generator_truth(batch.particles, rows, detected)
     return ReconstructedEvents(
         number, weights[rows], n_pileup, detected, jets, inputs, muons, electrons, truth
     )

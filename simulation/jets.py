@@ -1,5 +1,4 @@
 """Anti-kT jets, what they are made of, and their true flavour by ghosts."""
-# ruff: noqa: NPY002 (inside kernels `np.random` is numba's own generator, seeded for each event)
 
 import math
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.clustering import RADIUS, ClusteredJets, anti_kt_jets, in_order_of_pt
-from simulation.compiled import kernel
+from simulation.compiled import kernel, lean_kernel
 from simulation.detector import DetectedEvents
 from simulation.geometry import delta_r
 from simulation.records import JET, NOT_A_MUON, ORIGIN_BOTTOM, ORIGIN_CHARM, Records
@@ -68,25 +67,52 @@ def jet_records(clustered: ClusteredJets) -> Records:
     return jets
 
 
+@lean_kernel
+def hashed_normal(seed: int, number: float) -> float:
+    """Return a normally distributed function of a seed and a number.
+
+    Source:
+        The finaliser of splitmix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014), and Box and Muller's method.
+    """
+    word = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(np.int64(number * 1e9))
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    word ^= word >> np.uint64(31)
+    first = (float(word >> np.uint64(32)) + 0.5) / 4294967296.0
+    second = float(word & np.uint64(0xFFFFFFFF)) / 4294967296.0
+    return math.sqrt(-2.0 * math.log(first)) * math.cos(2.0 * math.pi * second)
+
+
 @kernel
 def smear_jets(
     clustered: ClusteredJets, detected: DetectedEvents, seeds: NDArray[Any], detector: Detector,
     added: NDArray[Any],
 ) -> None:  # fmt: skip
-    """Measure all of a jet but its muons as badly as calorimeters do; add up what momentum this adds."""
+    """Measure all of a jet but its muons as badly as calorimeters do; add up what momentum this adds.
+
+    The random number of a jet depends on its event and leading particle, so that different detectors, which
+    see the same event, make the same error.
+    """
     for event in range(len(clustered.offsets) - 1):
-        np.random.seed(seeds[event])
         first, end = detected.offsets[event], detected.offsets[event + 1]
         for j in range(clustered.offsets[event], clustered.offsets[event + 1]):
             momentum = clustered.momenta[j]
             pt = math.hypot(momentum[0], momentum[1])
-            muons = 0.0
+            muons, leading, direction = 0.0, 0.0, 0.0
             for member in clustered.members[clustered.member_offsets[j] : clustered.member_offsets[j + 1]]:
-                if first + member < end and detected.particles[first + member].muon != NOT_A_MUON:
-                    muons += detected.particles[first + member].energy
+                if first + member >= end:
+                    continue
+                particle = detected.particles[first + member]
+                if particle.muon != NOT_A_MUON:
+                    muons += particle.energy
+                if particle.pt > leading:
+                    leading, direction = particle.pt, particle.phi
             variance = detector.jet_stochastic**2 / pt + detector.jet_constant**2
             sigma = math.sqrt(variance + (detector.jet_noise / pt) ** 2)
-            shift = detector.jet_energy_scale * max(1.0 + np.random.normal(0.0, sigma), 0.2) - 1.0
+            shift = (
+                detector.jet_energy_scale * max(1.0 + sigma * hashed_normal(seeds[event], direction), 0.2)
+                - 1.0
+            )
             shift *= max(1.0 - muons / momentum[3], 0.0)
             added[event, 0] += momentum[0] * shift
             added[event, 1] += momentum[1] * shift

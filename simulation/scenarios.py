@@ -2,11 +2,15 @@
 
 `mc` is the simulation, `null` the same settings with other random numbers, `data` a detector and a
 fragmentation that differ from it in known ways: the project's stand-in for collision data, whose mismodelling
-is known. Every knob of `data` also exists alone.
+is known. Every knob of `data` also exists alone, and `scenario_named` composes others.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+_Value = TypeVar("_Value", float, str)
 
 
 class Detector(NamedTuple):
@@ -110,11 +114,67 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def scenario_named(name: str) -> Scenario:
-    """Return a scenario.
+    """Return a scenario by name, or one composed of several and of single knobs.
+
+    It is data if one of its parts is.
+
+    Example:
+        >>> scenario_named("data_resolution+data_radiation")
+        >>> scenario_named("mc+tail_fraction=0.08+efficiency_scale=0.97")
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If there is none of that name, or its parts contradict one another.
     """
-    if name not in SCENARIOS:
-        raise ValueError(f"unknown scenario '{name}': choose from {', '.join(SCENARIOS)}")
-    return SCENARIOS[name]
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    knobs: dict[str, float] = {}
+    settings: dict[str, str] = {}
+    is_data = False
+    for part in name.split("+"):
+        if "=" in part:
+            _merge(knobs, _knob(part), name)
+            continue
+        if part not in SCENARIOS:
+            known = ", ".join(SCENARIOS)
+            raise ValueError(
+                f"unknown scenario '{part}': choose from {known}, or knob=value, composed with '+'"
+            )
+        scenario = SCENARIOS[part]
+        is_data |= scenario.is_data
+        _merge(knobs, _changed(scenario.detector), name)
+        _merge(settings, {setting.split(" = ")[0]: setting for setting in scenario.pythia}, name)
+    return Scenario(name, is_data, Detector(**knobs), tuple(settings.values()))
+
+
+def scenario_name(base: str = "mc", knobs: Mapping[str, float] | None = None) -> str:
+    """Return the name of a scenario with some knobs turned: what a YAML's mapping becomes.
+
+    Raises:
+        ValueError: As of `scenario_named`.
+    """
+    name = "+".join([base, *(f"{knob}={value!r}" for knob, value in sorted((knobs or {}).items()))])
+    return scenario_named(name).name
+
+
+def _changed(detector: Detector) -> dict[str, float]:
+    defaults = Detector()._asdict()
+    return {knob: value for knob, value in detector._asdict().items() if value != defaults[knob]}
+
+
+def _knob(part: str) -> dict[str, float]:
+    knob, _, text = part.partition("=")
+    if knob not in Detector._fields:
+        raise ValueError(f"unknown knob '{knob}' of the detector: choose from {', '.join(Detector._fields)}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"knob '{knob}' is set to '{text}': give a number")
+    return {knob: value}
+
+
+def _merge(known: dict[str, _Value], more: Mapping[str, _Value], name: str) -> None:
+    for key, value in more.items():
+        if known.setdefault(key, value) != value:
+            raise ValueError(f"scenario '{name}' sets {key} to both {known[key]} and {value}: leave one out")

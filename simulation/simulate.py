@@ -7,9 +7,10 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from simulation.scenarios import Scenario, scenario_named
 
 if TYPE_CHECKING:
     from simulation.events import ReconstructedEvents
+    from simulation.genparticles import GeneratorTruth
     from simulation.pythia import GeneratedBatch
     from simulation.rootfile import NanoFile
 
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Raise it whenever the same request would give other events or other branches."""
 
 BATCH_SIZE = 250
@@ -78,63 +80,110 @@ def simulate_sample(
         RuntimeError: If PYTHIA fails.
     """
     require_extra()
-    from simulation.rootfile import NanoFile
-
-    scenario = scenario_named(request.scenario)
-    with NanoFile(path) as file:
-        if not scenario.is_data:
-            return _fill(request, file, None, batch_size, uninitialised_tracks, progress)
-        with NanoFile(truth_path(path)) as truth:
-            return _fill(request, file, truth, batch_size, uninitialised_tracks, progress)
-
-
-def _fill(
-    request: SampleRequest,
-    file: NanoFile,
-    truth: NanoFile | None,
-    batch_size: int,
-    uninitialised_tracks: bool,
-    progress: Progress | None,
-) -> SampleInfo:
-    from simulation.nanoaod import nano_columns, truth_columns
-    from simulation.pythia import EventGenerator
-
-    process, scenario = process_named(request.process), scenario_named(request.scenario)
     seed = derived_seed(request.process, request.scenario, request.seed)
-    run, streams = derived_seed("run", seed), RandomStreams(seed)
-    generator = EventGenerator(process, scenario, seed=seed)
-    sums = np.zeros(2)
-    for batch in generator.batches(request.n_events, batch_size):
-        events = _reconstruct(batch, process, scenario, seed, streams)
-        sums += [events.weights.sum(), (events.weights**2).sum()]
-        columns = nano_columns(
-            events,
-            run=run,
-            streams=streams,
-            is_data=scenario.is_data,
-            uninitialised_tracks=uninitialised_tracks,
-        )
-        file.extend(columns)
-        if truth is not None:
-            truth.extend(truth_columns(events, run=run))
-        if progress is not None:
-            progress(batch.first + len(batch), request.n_events)
-    info = _info(request, file, float(sums[0]), generator.cross_section_pb)
-    runs = _runs_tree(run, info, float(sums[1]))
-    for output in (file, truth):
-        if output is not None:
-            output.finish(runs, configuration_of(request) | {"sample": _as_json(info)})
+    with ExitStack() as stack:
+        output = Output.open(stack, request, path, seed=seed, uninitialised_tracks=uninitialised_tracks)
+        (info,) = generate_into(request, [output], seed=seed, batch_size=batch_size, progress=progress)
     return info
 
 
+@dataclasses.dataclass
+class Output:
+    """The file of a scenario while it is made, and the random numbers and sums that go with it."""
+
+    request: SampleRequest
+    file: NanoFile
+    truth: NanoFile | None
+    streams: RandomStreams
+    uninitialised_tracks: bool
+    sum_weights: float = 0.0
+    sum_weights2: float = 0.0
+
+    @classmethod
+    def open(
+        cls, stack: ExitStack, request: SampleRequest, path: Path, *, seed: int,
+        uninitialised_tracks: bool = False,
+    ) -> Self:  # fmt: skip
+        """Return the output for a request; its files appear when the stack is closed without an error."""
+        from simulation.rootfile import NanoFile
+
+        file = stack.enter_context(NanoFile(path))
+        is_data = scenario_named(request.scenario).is_data
+        truth = stack.enter_context(NanoFile(truth_path(path))) if is_data else None
+        return cls(request, file, truth, RandomStreams(seed), uninitialised_tracks)
+
+    def add(
+        self, batch: GeneratedBatch, *, seed: int, run: int, truth: GeneratorTruth | None
+    ) -> GeneratorTruth | None:
+        """Write a batch as the detector of this output sees it; return the truth about the whole batch."""
+        from simulation.nanoaod import nano_columns, truth_columns
+
+        process, scenario = process_named(self.request.process), scenario_named(self.request.scenario)
+        events = _reconstruct(batch, process, scenario, seed, self.streams, truth)
+        self.sum_weights += float(events.weights.sum())
+        self.sum_weights2 += float((events.weights**2).sum())
+        columns = nano_columns(
+            events,
+            run=run,
+            streams=self.streams,
+            is_data=scenario.is_data,
+            uninitialised_tracks=self.uninitialised_tracks,
+        )
+        self.file.extend(columns)
+        if self.truth is not None:
+            self.truth.extend(truth_columns(events, run=run))
+        return truth if scenario.is_data else events.truth
+
+    def finish(self, run: int, measured_cross_section_pb: float) -> SampleInfo:
+        """Write what is known at the end, and return what the file holds."""
+        info = _info(self.request, self.file, self.sum_weights, measured_cross_section_pb)
+        runs = _runs_tree(run, info, self.sum_weights2)
+        for output in (self.file, self.truth):
+            if output is not None:
+                output.finish(runs, configuration_of(self.request) | {"sample": _as_json(info)})
+        return info
+
+
+def generate_into(
+    request: SampleRequest,
+    outputs: Sequence[Output],
+    *,
+    seed: int,
+    batch_size: int,
+    progress: Progress | None = None,
+) -> list[SampleInfo]:
+    """Generate the events of a request once and write them into all outputs."""
+    from simulation.pythia import EventGenerator
+
+    run = derived_seed("run", seed)
+    generator = EventGenerator(process_named(request.process), scenario_named(request.scenario), seed=seed)
+    for batch in generator.batches(request.n_events, batch_size):
+        truth: GeneratorTruth | None = None
+        for output in outputs:
+            truth = output.add(batch, seed=seed, run=run, truth=truth)
+        if progress is not None:
+            progress(batch.first + len(batch), request.n_events)
+    return [output.finish(run, generator.cross_section_pb) for output in outputs]
+
+
 def _reconstruct(
-    batch: GeneratedBatch, process: Process, scenario: Scenario, seed: int, streams: RandomStreams
+    batch: GeneratedBatch,
+    process: Process,
+    scenario: Scenario,
+    seed: int,
+    streams: RandomStreams,
+    truth: GeneratorTruth | None,
 ) -> ReconstructedEvents:
     from simulation.events import reconstruct
 
     largest_weight = process.largest_weight if scenario.is_data else None
     return reconstruct(
-        batch, detector=scenario.detector, seed=seed, streams=streams, largest_weight=largest_weight
+        batch,
+        detector=scenario.detector,
+        seed=seed,
+        streams=streams,
+        largest_weight=largest_weight,
+        truth=truth,
     )
 
 

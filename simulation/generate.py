@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import multiprocessing
+import os
 import queue
+import signal
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -76,6 +79,8 @@ def simulate_samples(
         MissingExtraError: If PYTHIA or numba is not installed.
         ValueError: If two requests are the same, or there is no process to work.
         RuntimeError: If PYTHIA fails; the files that are complete stay.
+        KeyboardInterrupt: When the user interrupts, within about a second; the files that are complete stay,
+            and no process goes on.
     """
     require_extra()
     if n_processes < 1:
@@ -122,9 +127,28 @@ _events_done: Any = None
 """In a working process, the queue that its progress goes to."""
 
 
-def _start_worker(events_done: Any) -> None:
-    global _events_done  # a queue reaches the processes of a pool only as they start
-    _events_done = events_done
+_stop: Any = None
+"""In a working process, the event that says that it is to give up."""
+
+
+class _StoppedError(Exception):
+    """Another process failed, or the user interrupted: what is unfinished is not wanted any more."""
+
+
+def _start_worker(events_done: Any, stop: Any) -> None:
+    global _events_done, _stop  # they reach the processes of a pool only as these start
+    _events_done, _stop = events_done, stop
+    # Ctrl-C reaches all processes of a terminal; the first one tells the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone without a word."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _simulate_part(part: SampleRequest, path: Path) -> None:
@@ -132,9 +156,13 @@ def _simulate_part(part: SampleRequest, path: Path) -> None:
 
     def report(done: int, _: int) -> None:
         nonlocal reported
+        if _stop.is_set():
+            raise _StoppedError
         _events_done.put(done - reported)
         reported = done
 
+    if _stop.is_set():
+        raise _StoppedError
     simulate_sample(part, path, progress=report)
 
 
@@ -154,11 +182,17 @@ def _simulate_in_parallel(
     missing: Sequence[tuple[SampleRequest, Path]], n_processes: int, counter: _Counter
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    events_done = context.Queue()
-    with ProcessPoolExecutor(n_processes, context, _start_worker, (events_done,)) as pool:
-        # Half of the kernels each: what one process compiles, the other finds on disk.
-        _await([pool.submit(_compile_detector), pool.submit(_compile_reconstruction)], events_done, counter)
-        _await([pool.submit(_simulate_part, part, path) for part, path in missing], events_done, counter)
+    events_done, stop = context.Queue(), context.Event()
+    with ProcessPoolExecutor(n_processes, context, _start_worker, (events_done, stop)) as pool:
+        try:
+            # Half of the kernels each: what one process compiles, the other finds on disk.
+            _await(
+                [pool.submit(_compile_detector), pool.submit(_compile_reconstruction)], events_done, counter
+            )
+            _await([pool.submit(_simulate_part, part, path) for part, path in missing], events_done, counter)
+        except BaseException:
+            stop.set()  # the others give up after the batch that they work on
+            raise
 
 
 def _await(futures: list[Future[None]], events_done: Any, counter: _Counter) -> None:

@@ -1,3 +1,9 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import awkward as ak
 import pytest
 import uproot
@@ -107,6 +113,50 @@ def test_the_failure_of_a_process_is_raised(tmp_path):
     requests = [SampleRequest("dy", "mc", 10), SampleRequest("dy", "mc", 11)]
     with pytest.raises(OSError, match="taken"):
         simulate_samples(requests, tmp_path / "taken", n_processes=2)
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from simulation import SampleRequest, simulate_samples
+
+if __name__ == "__main__":
+    requests = [SampleRequest("dy", "mc", 5000, seed=seed) for seed in (1, 2, 3)]
+    try:
+        simulate_samples(
+            requests, Path(sys.argv[1]), n_processes=int(sys.argv[2]),
+            progress=lambda done, total: print(done, flush=True),
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_an_interrupt_leaves_neither_parts_of_files_nor_processes(tmp_path, n_processes, whole_group):
+    script, samples = tmp_path / "script.py", tmp_path / "samples"
+    script.write_text(INTERRUPTED)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(samples), str(n_processes)],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a group of its own, as a command in a terminal has
+    )
+    assert process.stdout is not None
+    while int(process.stdout.readline()) == 0:
+        pass
+    if whole_group:
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGINT)
+    # The end of the output: no process that could write to it is left.
+    written, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert max([0, *map(int, written.split())]) < 15_000
+    assert [path for path in samples.rglob("*") if path.suffix != ".root" or path.name.startswith(".")] == []
 
 
 def test_the_same_events_are_not_made_twice(tmp_path):

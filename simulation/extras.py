@@ -2,7 +2,7 @@
 
 import importlib.util
 
-_PACKAGES = ("pythia8mc", "numba")
+_PACKAGES = ("pythia8mc", "fastjet", "numba")
 
 
 class MissingExtraError(ImportError):

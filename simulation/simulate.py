@@ -44,7 +44,7 @@ def configuration_of(request: SampleRequest) -> dict[str, Any]:
         "request": dataclasses.asdict(request),
         "process": dataclasses.asdict(process),
         "scenario": dataclasses.asdict(scenario) | {"detector": scenario.detector._asdict()},
-        "versions": {name: importlib.metadata.version(name) for name in ("pythia8mc", "numpy")},
+        "versions": {name: importlib.metadata.version(name) for name in ("pythia8mc", "fastjet", "numpy")},
     }
 
 

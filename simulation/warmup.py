@@ -50,7 +50,7 @@ def compile_detector() -> None:
 
 
 def compile_reconstruction() -> None:
-    """Compile what `clustering`, `jets`, `tagging_inputs`, `leptons` and generated jets need."""
+    """Compile what `jets`, `tagging_inputs`, `leptons` and generated jets need."""
     detected = _nothing_detected()
     jets = cluster(detected, seeds=np.zeros(0, np.uint32), detector=Detector())
     truth = jets_of(np.zeros(0, MOMENTUM), _no_rows(), detected)

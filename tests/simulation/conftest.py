@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pythia8mc")
+pytest.importorskip("fastjet")
 pytest.importorskip("numba")
 
 from simulation import SampleInfo, SampleRequest, simulate_sample

@@ -8,7 +8,7 @@ from simulation import MissingExtraError, SampleRequest, extras, simulate_sample
 
 WITHOUT_EXTRA = """
 import sys
-for name in ("pythia8mc", "numba"):
+for name in ("pythia8mc", "fastjet", "numba"):
     sys.modules[name] = None  # importing it fails
 import simulation
 from simulation.generate import simulate_samples

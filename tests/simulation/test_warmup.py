@@ -1,4 +1,4 @@
-from simulation import clustering, detector, genparticles, jets, leptons, tagging_inputs
+from simulation import detector, genparticles, jets, leptons, tagging_inputs
 from simulation.warmup import compile_detector, compile_reconstruction
 
 KERNELS = (
@@ -6,7 +6,6 @@ KERNELS = (
     jets.fill_jets,
     jets.match_partons,
     jets.smear_jets,
-    clustering._cluster_all,
     genparticles.collect_generated,
     genparticles.collect_stable,
     genparticles.count_members,

@@ -14,12 +14,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 
 def simulate(
-    process: Annotated[str, typer.Argument(help="dy, wc, ttsl, tt or qcd.")],
+    process: Annotated[
+        str, typer.Argument(help="dy, wc, wlight, ttsl, tt, qcd, ...: see docs/simulation.md.")
+    ],
     *,
     events: Annotated[int, typer.Option(min=1, help="Events to generate.")],
     out: Annotated[Path, typer.Option(help="The ROOT file to write.")],
     scenario: Annotated[
-        str, typer.Option(help="mc, null, data, or one knob of data: data_resolution, ...")
+        str,
+        typer.Option(
+            help="mc, null, data, one knob of it (data_tails), or several: data_tails+data_efficiency."
+        ),
     ] = "mc",
     seed: Annotated[int, typer.Option(min=1, help="Same seed, same events.")] = 1,
     fileset: Annotated[

@@ -12,10 +12,8 @@ import numpy as np
 import uproot
 
 from simulation.nanoaod import Collection, Column, Columns
+from simulation.provenance import METADATA_KEY
 from storage.files import replaced_file
-
-METADATA_KEY = "advtag_simulation"
-"""Name of the string in a file that says how it was made."""
 
 EVENTS_PER_CLUSTER = 5000
 
@@ -118,16 +116,3 @@ class NanoFile:
             self._file.mktree(name, {branch: column.dtype for branch, column in tree.items()})
             self._file[name].extend(tree)
         self._file[METADATA_KEY] = json.dumps(metadata)
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """Return how a file was made.
-
-    Raises:
-        ValueError: If the file is not one of this simulation.
-    """
-    with uproot.open(path) as file:
-        if METADATA_KEY not in file:
-            raise ValueError(f"{path} was not made by this simulation: it has no '{METADATA_KEY}'")
-        metadata: dict[str, Any] = json.loads(str(file[METADATA_KEY]))
-    return metadata

@@ -225,6 +225,6 @@ def read_sample_info(path: Path) -> SampleInfo:
     Raises:
         ValueError: If the file is not one.
     """
-    from simulation.rootfile import read_metadata
+    from simulation.provenance import read_provenance
 
-    return SampleInfo(**(read_metadata(path)["sample"] | {"path": path}))
+    return SampleInfo(**(read_provenance(path)["sample"] | {"path": path}))

@@ -3,14 +3,11 @@ from pathlib import Path
 import pytest
 import uproot
 
-from simulation import provenance, rootfile
 from simulation.provenance import read_provenance
 
 
 def test_what_is_written_is_what_is_read(sample) -> None:
-    assert provenance.METADATA_KEY == rootfile.METADATA_KEY
     path = sample("dy", "mc").path
-    assert read_provenance(path) == rootfile.read_metadata(path)
     assert read_provenance(path)["request"]["process"] == "dy"
 
 

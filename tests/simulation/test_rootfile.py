@@ -4,7 +4,8 @@ import uproot
 
 from simulation import rootfile
 from simulation.nanoaod import Collection, Columns
-from simulation.rootfile import NanoFile, read_metadata
+from simulation.provenance import read_provenance
+from simulation.rootfile import NanoFile
 
 
 def columns(first, n_events):
@@ -36,7 +37,7 @@ def test_batches_become_clusters_of_events(tmp_path, monkeypatch):
         assert written["LuminosityBlocks"]["luminosityBlock"].array().tolist() == [1, 2, 3]
         assert written["Runs"]["run"].array().tolist() == [1]
         assert {written[name].classname for name in ("Events", "Runs", "LuminosityBlocks")} == {"TTree"}
-    assert read_metadata(tmp_path / "f.root") == {"made": "by hand"}
+    assert read_provenance(tmp_path / "f.root") == {"made": "by hand"}
 
 
 def test_a_file_without_events_can_be_read(tmp_path):
@@ -59,10 +60,3 @@ def test_a_failure_keeps_the_file_that_was_there(tmp_path):
     with pytest.raises(KeyError), NanoFile(tmp_path / "f.root"):
         raise KeyError("broken")
     assert (tmp_path / "f.root").read_text() == "precious"
-
-
-def test_another_file_is_told_from_ours(tmp_path):
-    with uproot.recreate(tmp_path / "f.root") as file:
-        file["Events"] = {"x": np.ones(1)}
-    with pytest.raises(ValueError, match="was not made by this simulation"):
-        read_metadata(tmp_path / "f.root")

@@ -4,7 +4,7 @@ import pytest
 import uproot
 
 from simulation import SampleRequest, match_jets, scenario_name, scenario_named, simulate_sample
-from simulation.rootfile import read_metadata
+from simulation.provenance import read_provenance
 from simulation.variations import read_jets, simulate_variations
 
 REQUEST = SampleRequest("ttsl", "mc", 150, seed=3)
@@ -43,7 +43,7 @@ def test_the_first_file_is_that_of_a_sample_of_its_own(varied, tmp_path):
 
 
 def test_files_hold_their_knobs(varied):
-    knobs = [read_metadata(info.path)["scenario"]["detector"] for info in varied]
+    knobs = [read_provenance(info.path)["scenario"]["detector"] for info in varied]
     assert [knob["efficiency_scale"] for knob in knobs] == [1.0, 0.95, 1.0]
     assert [knob["resolution_scale"] for knob in knobs] == [1.0, 1.0, 1.12]
 

@@ -110,10 +110,7 @@ def run_selection(
         skip_unreadable=skip_bad_files,
         report=_reporter(progress, plan),
     ) as chunks:
-        runner = Runner(
-            executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True
-        )
-        output = _run(runner, plan, processor, names)
+        output = _run(chunks, plan, processor, names, chunksize=chunksize)
     cutflows = _cutflows(output, plan)
     result = Result(
         selection=selection,
@@ -121,12 +118,7 @@ def run_selection(
         datasets=_records(output, plan),
         cutflows=cutflows,
         ledger=ledger_of(plan, output.get("processed", {}), output.get("lost", {})),
-        notes=[
-            *plan.notes,
-            *_luminosity_notes(plan, golden),
-            *_loss_notes(output),
-            *_empty_notes(cutflows, golden),
-        ],
+        notes=_notes(plan, output, cutflows, golden),
         config=_config(parameters, processor, profile, year),
         versions={name: _version(name) for name in _VERSIONS},
     )
@@ -170,7 +162,11 @@ def _reporter(progress: Progress | None, plan: Plan) -> Callable[[int], None]:
     return report
 
 
-def _run(runner: Runner, plan: Plan, processor: TaggerProcessor, names: frozenset[str]) -> Output:
+def _run(
+    chunks: Any, plan: Plan, processor: TaggerProcessor, names: frozenset[str], *, chunksize: int
+) -> Output:
+    """Return the sum over all chunks, read with the named branches and worked on by an open executor."""
+    runner = Runner(executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True)
     items = [item for file in plan.files for item in file.work_items(runner.chunksize)]
     answer = runner.run(items, processor, iteritems_options={"filter_name": names.__contains__})
     require_all_chunks(items, answer["processed"])
@@ -224,6 +220,17 @@ def _cutflows(output: Output, plan: Plan) -> dict[str, list[CutflowRow]]:
         for name in plan.datasets
         if name in output.get("cutflow", {})
     }
+
+
+def _notes(
+    plan: Plan, output: Output, cutflows: Mapping[str, Sequence[CutflowRow]], golden: GoldenJson | None
+) -> list[str]:
+    return [
+        *plan.notes,
+        *_luminosity_notes(plan, golden),
+        *_loss_notes(output),
+        *_empty_notes(cutflows, golden),
+    ]
 
 
 def _loss_notes(output: Output) -> list[str]:

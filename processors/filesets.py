@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 DEFAULT_TREE = "Events"
 
@@ -28,12 +36,36 @@ class DatasetMetadata(BaseModel):
     simulated: bool = Field(default=False, description="generated events that stand for data, too")
 
 
-class Dataset(BaseModel):
-    """The files of a dataset, each with the name of its tree; without metadata the files say what it is."""
+class FileEntry(BaseModel):
+    """What is taken of a file: a tree, whole or a range of its events.
+
+    A plain string stands for the tree; `entries` is `[first, last + 1)`, as a job of many takes it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    files: dict[str, str] = Field(min_length=1)
+    tree: str = DEFAULT_TREE
+    entries: tuple[int, int] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_tree(cls, value: Any) -> Any:
+        return {"tree": value} if isinstance(value, str) else value
+
+    @field_validator("entries")
+    @classmethod
+    def _ascending(cls, entries: tuple[int, int] | None) -> tuple[int, int] | None:
+        if entries is not None and not 0 <= entries[0] < entries[1]:
+            raise ValueError(f"{list(entries)} is no range of events: write [first, last + 1]")
+        return entries
+
+
+class Dataset(BaseModel):
+    """The files of a dataset, each with what is taken of it; without metadata the files say what it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: dict[str, FileEntry] = Field(min_length=1)
     metadata: DatasetMetadata | None = None
 
     @field_validator("files", mode="before")
@@ -75,7 +107,7 @@ def parse_fileset(
     """Return a fileset from plain values: `{dataset: {"files": {path: tree}, "metadata": {...}}}`.
 
     `{dataset: [path, ...]}` does, too: the tree is then called Events, and the files themselves tell whether
-    they are data.
+    they are data. In place of a tree, `{"tree": name, "entries": [first, last + 1]}` takes some events only.
 
     Args:
         content: The plain values, or datasets that were read before.
@@ -119,12 +151,18 @@ def _refuse_twins(names: Iterable[Any]) -> None:
         raise ValueError(f"{', '.join(twice)} listed twice: list it once")
 
 
+def _model_at(place: list[str]) -> type[BaseModel]:
+    if place[-1:] == ["metadata"]:
+        return DatasetMetadata
+    return FileEntry if place[1:2] == ["files"] else Dataset
+
+
 def _first_complaint(error: ValidationError) -> str:
     complaint = error.errors()[0]
     *place, key = (str(part) for part in complaint["loc"])
     where = ".".join(place)
     if complaint["type"] == "extra_forbidden":
-        model = DatasetMetadata if place[-1:] == ["metadata"] else Dataset
+        model = _model_at(place)
         return f"unknown key '{key}' in {where}: choose from {', '.join(model.model_fields)}"
     if complaint["type"] == "missing":
         return f"no key '{key}' in {where}: add it"

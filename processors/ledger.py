@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from datamc.results import LedgerEntry, LedgerError
+from datamc.results import LedgerEntry, LedgerError, LedgerStatus
 from processors.opening import PlannedFile
 from processors.planning import Plan
 
@@ -30,9 +30,10 @@ def _entry(
     key = file.dataset, file.path
     n_processed = processed.get(key, 0)
     reasons = sorted(lost.get(key, ()))
-    if reasons:
-        return LedgerEntry(file.dataset, file.path, file.n_events, n_processed, "failed", "; ".join(reasons))
-    return LedgerEntry(file.dataset, file.path, file.n_events, n_processed)
+    status: LedgerStatus = "failed" if reasons else "processed"
+    return LedgerEntry(
+        file.dataset, file.path, file.n_events, n_processed, status, "; ".join(reasons), file.entry_start
+    )
 
 
 def require_all_chunks(planned: Iterable[object], done: Iterable[object]) -> None:

@@ -2,14 +2,14 @@
 
 import logging
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import uproot
 from coffea.processor.executor import FileMeta, WorkItem
 
-from processors.filesets import DatasetMetadata
+from processors.filesets import DatasetMetadata, FileEntry
 from selections.branches import GENERATOR, Branches
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ class PlannedFile:
         dataset: The dataset it belongs to.
         path: Where it is.
         tree: Its tree of events.
-        n_events: How many events the tree holds.
+        n_events: How many events are taken.
         uuid: ROOT's mark of the file.
-        clusters: Where its clusters begin, and the end.
+        clusters: Where the clusters of what is taken begin, and its end; counted from the file's first event.
         is_data: Whether it holds data.
         dropped: Optional branches of the selection it does not have.
         replaced: Branches and what is read in their place.
@@ -50,45 +50,69 @@ class PlannedFile:
     replaced: tuple[tuple[str, str], ...]
     no_truth: tuple[str, ...]
 
+    @property
+    def entry_start(self) -> int:
+        """The first event that is taken."""
+        return self.clusters[0]
+
     def work_items(self, chunksize: int) -> list[WorkItem]:
         """Return the chunks of the file, cut where its clusters begin."""
-        metadata = {"numentries": self.n_events, "uuid": self.uuid, "clusters": list(self.clusters)}
+        clusters = [cluster - self.entry_start for cluster in self.clusters]
+        metadata = {"numentries": self.n_events, "uuid": self.uuid, "clusters": clusters}
         file = FileMeta(self.dataset, self.path, self.tree, metadata)
-        return list(file.chunks(chunksize, align_clusters=True))
+        return [
+            replace(
+                item,
+                entrystart=item.entrystart + self.entry_start,
+                entrystop=item.entrystop + self.entry_start,
+            )
+            for item in file.chunks(chunksize, align_clusters=True)
+        ]
 
 
 def open_file(
-    dataset: str, path: str, tree: str, metadata: DatasetMetadata | None, branches: Branches
+    dataset: str, path: str, entry: FileEntry, metadata: DatasetMetadata | None, branches: Branches
 ) -> PlannedFile:
     """Return what a file holds.
 
     Args:
         dataset: The name of its dataset.
         path: Where it is, a path or a URL.
-        tree: The name of its tree.
+        entry: What is taken of it.
         metadata: What the fileset says of the dataset, if anything.
         branches: What will be read.
 
     Raises:
-        FileError: If it is absent, truncated, no ROOT file or without the tree.
+        FileError: If it is absent, truncated, no ROOT file, or lacks the tree or the events asked for.
         ValueError: If it lacks a needed branch, or is not what its dataset is declared to be.
     """
-    content = _read_header(path, tree, branches)
+    content = _read_header(path, entry.tree, branches)
+    clusters = _taken(content["clusters"], entry)
     available = content["available"]
     _require_branches(path, branches.missing(available))
     is_data = _is_data(dataset, path, metadata, available)
     return PlannedFile(
         dataset=dataset,
         path=path,
-        tree=tree,
-        n_events=content["n_events"],
+        tree=entry.tree,
+        n_events=clusters[-1] - clusters[0],
         uuid=content["uuid"],
-        clusters=content["clusters"],
+        clusters=clusters,
         is_data=is_data,
         dropped=branches.dropped(available),
         replaced=branches.replaced(available),
         no_truth=() if is_data else tuple(name for name in TRUTH_BRANCHES if name not in available),
     )
+
+
+def _taken(clusters: tuple[int, ...], entry: FileEntry) -> tuple[int, ...]:
+    """Return the beginnings of the clusters within what is taken, from its first event to its end."""
+    if entry.entries is None:
+        return clusters
+    start, stop = entry.entries
+    if stop > clusters[-1]:
+        raise FileError(f"events {start} to {stop} are asked for, but its {entry.tree} holds {clusters[-1]}")
+    return (start, *(cluster for cluster in clusters if start < cluster < stop), stop)
 
 
 def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any]:

@@ -101,9 +101,9 @@ def _other_primary_dataset(dataset: Dataset, parameters: Selection) -> str | Non
 
 
 def _add_dataset(plan: Plan, name: str, dataset: Dataset, branches: Branches) -> None:
-    for path, tree in dataset.files.items():
+    for path, entry in dataset.files.items():
         try:
-            planned = open_file(name, path, tree, dataset.metadata, branches)
+            planned = open_file(name, path, entry, dataset.metadata, branches)
         except FileError as problem:
             plan.lost.append(LedgerEntry(name, path, 0, 0, "skipped", str(problem)))
             continue

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from processors.filesets import parse_fileset, read_fileset
+from processors.filesets import FileEntry, parse_fileset, read_fileset
 
 DATASET: dict[str, Any] = {"files": {"dy.root": "Events"}, "metadata": {"is_data": False, "process": "dy"}}
 
@@ -23,8 +23,15 @@ def test_relative_paths_start_from_the_folder_of_the_fileset(tmp_path: Path) -> 
 
 def test_a_list_of_files_is_a_dataset_without_metadata() -> None:
     dataset = parse_fileset({"dy": ["a.root", "b.root"]})["dy"]
-    assert dataset.files == {"a.root": "Events", "b.root": "Events"}
+    assert dataset.files == {"a.root": FileEntry(tree="Events"), "b.root": FileEntry(tree="Events")}
     assert dataset.metadata is None
+
+
+def test_a_file_may_be_taken_in_part() -> None:
+    files = {"a.root": {"entries": [100, 250]}, "b.root": {"tree": "tree"}}
+    dataset = parse_fileset({"dy": DATASET | {"files": files}})["dy"]
+    assert [entry.entries for entry in dataset.files.values()] == [(100, 250), None]
+    assert [entry.tree for entry in dataset.files.values()] == ["Events", "tree"]
 
 
 def test_a_fileset_that_was_read_can_be_given_again() -> None:
@@ -36,6 +43,11 @@ def test_a_fileset_that_was_read_can_be_given_again() -> None:
     ("content", "message"),
     [
         (with_metadata(xsec=1.0), r"unknown key 'xsec' in dy.metadata: choose from is_data, process"),
+        ({"dy": {"files": {"a.root": {"entries": [5, 5]}}}}, r"\[5, 5\] is no range of events"),
+        (
+            {"dy": {"files": {"a.root": {"steps": []}}}},
+            r"unknown key 'steps' in dy.files.a.root: choose from tree, e",
+        ),
         ({"dy": DATASET | {"tree": "Events"}}, r"unknown key 'tree' in dy: choose from files, metadata"),
         ({"dy": {"metadata": DATASET["metadata"]}}, r"no key 'files' in dy"),
         (with_metadata(cross_section_pb=-1.0), r"dy.metadata.cross_section_pb: .*greater than 0"),

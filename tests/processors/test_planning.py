@@ -45,6 +45,20 @@ def test_events_are_counted_and_cut_at_clusters(mc: Path) -> None:
     assert [len(item) for item in file.work_items(1000)] == [120]
 
 
+def test_a_part_of_a_file_is_cut_at_the_clusters_within(mc: Path) -> None:
+    part = {str(mc): {"entries": [30, 120]}}
+    planned = plan({"dy": {"files": part, "metadata": MC}})
+    assert planned.n_events == 90
+    (file,) = planned.files
+    # Clusters of 50 events: 30-50 holds 20, so the first chunk of at least 30 ends at 100.
+    assert [(item.entrystart, item.entrystop) for item in file.work_items(30)] == [(30, 100), (100, 120)]
+
+
+def test_a_part_beyond_the_end_of_a_file_is_named(mc: Path) -> None:
+    with pytest.raises(UnreadableFilesError, match=r"mc.root: events 100 to 130 are asked for.* holds 120"):
+        plan({"dy": {"files": {str(mc): {"entries": [100, 130]}}, "metadata": MC}})
+
+
 def test_files_without_metadata_tell_what_they_are(mc: Path, data: Path) -> None:
     planned = plan({"a": [str(mc)], "b": [str(data)]})
     assert [planned.datasets[name].is_data for name in ("a", "b")] == [False, True]

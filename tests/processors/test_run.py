@@ -69,6 +69,23 @@ def test_dask_changes_nothing(fileset: dict[str, Any], taggers: list[Tagger], wh
     require_equal(run(fileset, taggers, chunksize=100, executor="dask", workers=2), whole)
 
 
+def test_the_parts_of_a_file_are_the_whole(
+    fileset: dict[str, Any], taggers: list[Tagger], whole: Result
+) -> None:
+    def part(*entries: int) -> dict[str, Any]:
+        return {
+            name: dataset | {"files": {path: {"entries": entries} for path in dataset["files"]}}
+            for name, dataset in fileset.items()
+        }
+
+    # 130 is no border of a cluster: a job may begin anywhere.
+    merged = merge_results([run(part(0, 130), taggers), run(part(130, 300), taggers)])
+    merged.check_ledger()
+    assert [entry.entry_start for entry in merged.ledger] == [0, 0, 130, 130]
+    merged.ledger = whole.ledger
+    require_equal(merged, whole)
+
+
 def test_two_halves_are_the_whole(
     fileset: dict[str, Any], taggers: list[Tagger], whole: Result, tmp_path: Path
 ) -> None:

@@ -30,10 +30,11 @@ def validate_simulation(
     Example: advtag validate-simulation samples --out validation --reference pfnano.root
     """
     from plotting.validation_page import write_validation_page
-    from simulation.agreement import AgreementRow
-    from simulation.checks import Check, DefaultRow, count_verdicts
-    from simulation.ranges import RangeRow
-    from simulation.validation import validate
+    from simulation.validation.agreement import AgreementRow
+    from simulation.validation.checks import Check, count_verdicts
+    from simulation.validation.flavours import DefaultRow
+    from simulation.validation.ranges import RangeRow
+    from simulation.validation.validate import validate
     from storage.tables import write_table
 
     with one_bar("validate") as progress:
@@ -53,8 +54,8 @@ def validate_simulation(
     counts = count_verdicts(found.checks)
     summary = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     say(f"{page}: {summary}")
-    if strict and counts["bad"]:
-        raise ValueError(f"{counts['bad']} numbers are not as expected: see {page}")
+    if strict and counts["fail"]:
+        raise ValueError(f"{counts['fail']} numbers are not as expected: see {page}")
 
 
 def _root_files(paths: list[Path]) -> list[Path]:
@@ -82,7 +83,7 @@ def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
 
 def _for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the judged rows with few columns, the worst first; the rest is on the page."""
-    order = ("bad", "unclear", "skipped", "good")
+    order = ("fail", "warn", "skipped", "pass")
     judged = [row for row in rows if row["verdict"] in order]
     judged.sort(key=lambda row: order.index(row["verdict"]))
     return [

@@ -26,7 +26,7 @@ _PLAIN = FormatStrFormatter("%g")
 
 
 class Spectrum(Protocol):
-    """One series of a distribution; `simulation.spectra` makes such objects."""
+    """One series of a distribution; `simulation.validation.spectra` makes such objects."""
 
     @property
     def name(self) -> str:

@@ -30,7 +30,7 @@ from storage.files import write_text
 DEFAULT_FACTOR = 1.5
 """The band drawn around the default fractions of CMS."""
 
-_GROUPS = (("bad", "Outside what is expected"), ("unclear", "Unclear"), ("good", "As expected"),
+_GROUPS = (("fail", "Outside what is expected"), ("warn", "Unclear"), ("pass", "As expected"),
            ("shown", "Without expectation"), ("skipped", "Skipped"))  # fmt: skip
 _DEFAULTS_CAPTION = (
     "Share of jets in which an input holds no value, over that in CMS simulation (thesis, table of default "
@@ -39,7 +39,7 @@ _DEFAULTS_CAPTION = (
 _AGREEMENT_CAPTION = (
     "Shapes of the inputs in {}: other scenarios against mc; 95 % of equal samples are in the band."
 )
-_OPEN = ("bad", "unclear")
+_OPEN = ("fail", "warn")
 
 
 class Check(Protocol):
@@ -185,9 +185,9 @@ def _png(figure: Figure) -> str:
 
 def _answer(checks: Sequence[Check]) -> str:
     counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict, _ in _GROUPS}
-    judged = counts["good"] + counts["unclear"] + counts["bad"]
+    judged = counts["pass"] + counts["warn"] + counts["fail"]
     return (
-        f"{counts['good']} of {judged} checks are as expected, {counts['bad']} are not, {counts['unclear']} "
+        f"{counts['pass']} of {judged} checks are as expected, {counts['fail']} are not, {counts['warn']} "
         f"are unclear; {counts['skipped']} could not be made."
     )
 

@@ -23,7 +23,7 @@ for name in ("pythia8mc", "fastjet"):
 from pathlib import Path
 from processors.run import run_selection
 from simulation.fixture import fixture_files
-from simulation.validation import validate
+from simulation.validation.validate import validate
 from training.config import PrepareConfig
 from training.prepare import prepare
 

@@ -34,7 +34,7 @@ def test_strict_validation_fails_on_a_bad_number(advtag, production: Path, tmp_p
     samples = sorted((production / "samples").glob("tt_mc_*.root"))
     finished = advtag("validate-simulation", *samples, "--out", tmp_path, "--strict")
     with (tmp_path / "checks.csv").open(newline="") as file:
-        bad = [row for row in csv.DictReader(file) if row["verdict"] == "bad"]
+        bad = [row for row in csv.DictReader(file) if row["verdict"] == "fail"]
     assert (finished.returncode != 0) == bool(bad)
     if bad:
         assert f"{len(bad)} numbers are not as expected" in finished.stderr

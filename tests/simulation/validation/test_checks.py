@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from models.features import BRANCHES, N_FEATURES, index_of
-from simulation import checks
-from simulation.checks import check, count_flavours, default_rows, dimuon_mass, judge, vertex_checks
-from simulation.expectations import CMS_DEFAULT_PERCENT, DEFAULT_KINDS, LIFETIMES_PS, Expectation
-from simulation.lifetimes import LifetimeSums, sum_lifetimes
-from simulation.sample_reading import Jets, Muons, Sample
+from simulation.validation.checks import check, judge
+from simulation.validation.expectations import CMS_DEFAULT_PERCENT, DEFAULT_KINDS, LIFETIMES_PS, Expectation
+from simulation.validation.flavours import count_flavours, default_rows, vertex_checks
+from simulation.validation.jets import lifetime_checks
+from simulation.validation.lifetimes import LifetimeSums, sum_lifetimes
+from simulation.validation.muons import dimuon_mass, muon_checks
+from simulation.validation.reading import Jets, Muons, Sample
 
 TENTH = Expectation(0.4, 0.6, "hand")
 
@@ -16,11 +18,11 @@ TENTH = Expectation(0.4, 0.6, "hand")
 @pytest.mark.parametrize(
     ("value", "error", "verdict"),
     [
-        (0.5, 0.01, "good"),
-        (0.4, 0.01, "good"),
-        (0.38, 0.011, "unclear"),  # 1.8 errors below
-        (0.38, 0.009, "bad"),  # 2.2 errors below
-        (0.5, 0.3, "unclear"),  # the error is wider than the range
+        (0.5, 0.01, "pass"),
+        (0.4, 0.01, "pass"),
+        (0.38, 0.011, "warn"),  # 1.8 errors below
+        (0.38, 0.009, "fail"),  # 2.2 errors below
+        (0.5, 0.3, "warn"),  # the error is wider than the range
         (math.nan, 0.0, "skipped"),
     ],
 )
@@ -100,10 +102,10 @@ def test_pull_width_is_that_of_the_core() -> None:
     muons = make_muons(40_000, 1, scale=1.12, tails=0.07)
     jets = make_jets(1)
     sample = Sample("dy", "data", True, detector, np.ones(1), jets, muons, None, np.empty(0), ())
-    (row,) = [one for one in checks.muon_checks(sample) if "pull" in one.name]
+    (row,) = [one for one in muon_checks(sample) if "pull" in one.name]
     assert abs(row.value - 1.12) < 4 * row.error
     assert row.error < 0.01
-    assert row.verdict == "good"
+    assert row.verdict == "pass"
 
 
 def test_two_muons_back_to_back_have_the_mass_of_their_momenta() -> None:
@@ -132,14 +134,14 @@ def test_lifetime_is_the_mean_proper_time() -> None:
     sums = sum_lifetimes(columns)
     assert sums is not None
     assert (sums.n_decays[0], sums.sum_ps[0]) == (2, pytest.approx(4.0))
-    rows = checks.lifetime_checks(sums, "hand")
+    rows = lifetime_checks(sums, "hand")
     assert len(rows) == len(LIFETIMES_PS)
     assert (rows[0].value, rows[0].error) == (pytest.approx(2.0), pytest.approx(2 / math.sqrt(2)))
     assert rows[1].verdict == "skipped"
 
 
 def test_without_generator_particles_lifetimes_are_skipped_with_a_reason() -> None:
-    (row,) = checks.lifetime_checks(None, "hand")
+    (row,) = lifetime_checks(None, "hand")
     assert row.verdict == "skipped"
     assert "GenPart" in row.note
 

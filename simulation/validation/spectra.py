@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import BRANCHES, default_mask, index_of
-from simulation.expectations import FLAVOURS
-from simulation.sample_reading import Floats, Integers, Sample
+from simulation.validation.expectations import FLAVOURS
+from simulation.validation.reading import Floats, Integers, Sample
 
 
 class Axis(NamedTuple):

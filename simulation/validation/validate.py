@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simulation.agreement import AgreementRow, compare_inputs
-from simulation.checks import (
-    FLATNESS,
-    Check,
+from simulation.validation.agreement import AgreementRow, compare_inputs
+from simulation.validation.checks import Check, check, skipped
+from simulation.validation.expectations import Expectation
+from simulation.validation.flavours import (
     DefaultRow,
     FlavourCounts,
-    agreement_checks,
-    check,
     count_flavours,
     default_checks,
     default_rows,
-    jet_checks,
-    lifetime_checks,
-    muon_checks,
-    response_checks,
-    skipped,
     vertex_checks,
 )
-from simulation.expectations import Expectation
-from simulation.lifetimes import LifetimeSums
-from simulation.ranges import Inputs, RangeRow, outside_reference, range_rows, read_reference
-from simulation.sample_reading import Group, Progress, Sample, group_files, read_sample
-from simulation.spectra import (
+from simulation.validation.jets import (
+    FLATNESS,
+    agreement_checks,
+    jet_checks,
+    lifetime_checks,
+    response_checks,
+)
+from simulation.validation.lifetimes import LifetimeSums
+from simulation.validation.muons import muon_checks
+from simulation.validation.ranges import Inputs, RangeRow, outside_reference, range_rows, read_reference
+from simulation.validation.reading import Group, Progress, Sample, group_files, read_sample
+from simulation.validation.spectra import (
     Spectrum,
     add_spectra,
     category_spectra,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from models.features import BRANCHES, JET_FIELDS, default_mask, feature_matrix
-from simulation.sample_reading import Jets
+from simulation.validation.reading import Jets
 
 Inputs = NDArray[np.float32]
 """Inputs of jets in the order of `models.features`, shape ``(n_jets, 67)``."""

@@ -6,7 +6,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.expectations import LIFETIMES_PS
+from simulation.validation.expectations import LIFETIMES_PS
 
 BRANCHES = tuple(f"GenPart_{field}" for field in ("pdgId", "pt", "eta", "mass", "decayLength"))
 

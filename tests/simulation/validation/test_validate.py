@@ -9,10 +9,10 @@ import pytest
 
 from models.features import BRANCHES
 from simulation import SampleInfo
-from simulation.checks import count_verdicts
-from simulation.ranges import outside_reference, range_rows, read_reference
-from simulation.sample_reading import group_files, read_sample
-from simulation.validation import validate
+from simulation.validation.checks import count_verdicts
+from simulation.validation.ranges import outside_reference, range_rows, read_reference
+from simulation.validation.reading import group_files, read_sample
+from simulation.validation.validate import validate
 
 Simulate = Callable[[str, str], SampleInfo]
 

@@ -11,10 +11,10 @@ import uproot
 from numpy.typing import NDArray
 
 from models.features import BRANCHES, JET_FIELDS, feature_matrix, index_of
-from simulation.lifetimes import BRANCHES as DECAYS
-from simulation.lifetimes import LifetimeSums, sum_lifetimes
 from simulation.provenance import read_provenance
 from simulation.simulate import truth_path
+from simulation.validation.lifetimes import BRANCHES as DECAYS
+from simulation.validation.lifetimes import LifetimeSums, sum_lifetimes
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

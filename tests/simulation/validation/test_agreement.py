@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from models.features import BRANCHES, N_FEATURES, index_of
-from simulation.agreement import N_BINS, compare_inputs, shape_sums
-from simulation.sample_reading import Jets, Muons, Sample
+from simulation.validation.agreement import N_BINS, compare_inputs, shape_sums
+from simulation.validation.reading import Jets, Muons, Sample
 
 _PT, _ETA = index_of("Jet_pt"), index_of("Jet_eta")
 _N_TRACKS, _N_ETA_REL = index_of("Jet_DeepCSV_jetNSelectedTracks"), index_of("Jet_DeepCSV_jetNTracksEtaRel")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from models.features import BRANCHES, N_FEATURES, default_mask
-from simulation.sample_reading import Floats, Integers, Jets, Sample
+from simulation.validation.reading import Floats, Integers, Jets, Sample
 
 N_BINS = 8
 MIN_EFFECTIVE_EVENTS = 25.0

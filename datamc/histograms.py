@@ -5,6 +5,7 @@ luminosity per sum of generator weights, and summed to flavour groups; the signs
 """
 
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from typing import Any, NamedTuple
 
 import hist
@@ -28,6 +29,22 @@ NOMINAL = "nominal"
 
 _CATEGORIES = ("dataset", "flavour", "sign", "tagger", "epoch", "variant", "systematic")
 _N_SIGNS = 2
+
+
+class RateShift(NamedTuple):
+    """More or fewer simulated jets: those of some processes, of one flavour group or of all."""
+
+    processes: tuple[str, ...]
+    """Patterns as in file names, without regard to case: `wjets*` is every process that begins so."""
+    factor: float
+    group: str | None = None
+
+    def factors_of(self, process: str) -> Floats:
+        """Return what each flavour group of a process is multiplied by, shape `(n_groups,)`."""
+        is_shifted = any(fnmatch(process.lower(), pattern.lower()) for pattern in self.processes)
+        return np.array(
+            [self.factor if is_shifted and self.group in (None, group) else 1.0 for group in GROUPS]
+        )
 
 
 class Content(NamedTuple):
@@ -115,10 +132,12 @@ def content_of(
     epoch: int | None = None,
     variant: str = DATA_VARIANT,
     systematic: str = NOMINAL,
+    rate: RateShift | None = None,
 ) -> Content:
     """Return data and scaled simulation of one histogram; what was never filled is zero.
 
-    A control variable has no tagger, epoch and variant. Data are always undistorted and nominal.
+    A control variable has no tagger, epoch and variant. Data are always undistorted and nominal; `rate`
+    changes how much there is of some of the simulation.
 
     Raises:
         ValueError: If the histogram or a cross section is missing, or simulated jets have no known flavour.
@@ -130,7 +149,7 @@ def content_of(
         of_data |= {"tagger": tagger, "epoch": epoch, "variant": DATA_VARIANT}
         of_mc |= {"tagger": tagger, "epoch": epoch, "variant": variant}
     data = _sum_data(result, histogram, _chosen_cells(histogram, of_data))
-    mc = _sum_simulation(result, histogram, _chosen_cells(histogram, of_mc))
+    mc = _sum_simulation(result, histogram, _chosen_cells(histogram, of_mc), rate)
     return Content(*data, *mc)
 
 
@@ -179,11 +198,20 @@ def _sum_data(result: Result, histogram: hist.Hist[Any], cells: NDArray[Any]) ->
     return recorded["value"].sum(axis=(0, 1)), recorded["variance"].sum(axis=(0, 1))
 
 
-def _sum_simulation(result: Result, histogram: hist.Hist[Any], cells: NDArray[Any]) -> tuple[Floats, Floats]:
+def _sum_simulation(
+    result: Result, histogram: hist.Hist[Any], cells: NDArray[Any], rate: RateShift | None
+) -> tuple[Floats, Floats]:
     datasets = list(histogram.axes["dataset"])
     rows = [i for i, name in enumerate(datasets) if not _record(result, name).is_data]
     scales = dataset_scales(result)
-    scale = np.array([scales[datasets[i]] for i in rows])
+    of_process = [_record(result, datasets[i]).process for i in rows]
+    # (dataset, group)
+    scale = np.array(
+        [
+            scales[datasets[i]] * (np.ones(len(GROUPS)) if rate is None else rate.factors_of(process))
+            for i, process in zip(rows, of_process, strict=True)
+        ]
+    ).reshape(len(rows), len(GROUPS))
     simulated = cells[rows, :, :_N_SIGNS]
     grouping = _grouping(histogram.axes["flavour"], n_rows=cells.shape[1])
     homeless = ~grouping.any(axis=0)
@@ -192,9 +220,10 @@ def _sum_simulation(result: Result, histogram: hist.Hist[Any], cells: NDArray[An
             f"{result.selection}: simulated jets with a flavour other than 0, 1, 4, 5, 6: is one of "
             f"{', '.join(datasets[i] for i in rows)} data?"
         )
-    value = np.tensordot(scale, simulated["value"], axes=1)
-    variance = np.tensordot(scale**2, simulated["variance"], axes=1)
-    return np.tensordot(grouping, value, axes=1), np.tensordot(grouping, variance, axes=1)
+    # (group, dataset, sign, *bins) from (group, flavour) and (dataset, flavour, sign, *bins)
+    value = np.tensordot(grouping, simulated["value"], axes=(1, 1))
+    variance = np.tensordot(grouping, simulated["variance"], axes=(1, 1))
+    return np.einsum("dg,gd...->g...", scale, value), np.einsum("dg,gd...->g...", scale**2, variance)
 
 
 def _grouping(axis: Any, *, n_rows: int) -> Floats:

@@ -83,13 +83,21 @@ def normalisation(result: Result) -> Normalisation:
 
     Where data or simulation hold no jets (or OS-SS is negative) the factor is 1, which the log tells.
     """
-    view = default_view(result.selection)
-    counts = probe_jet_counts(result)
+    found = data_over_mc(result.selection, probe_jet_counts(result))
+    if found.n_data <= 0 or found.n_mc <= 0:
+        logger.warning(
+            "%s: %g jets in data, %g in simulation: factor 1", result.selection, found.n_data, found.n_mc
+        )
+    return found
+
+
+def data_over_mc(selection: str, counts: Content) -> Normalisation:
+    """Return the factor data/MC of numbers of jets, data `(2,)` and simulation `(n_groups, 2)`; 1 if unknown."""
+    view = default_view(selection)
     data, data_variance = combine_signs(counts.data, counts.data_variance, view, axis=0)
     mc, mc_variance = combine_signs(counts.mc.sum(axis=0), counts.mc_variance.sum(axis=0), view, axis=0)
     n_data, n_mc = float(data), float(mc)
     if n_data <= 0 or n_mc <= 0:
-        logger.warning("%s: %g jets in data, %g in simulation: factor 1", result.selection, n_data, n_mc)
         return Normalisation(1.0, 0.0, n_data, n_mc)
     factor = n_data / n_mc
     relative_variance = float(data_variance) / n_data**2 + float(mc_variance) / n_mc**2

@@ -11,17 +11,33 @@ from datamc.histograms import (
     NOMINAL,
     Content,
     Floats,
+    RateShift,
     bin_edges,
     content_of,
     fold_overflow,
 )
-from datamc.normalisation import combine_signs, default_view, normalisation
+from datamc.normalisation import combine_signs, data_over_mc, default_view, normalisation
 from datamc.records import Result
 
 FIT_SELECTIONS: tuple[str, ...] = ("wc", "ttsemilep", "dy")
 """The selections of the fit; each calibrates the flavour at the same place in `FIT_FLAVOURS`."""
 
 FIT_FLAVOURS: tuple[str, ...] = ("c", "b", "light")
+
+
+class SameSign(NamedTuple):
+    """The jets of W+c whose muon has the sign of the W: what was subtracted, in data and scaled simulation."""
+
+    data: Floats
+    """Shape `(n_cvsb, n_cvsl)`, a count: its own variance."""
+    mc: Floats
+    """Shape `(n_flavours, n_cvsb, n_cvsl)`. So is the variance."""
+    mc_variance: Floats
+    default_data: Floats
+    """Shape `()`."""
+    default_mc: Floats
+    """Shape `(n_flavours,)`. So is the variance."""
+    default_mc_variance: Floats
 
 
 class PlaneTemplates(NamedTuple):
@@ -50,6 +66,8 @@ class PlaneTemplates(NamedTuple):
     tagger: str
     epoch: int
     variant: str
+    same_sign: SameSign | None = None
+    """Of W+c; the likelihood fit needs it."""
 
 
 def plane_templates(
@@ -60,6 +78,7 @@ def plane_templates(
     variant: str = DATA_VARIANT,
     normalise: bool = True,
     systematic: str = NOMINAL,
+    rate: RateShift | None = None,
 ) -> PlaneTemplates:
     """Return the templates of the scale-factor fit for one checkpoint and variant.
 
@@ -68,8 +87,10 @@ def plane_templates(
         tagger: The name of the training.
         epoch: The checkpoint of that training.
         variant: The perturbation of the simulation; data are the same for all.
-        normalise: Multiply each simulation by the factor data/MC of its selection (default scores included).
+        normalise: Multiply each simulation by the factor data/MC of its selection (default scores included);
+            a varied simulation by its own.
         systematic: A variation of the simulation; data are always nominal.
+        rate: More or fewer jets of some of the simulation.
 
     Raises:
         ValueError: If one of the three selections, its plane or a cross section is missing.
@@ -79,14 +100,17 @@ def plane_templates(
         needed = ", ".join(FIT_SELECTIONS)
         raise ValueError(f"no result of {', '.join(missing)}: the fit needs {needed} together")
     chosen = [results[selection] for selection in FIT_SELECTIONS]
-    factors = np.array([normalisation(result).factor for result in chosen])
-    data, data_variance, mc, mc_variance = _stacked_planes(
+    point = {"tagger": tagger, "epoch": epoch, "variant": variant, "systematic": systematic}
+    contents = [content_of(result, "plane", **point, rate=rate) for result in chosen]  # type: ignore[arg-type]
+    is_varied = systematic != NOMINAL or rate is not None
+    factors = np.array(
         [
-            content_of(result, "plane", tagger=tagger, epoch=epoch, variant=variant, systematic=systematic)
-            for result in chosen
-        ],
-        scales=factors if normalise else np.ones_like(factors),
+            _factor_of(content, result.selection) if is_varied else normalisation(result).factor
+            for content, result in zip(contents, chosen, strict=True)
+        ]
     )
+    scales = factors if normalise else np.ones_like(factors)
+    data, data_variance, mc, mc_variance = _stacked_planes(contents, scales=scales)
     return PlaneTemplates(
         cvsl_edges=bin_edges(chosen[0], "plane", axis="cvsl"),
         cvsb_edges=bin_edges(chosen[0], "plane", axis="cvsb"),
@@ -102,20 +126,38 @@ def plane_templates(
         tagger=tagger,
         epoch=epoch,
         variant=variant,
+        same_sign=_same_sign(contents[FIT_SELECTIONS.index("wc")], scales[FIT_SELECTIONS.index("wc")]),
     )
+
+
+def _factor_of(content: Content, selection: str) -> float:
+    """Return data/MC from all jets of a plane, those without scores among them."""
+    counts = Content(*(part.sum(axis=(-1, -2)) for part in content))
+    return data_over_mc(selection, counts).factor
 
 
 def _stacked_planes(contents: Iterable[Content], *, scales: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Return data and simulation with variances, selections first, bins `(cvsb, cvsl)` and underflow."""
-    order = [GROUPS.index(flavour) for flavour in FIT_FLAVOURS]
     stacks: tuple[list[Floats], ...] = ([], [], [], [])
     for selection, content, scale in zip(FIT_SELECTIONS, contents, scales, strict=True):
         view = default_view(selection)
         data = combine_signs(content.data, content.data_variance, view, axis=0)
-        mc = combine_signs(scale * content.mc[order], scale**2 * content.mc_variance[order], view, axis=1)
+        mc = combine_signs(scale * content.mc[_ORDER], scale**2 * content.mc_variance[_ORDER], view, axis=1)
         for stack, plane in zip(stacks, (*data, *mc), strict=True):
             stack.append(_transposed_plane(plane))
     return np.stack(stacks[0]), np.stack(stacks[1]), np.stack(stacks[2]), np.stack(stacks[3])
+
+
+_ORDER = [GROUPS.index(flavour) for flavour in FIT_FLAVOURS]
+
+
+def _same_sign(content: Content, scale: float) -> SameSign:
+    data, _ = combine_signs(content.data, content.data_variance, "SS", axis=0)
+    mc, mc_variance = combine_signs(
+        scale * content.mc[_ORDER], scale**2 * content.mc_variance[_ORDER], "SS", axis=1
+    )
+    planes = [_transposed_plane(part) for part in (data, mc, mc_variance)]
+    return SameSign(*(_inside(plane) for plane in planes), *(_default(plane) for plane in planes))
 
 
 def _transposed_plane(plane: Floats) -> Floats:

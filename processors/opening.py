@@ -2,6 +2,8 @@
 
 import logging
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,21 +117,38 @@ def _taken(clusters: tuple[int, ...], entry: FileEntry) -> tuple[int, ...]:
     return (start, *(cluster for cluster in clusters if start < cluster < stop), stop)
 
 
+def count_events(path: str, tree: str) -> int:
+    """Return how many events the tree of a file holds.
+
+    Raises:
+        FileError: If it is absent, truncated, no ROOT file or lacks the tree.
+    """
+    with _opened(path, tree) as opened:
+        return int(opened.num_entries)
+
+
 def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any]:
+    with _opened(path, tree_name) as tree:
+        n_events = int(tree.num_entries)
+        clusters = tuple(tree.common_entry_offsets(filter_name=branches.names().__contains__))
+        return {
+            "n_events": n_events,
+            "uuid": tree.file.fUUID,
+            "available": frozenset(tree.keys(full_paths=False)),
+            "clusters": clusters if clusters[-1:] == (n_events,) else (0, n_events),
+        }
+
+
+@contextmanager
+def _opened(path: str, tree_name: str) -> Iterator[Any]:
+    """Yield a tree; whatever is wrong with its file is a `FileError`."""
     _require_whole(path)
     try:
         with uproot.open({path: None}) as file:
             tree = file[tree_name]
             if not isinstance(tree, uproot.TTree):
                 raise FileError(f"its {tree_name} is no TTree")
-            n_events = int(tree.num_entries)
-            clusters = tuple(tree.common_entry_offsets(filter_name=branches.names().__contains__))
-            return {
-                "n_events": n_events,
-                "uuid": file.file.fUUID,
-                "available": frozenset(tree.keys(full_paths=False)),
-                "clusters": clusters if clusters[-1:] == (n_events,) else (0, n_events),
-            }
+            yield tree
     except uproot.KeyInFileError as error:
         raise FileError(f"it holds no tree {tree_name}") from error
     except FileError:

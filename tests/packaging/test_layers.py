@@ -12,10 +12,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"storage"},
     "selections": set(),
     "datamc": {"storage"},
-    "simulation": {"models.features", "storage"},
+    "simulation": {"models.features", "models.discriminators", "models.tagger", "storage"},
     "training": {"models", "storage"},
     "processors": {"models", "selections", "datamc.results"},
     "plotting": {"datamc", "models", "storage"},
+    "condor": {"datamc", "processors", "selections", "storage"},
 }
 MAY_IMPORT["advtag"] = set(MAY_IMPORT)
 

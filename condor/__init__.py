@@ -1,0 +1,1 @@
+"""Batch jobs on HTCondor, SLURM and dask clusters: plan, submit, judge, resubmit, merge."""

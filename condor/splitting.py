@@ -1,0 +1,141 @@
+"""Files into jobs: so many files each, or so many events."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+from condor.manifest import Input, Job, Range
+from processors.filesets import Fileset
+from processors.opening import FileError, count_events
+from selections.parameters import parameters_of
+
+Progress = Callable[[int, int], None]
+
+_OPENED_AT_ONCE = 16
+
+
+def count_inputs(
+    fileset: Fileset, *, progress: Progress | None = None
+) -> tuple[list[Input], dict[int, tuple[int, int]], list[str]]:
+    """Return every file with its number of events, the parts that are asked for, and complaints.
+
+    Files are opened side by side, which hides the time that far ones take to answer.
+
+    Args:
+        fileset: The datasets.
+        progress: Called with the files opened and their total.
+
+    Returns:
+        The inputs, the range of each input that the fileset restricts (by number), and one sentence for each
+        file that cannot be read.
+    """
+    files = [
+        (name, path, entry) for name, dataset in fileset.items() for path, entry in dataset.files.items()
+    ]
+    inputs: list[Input] = []
+    parts: dict[int, tuple[int, int]] = {}
+    complaints: list[str] = []
+
+    def count(file: tuple[str, str, Any]) -> int | str:
+        _, path, entry = file
+        try:
+            return count_events(path, entry.tree)
+        except FileError as error:
+            return f"{path}: {error}"
+
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as threads:
+        for done, ((name, path, entry), counted) in enumerate(
+            zip(files, threads.map(count, files), strict=True), 1
+        ):
+            if isinstance(counted, str):
+                complaints.append(counted)
+            else:
+                if entry.entries is not None:
+                    parts[len(inputs)] = entry.entries
+                inputs.append(Input(name, path, entry.tree, counted))
+            if progress:
+                progress(done, len(files))
+    return inputs, parts, complaints
+
+
+def uncounted_inputs(fileset: Fileset) -> tuple[list[Input], dict[int, tuple[int, int]]]:
+    """Return every file without opening it, and the parts that the fileset restricts."""
+    files = [
+        (name, path, entry) for name, dataset in fileset.items() for path, entry in dataset.files.items()
+    ]
+    parts = {number: entry.entries for number, (_, _, entry) in enumerate(files) if entry.entries is not None}
+    return [Input(name, path, entry.tree, -1) for name, path, entry in files], parts
+
+
+def split(
+    inputs: Sequence[Input],
+    *,
+    selections: Sequence[str],
+    primary_datasets: Mapping[str, str | None],
+    parts: Mapping[int, tuple[int, int]] | None = None,
+    files_per_job: int = 10,
+    events_per_job: int | None = None,
+) -> list[Job]:
+    """Return the jobs: every range of every input once for each selection that starts from its dataset.
+
+    A job holds files of one dataset only, so that the loss of a job is the loss of a part of one dataset.
+
+    Args:
+        inputs: The files.
+        selections: Their names.
+        primary_datasets: The primary dataset of each dataset of data; None for simulation.
+        parts: The range of an input, by number, where only a part of it is wanted.
+        files_per_job: At most so many files a job.
+        events_per_job: At most so many events a job, cutting files if need be; None counts files alone.
+
+    Raises:
+        ValueError: If events are to be counted but were not, or no job comes out.
+    """
+    if events_per_job is not None and any(file.n_events < 0 for file in inputs):
+        raise ValueError(
+            "events per job need counted inputs: let the files be counted, or give files per job"
+        )
+    wanted = [
+        Range(number, *(parts or {}).get(number, (0, file.n_events))) for number, file in enumerate(inputs)
+    ]
+    jobs = [
+        Job(selection, tuple(ranges))
+        for selection in selections
+        for dataset in dict.fromkeys(file.dataset for file in inputs)
+        if _starts_from(selection, primary_datasets.get(dataset))
+        for ranges in _groups(
+            (part for part in wanted if inputs[part.input].dataset == dataset), files_per_job, events_per_job
+        )
+    ]
+    if not jobs:
+        raise ValueError(f"no dataset for {', '.join(selections)}: check the primary datasets of the fileset")
+    return jobs
+
+
+def _starts_from(selection: str, primary_dataset: str | None) -> bool:
+    own = parameters_of(selection).primary_dataset
+    return primary_dataset is None or own is None or primary_dataset == own
+
+
+def _groups(ranges: Iterable[Range], files_per_job: int, events_per_job: int | None) -> Iterator[list[Range]]:
+    group: list[Range] = []
+    room = events_per_job or 0
+    for part in ranges:
+        for piece in [part] if events_per_job is None else _pieces(part, events_per_job):
+            size = piece.stop - piece.start
+            if group and (len(group) == files_per_job or (events_per_job is not None and size > room)):
+                yield group
+                group, room = [], events_per_job or 0
+            group.append(piece)
+            room -= size
+    if group:
+        yield group
+
+
+def _pieces(part: Range, size: int) -> list[Range]:
+    """Cut a range into nearly equal pieces of at most `size` events; an empty one stays."""
+    n_events = part.stop - part.start
+    n_pieces = max(1, -(-n_events // size))
+    edges = [part.start + n_events * number // n_pieces for number in range(n_pieces + 1)]
+    return [Range(part.input, start, stop) for start, stop in pairwise(edges)]

@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test lint unpinned clean
+.PHONY: demo test lint reference-tagger unpinned clean
 
 demo: $(ENVIRONMENT)  ## simulate, train, process, compare: ends with a table and demo/report.html
 	$(BIN)/advtag demo --out demo
@@ -26,6 +26,16 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,sim,dev]'
 	touch $@
+
+REFERENCE := build/reference_tagger
+
+reference-tagger: $(ENVIRONMENT)  ## the tagger whose scores simulated files hold, again from nothing: docs/reference_tagger.md
+	$(BIN)/advtag simulate qcd --events 80000 --seed 101 --out $(REFERENCE)/qcd_mc.root
+	$(BIN)/advtag simulate tt --events 40000 --seed 101 --out $(REFERENCE)/tt_mc.root
+	$(BIN)/advtag prepare configs/reference_prepare.yaml
+	$(BIN)/advtag train configs/reference_train.yaml
+	$(BIN)/advtag evaluate $(REFERENCE)/run --data $(REFERENCE)/jets --epochs 30 --out $(REFERENCE)/evaluation
+	cp $(REFERENCE)/run/epoch_030_tagger.onnx simulation/reference_tagger.onnx
 
 unpinned:  ## the documented check against the newest versions of everything but torch and PYTHIA
 	$(PYTHON) -m venv .venv-unpinned

@@ -11,6 +11,7 @@ from simulation.genparticles import GeneratorTruth, generated_jet_of
 from simulation.jets import Jets
 from simulation.leptons import Leptons
 from simulation.randomness import RandomStreams
+from simulation.reference_tagger import btag_scores, load_reference_tagger
 from simulation.triggers import trigger_decisions
 
 Column = NDArray[np.generic]
@@ -200,6 +201,9 @@ def _jets(
     }
     inputs = with_garbage(events.inputs, streams) if uninitialised_tracks else events.inputs
     fields |= _tagging_inputs(inputs)
+    if (reference := load_reference_tagger()) is not None:
+        scores = btag_scores(fields, reference)
+        fields |= {name: rounded(column) for name, column in scores.items()}
     if with_truth:
         fields |= _jet_truth(events)
     return Collection(np.diff(events.jets.offsets), fields)

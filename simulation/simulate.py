@@ -17,6 +17,7 @@ import numpy as np
 from simulation.extras import require_extra
 from simulation.processes import Process, process_named
 from simulation.randomness import RandomStreams, derived_seed
+from simulation.reference_tagger import reference_fingerprint
 from simulation.samples import SampleInfo, SampleRequest, luminosity_of
 from simulation.scenarios import Scenario, scenario_named
 
@@ -45,6 +46,7 @@ def configuration_of(request: SampleRequest) -> dict[str, Any]:
         "process": dataclasses.asdict(process),
         "scenario": dataclasses.asdict(scenario) | {"detector": scenario.detector._asdict()},
         "versions": {name: importlib.metadata.version(name) for name in ("pythia8mc", "fastjet", "numpy")},
+        "reference_tagger": reference_fingerprint(),
     }
 
 

@@ -68,32 +68,45 @@ class Jets(NamedTuple):
     flavour: NDArray[np.int64]
     sign: NDArray[np.int8]
     weight: NDArray[np.float64]
+    systematic: str = NOMINAL
 
     def part(self, chosen: slice) -> "Jets":
         """Return some of the jets."""
-        return Jets(self.dataset, self.flavour[chosen], self.sign[chosen], self.weight[chosen])
+        return self._replace(flavour=self.flavour[chosen], sign=self.sign[chosen], weight=self.weight[chosen])
 
 
 def score_histogram(
-    dataset: str, *, taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]
+    dataset: str,
+    *,
+    taggers: Sequence[str],
+    epochs: Sequence[int],
+    variants: Sequence[str],
+    systematics: Sequence[str] = (NOMINAL,),
 ) -> Histogram:
     """Return an empty histogram of one score, with the categories that will be filled."""
     value = hist.axis.Regular(*SCORE_BINNING, name="value")
-    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), [value])
+    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), systematics, [value])
 
 
 def plane_histogram(
-    dataset: str, *, taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]
+    dataset: str,
+    *,
+    taggers: Sequence[str],
+    epochs: Sequence[int],
+    variants: Sequence[str],
+    systematics: Sequence[str] = (NOMINAL,),
 ) -> Histogram:
     """Return an empty histogram of the plane of CvsL and CvsB, in which scale factors are fitted."""
     plane = [hist.axis.Regular(*CVSL_BINNING, name="cvsl"), hist.axis.Regular(*CVSB_BINNING, name="cvsb")]
-    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), plane)
+    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), systematics, plane)
 
 
-def control_histogram(dataset: str, name: str) -> Histogram:
+def control_histogram(dataset: str, name: str, systematics: Sequence[str] = (NOMINAL,)) -> Histogram:
     """Return an empty histogram of a control variable."""
     n_bins, low, high, label = CONTROL_BINNING[name]
-    return _histogram(dataset, [], [hist.axis.Regular(n_bins, low, high, name="value", label=label)])
+    return _histogram(
+        dataset, [], systematics, [hist.axis.Regular(n_bins, low, high, name="value", label=label)]
+    )
 
 
 def default_counts(dataset: str) -> Histogram:
@@ -167,13 +180,15 @@ def _tagger_axes(taggers: Sequence[str], epochs: Sequence[int], variants: Sequen
     ]
 
 
-def _histogram(dataset: str, categories: Sequence[Any], values: Sequence[Any]) -> Histogram:
+def _histogram(
+    dataset: str, categories: Sequence[Any], systematics: Sequence[str], values: Sequence[Any]
+) -> Histogram:
     return hist.Hist(
         hist.axis.StrCategory([dataset], name="dataset", growth=True),
         hist.axis.IntCategory(FLAVOURS, name="flavour"),
         hist.axis.StrCategory(list(SIGNS.values()), name="sign"),
         *categories,
-        hist.axis.StrCategory([NOMINAL], name="systematic", growth=True),
+        hist.axis.StrCategory(list(systematics), name="systematic", growth=True),
         *values,
         storage=hist.storage.Weight(),
     )
@@ -188,7 +203,7 @@ def _fill(histogram: Histogram, jets: Jets, values: Mapping[str, Column], **cate
             dataset=jets.dataset,
             flavour=jets.flavour[chosen],
             sign=name,
-            systematic=NOMINAL,
+            systematic=jets.systematic,
             weight=jets.weight[chosen],
             **categories,
             **{axis: column[chosen] for axis, column in values.items()},

@@ -1,7 +1,7 @@
-"""The processor: select, weigh, gather features, perturb, infer, fill."""
+"""The processor: shift, select, weigh, gather features, perturb, infer, fill."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import awkward as ak
 from coffea.processor import ProcessorABC
@@ -15,12 +15,27 @@ from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
 from processors.inference import gather_features, jet_keys, score_jets
 from processors.luminosity import GoldenJson, certified
+from processors.systematics import Systematics
 from processors.truth import flavour_of, labels_of
 from selections.catalogue import SELECT
 from selections.parameters import Selection
 from selections.selected import Selected
 
 Output = dict[str, Any]
+
+
+class Sample(NamedTuple):
+    """The probes of one shift of the events of a chunk.
+
+    Attributes:
+        events: The shifted events.
+        selected: Their probes.
+        jets: What is filled, once for each systematic that differs in weight alone; the shift's own first.
+    """
+
+    events: ak.Array
+    selected: Selected
+    jets: tuple[Jets, ...]
 
 
 class TaggerProcessor(ProcessorABC):
@@ -35,6 +50,7 @@ class TaggerProcessor(ProcessorABC):
         variants: How the inputs are distorted in simulation; data are filled as they are.
         seed: The seed of the noise.
         golden: Certified luminosity sections, for data; None takes all.
+        systematics: How simulation is corrected and varied; data are filled as they are.
     """
 
     def __init__(
@@ -46,6 +62,7 @@ class TaggerProcessor(ProcessorABC):
         variants: Sequence[Variant] = (Variant("raw"),),
         seed: int = 0,
         golden: GoldenJson | None = None,
+        systematics: Systematics | None = None,
     ) -> None:
         self.parameters = parameters
         self.datasets = dict(datasets)
@@ -53,22 +70,26 @@ class TaggerProcessor(ProcessorABC):
         self.variants = tuple(variants)
         self.seed = seed
         self.golden = golden
+        self.systematics = systematics or Systematics()
 
     def process(self, events: ak.Array) -> Output:
         """Return histograms, cutflow and sums of weights of a chunk of events."""
         dataset, path = events.metadata["dataset"], events.metadata["filename"]
         is_data = self.datasets[dataset].is_data
+        generated = weights.event_weights(events, is_data=is_data).weight()
         good_luminosity = certified(events, self.golden) if is_data else None
-        selected = SELECT[self.parameters.name](events, self.parameters, good_luminosity=good_luminosity)
-        event_weight = weights.event_weights(events, is_data=is_data).weight()
-        flavour = flavour_of(events, selected, is_data=is_data)
-        jets = Jets(dataset, flavour, selected.sign, event_weight[selected.event])
-        filled = _fill_control(jets, selected)
-        if self.taggers:
-            filled |= self._fill_scores(events, selected, jets, is_data=is_data)
+        filled: dict[str, Histogram] = {}
+        samples = [
+            self._sample(events, shift, dataset, generated, good_luminosity)
+            for shift in self.systematics.shifts(is_data=is_data)
+        ]
+        for sample in samples:
+            self._fill_control(filled, sample, is_data=is_data)
+            if self.taggers:
+                self._fill_scores(filled, sample, is_data=is_data)
         return {
             "histograms": filled,
-            "cutflow": {dataset: weights.cutflow(selected, event_weight)},
+            "cutflow": {dataset: weights.cutflow(samples[0].selected, generated)},
             "processed": {(dataset, path): len(events)},
         }
 
@@ -76,44 +97,63 @@ class TaggerProcessor(ProcessorABC):
         """Return the sum of all chunks unchanged: nothing is normalised here."""
         return accumulator
 
-    def _fill_scores(
-        self, events: ak.Array, selected: Selected, jets: Jets, *, is_data: bool
-    ) -> dict[str, Histogram]:
+    def _sample(
+        self, events: ak.Array, shift: str, dataset: str, generated: Any, good_luminosity: Any
+    ) -> Sample:
+        """Return the probes of one shift, and their weights."""
+        is_data = self.datasets[dataset].is_data
+        shifted = self.systematics.shifted(events, shift, is_data=is_data)
+        selected = SELECT[self.parameters.name](shifted, self.parameters, good_luminosity=good_luminosity)
+        flavour = flavour_of(shifted, selected, is_data=is_data)
+        weighed = self.systematics.weights(shifted, selected, generated, shift, is_data=is_data)
+        jets = tuple(
+            Jets(dataset, flavour, selected.sign, weight, systematic)
+            for systematic, weight in weighed.items()
+        )
+        return Sample(shifted, selected, jets)
+
+    def _fill_scores(self, filled: dict[str, Histogram], sample: Sample, *, is_data: bool) -> None:
+        """Add the scores of one shift; every systematic of it is filled with the same scores."""
+        events, selected, jets = sample
         raw = gather_features(events, selected)
         variants = (Variant("raw"),) if is_data else self.variants
-        filled = self._empty_histograms(jets.dataset, variants)
-        histograms.fill_defaults(filled["defaults"], default_mask(raw))
+        if "defaults" not in filled:
+            filled |= self._empty_histograms(jets[0].dataset, variants, is_data=is_data)
+            histograms.fill_defaults(filled["defaults"], default_mask(raw))
         scored = score_jets(
             self.taggers,
             variants,
             raw=raw,
             keys=jet_keys(events, selected),
-            labels=labels_of(jets.flavour),
+            labels=labels_of(jets[0].flavour),
             seed=self.seed,
         )
         for part, tagger, variant, scores in scored:
-            some = jets.part(part)
             scenario = Scenario(tagger.name, tagger.epoch, variant.name)
-            for name, values in scores.items():
-                histograms.fill_score(filled[name], some, values, scenario)
-            histograms.fill_plane(filled["plane"], some, scores["CvsL"], scores["CvsB"], scenario)
-        return filled
+            for some in (each.part(part) for each in jets):
+                for name, values in scores.items():
+                    histograms.fill_score(filled[name], some, values, scenario)
+                histograms.fill_plane(filled["plane"], some, scores["CvsL"], scores["CvsB"], scenario)
 
-    def _empty_histograms(self, dataset: str, variants: Sequence[Variant]) -> dict[str, Histogram]:
+    def _fill_control(self, filled: dict[str, Histogram], sample: Sample, *, is_data: bool) -> None:
+        """Add the control variables of one shift."""
+        names = self.systematics.names(is_data=is_data)
+        for name, values in sample.selected.control.items():
+            for jets in sample.jets:
+                if name not in filled:
+                    filled[name] = histograms.control_histogram(jets.dataset, name, names)
+                histograms.fill_control(filled[name], jets, values)
+
+    def _empty_histograms(
+        self, dataset: str, variants: Sequence[Variant], *, is_data: bool
+    ) -> dict[str, Histogram]:
         categories: dict[str, Any] = {
             "taggers": [tagger.name for tagger in self.taggers],
             "epochs": [tagger.epoch for tagger in self.taggers],
             "variants": [variant.name for variant in variants],
+            "systematics": self.systematics.names(is_data=is_data),
         }
         empty = {name: histograms.score_histogram(dataset, **categories) for name in SCORES}
         empty["plane"] = histograms.plane_histogram(dataset, **categories)
         empty["defaults"] = histograms.default_counts(dataset)
         return empty
-
-
-def _fill_control(jets: Jets, selected: Selected) -> dict[str, Histogram]:
-    filled = {}
-    for name, values in selected.control.items():
-        filled[name] = histograms.control_histogram(jets.dataset, name)
-        histograms.fill_control(filled[name], jets, values)
-    return filled

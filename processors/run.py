@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import uproot
 from coffea.nanoevents import NanoAODSchema
 from coffea.processor import Runner
 
@@ -168,7 +169,12 @@ def _run(
     """Return the sum over all chunks, read with the named branches and worked on by an open executor."""
     runner = Runner(executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True)
     items = [item for file in plan.files for item in file.work_items(runner.chunksize)]
-    answer = runner.run(items, processor, iteritems_options={"filter_name": names.__contains__})
+    answer = runner.run(
+        items,
+        processor,
+        uproot_options=_opening(plan),
+        iteritems_options={"filter_name": names.__contains__},
+    )
     require_all_chunks(items, answer["processed"])
     metrics = answer.get("metrics", {})
     log.info(
@@ -180,6 +186,12 @@ def _run(
     )
     output: Output = answer["out"]
     return output
+
+
+def _opening(plan: Plan) -> dict[str, Any]:
+    """Return how uproot opens the files: local ones plainly, not by way of a library of URLs."""
+    remote = any("://" in file.path for file in plan.files)
+    return {} if remote else {"handler": uproot.MultithreadedFileSource}
 
 
 def _histograms(output: Output, plan: Plan, processor: TaggerProcessor) -> dict[str, Any]:

@@ -1,0 +1,103 @@
+"""The values of a few jets, read from the baskets that hold them and from no other.
+
+Reading a column whole gives every jet of every event; jets under study are few. A basket is what a file
+compresses as one piece: those without such a jet are skipped, in the others only these jets are looked at.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from processors.reading import ReadError
+
+Positions = NDArray[np.int64]
+
+
+def read_jets(
+    tree: uproot.TTree, branches: Sequence[str], *, entry: Positions, jet: Positions
+) -> NDArray[np.float32]:
+    """Return the values of some jets, shape ``(n_branches, n_jets)``.
+
+    Args:
+        tree: An open tree of events.
+        branches: Its branches with one number for each jet.
+        entry: The event of each jet in the tree, in rising order, shape ``(n_jets,)``.
+        jet: The position of each jet in its event, shape ``(n_jets,)``.
+
+    Raises:
+        ReadError: If a branch does not hold as many jets in an event as asked for: the file is damaged.
+    """
+    if (np.diff(entry) < 0).any():
+        raise ValueError("jets to read are not in the order of their events: sort them")
+    values = np.empty((len(branches), len(entry)), dtype=np.float32)
+    if len(entry) == 0:
+        return values
+    where = _Places(entry, jet)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for row, name in enumerate(branches):
+            _read_branch(tree[name], where, values[row])
+    return values
+
+
+class _Places:
+    """Where the jets lie inside of a basket; the baskets of most branches are cut alike."""
+
+    def __init__(self, entry: Positions, jet: Positions) -> None:
+        self.entry = entry
+        self.jet = jet
+        self._known: dict[tuple[int, int], tuple[NDArray[Any], Positions]] = {}
+
+    def part(self, start: int, stop: int) -> slice:
+        """Return which of the jets are of events from `start` to `stop`."""
+        first, last = np.searchsorted(self.entry, (start, stop))
+        return slice(int(first), int(last))
+
+    def inside(self, start: int, chosen: slice, offsets: NDArray[Any], path: str) -> Positions:
+        """Return the position of each chosen jet in the content of a basket.
+
+        Args:
+            start: The first event of the basket.
+            chosen: Which jets it holds.
+            offsets: Where each event's jets begin, and the end, shape ``(n_events + 1,)``.
+            path: The file, for a message.
+        """
+        key = start, chosen.stop
+        if key in self._known and np.array_equal(self._known[key][0], offsets):
+            return self._known[key][1]
+        event = self.entry[chosen] - start
+        position = offsets[event] + self.jet[chosen]
+        if (position >= offsets[event + 1]).any() or (position < 0).any():
+            raise ReadError(f"{path}: cannot be read, its branches of jets hold different numbers of them")
+        self._known[key] = offsets, position
+        return position
+
+
+def _read_branch(branch: Any, where: _Places, values: NDArray[np.float32]) -> None:
+    edges = np.asarray(branch.entry_offsets)
+    content = getattr(branch.interpretation, "content", None)
+    for number, (start, stop) in enumerate(pairwise(edges)):
+        chosen = where.part(start, stop)
+        if chosen.start == chosen.stop:
+            continue
+        basket = branch.basket(number)
+        if basket.byte_offsets is None or not isinstance(content, uproot.AsDtype):
+            flat, offsets = _interpreted(branch, start, stop)
+        else:
+            flat = basket.data.view(content.from_dtype)
+            offsets = basket.byte_offsets // content.from_dtype.itemsize
+        if len(flat) < offsets[-1]:
+            raise ReadError(f"{branch.file.file_path}: cannot be read, {branch.name} ends too early")
+        values[chosen] = flat[where.inside(int(start), chosen, offsets, branch.file.file_path)]
+
+
+def _interpreted(branch: Any, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return content and offsets of a branch that is stored in another way than most."""
+    counts, flat = [], []
+    for values in branch.array(entry_start=start, entry_stop=stop, library="np"):
+        counts.append(len(values))
+        flat.append(values)
+    return np.concatenate(flat), np.concatenate([[0], np.cumsum(counts)])

@@ -6,6 +6,7 @@ one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,17 +147,34 @@ class ScalerStatistics:
         self._minimum = np.minimum(self._minimum, other._minimum)
         self._maximum = np.maximum(self._maximum, other._maximum)
 
-    def finish(self) -> FeatureScaler:
-        """Return the scaler: mean, population standard deviation, and minimum - 0.001 as default.
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return plain lists for JSON, so that gathering can go on in another process with the same bits."""
+        return {name.removeprefix("_"): values.tolist() for name, values in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Sequence[float]]) -> "ScalerStatistics":
+        """Return the statistics written by `to_dict`."""
+        statistics = cls()
+        for name in vars(statistics):
+            setattr(statistics, name, np.asarray(content[name.removeprefix("_")], dtype=np.float64))
+        return statistics
+
+    def finish(self, *, default_value: Literal["minimum", "zero"] = "minimum") -> FeatureScaler:
+        """Return the scaler: mean, population standard deviation, and what stands for a missing value.
 
         A feature that never had a value gets mean 0, width 1 and default 0; a constant one gets width 1.
+
+        Args:
+            default_value: minimum: the smallest value - 0.001 (thesis); zero: 0 after scaling, so the mean
+                (DeepCSV).
         """
         seen = self._count > 0
         # A constant is told by its range: its summed squares may be left at rounding level instead of 0.
         spread = self._maximum > self._minimum
         variance = self._squares / np.maximum(self._count, 1)
+        below_minimum = np.where(seen, self._minimum - DEFAULT_GAP, 0.0)
         return FeatureScaler(
             mean=self._mean.astype(np.float32),
             std=np.where(spread, np.sqrt(variance), 1.0).astype(np.float32),
-            default=np.where(seen, self._minimum - DEFAULT_GAP, 0.0).astype(np.float32),
+            default=(self._mean if default_value == "zero" else below_minimum).astype(np.float32),
         )

@@ -1,5 +1,6 @@
 """Files and folders that are either whole or not there."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -33,16 +34,47 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     temporary.chmod(0o755)
-    previous = temporary.with_suffix(".previous")
     try:
         yield temporary
+        _put_in_place(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def continued_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` that takes its place when the block ends well, else stays to be continued.
+
+    The next call yields the same folder with what the interrupted one left in it.
+
+    Raises:
+        ValueError: If another process works in it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.mkdir(exist_ok=True)
+    lock = os.open(unfinished, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{path}: another process is making it: wait until it has ended") from None
+        yield unfinished
+        _put_in_place(unfinished, path)
+    finally:
+        os.close(lock)
+
+
+def _put_in_place(folder: Path, path: Path) -> None:
+    """Move a folder to `path`; if that fails, what was there before is there again."""
+    previous = folder.with_suffix(".previous")
+    try:
         if path.exists():
             path.replace(previous)
-        temporary.replace(path)
+        folder.replace(path)
     finally:
         if previous.exists() and not path.exists():
             previous.replace(path)
-        shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(previous, ignore_errors=True)
 
 

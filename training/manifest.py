@@ -22,6 +22,8 @@ class ShardEntry(_Entry):
 
     number: int
     n_jets: int
+    n_by_flavour: tuple[int, ...] = Field(description="b, bb, c, udsg")
+    clipped_values: int = Field(description="scaled values beyond what the storage type holds")
     sha256: dict[str, str] = Field(description="per array")
 
 
@@ -40,6 +42,7 @@ class InputEntry(_Entry):
     n_events: int
     n_jets: int
     fingerprint: str
+    has_reference: bool = Field(description="whether it holds the reference tagger's scores")
 
 
 class ReweightingEntry(_Entry):
@@ -54,13 +57,16 @@ class Manifest(_Entry):
     """The whole of `manifest.json`."""
 
     format: Literal["advtag training data"] = "advtag training data"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     fingerprint: str = Field(description="SHA-256 over the hashes of all arrays and of the scaler")
     feature_names: tuple[str, ...]
     splits: dict[SplitName, SplitEntry]
     inputs: tuple[InputEntry, ...]
     dropped_jets: dict[str, int] = Field(description="per cut, in order")
-    clipped_values: int = Field(description="scaled values beyond what the storage type holds")
+    clipped_values: int = Field(description="of all shards")
+    reference: tuple[str, ...] | None = Field(
+        description="branches of the reference tagger whose scores the test split holds; null: none"
+    )
     reweighting: dict[str, ReweightingEntry] = Field(description="per flavour")
     config: PrepareConfig
     versions: dict[str, str]

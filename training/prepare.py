@@ -3,24 +3,25 @@
 Two passes, in memory that does not grow with the number of jets. The first reads the ROOT files, cleans the
 jets, scatters them over staging files and gathers the statistics of the training split; the second shuffles
 and scales one staging file after the other and writes it as a shard. The result depends on the jets alone,
-not on chunks or on how files group them.
+not on chunks or on how files group them. A preparation that was interrupted goes on after the last file read
+or shard written.
 """
 
 import itertools
 import json
 import logging
-from collections import Counter
+import shutil
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features import BRANCHES, FLAVOURS
-from models.scaler import FeatureScaler, ScalerStatistics
-from storage.files import replaced_folder, write_text
+from models.scaler import FeatureScaler
+from storage.files import continued_folder, write_text
 from training.config import PrepareConfig
 from training.manifest import (
     MANIFEST_NAME,
@@ -31,30 +32,31 @@ from training.manifest import (
     ShardEntry,
     SplitEntry,
 )
-from training.reading import InputFile, Jets, clean_jets, find_inputs, inspect_file, read_jets
-from training.reweighting import count_jets, effective_jets, weight_table, weights_of
+from training.reading import (
+    REFERENCE_BRANCHES,
+    InputFile,
+    Jets,
+    clean_jets,
+    find_inputs,
+    inspect_file,
+    read_jets,
+)
+from training.resuming import Journal, Survey, open_journal
+from training.reweighting import count_jets, effective_jets, resampled, weight_table, weights_of
 from training.shards import TrainingData, fingerprint_of, write_shard
 from training.splitting import SPLITS, SplitName, split_of
-from training.staging import Staging
 
 Progress = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
 
 
-class Survey(NamedTuple):
-    """What the first pass learns: from the training split, and which jets were dropped."""
-
-    statistics: ScalerStatistics
-    counts: NDArray[np.int64]
-    dropped: Counter[str]
-
-
 def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
     """Make training data and return the path of their manifest.
 
     Data that are already there, undamaged and made from the same files by the same configuration, are left as
-    they are; others are replaced once the new ones are complete.
+    they are; others are replaced once the new ones are complete. After an interruption of any kind a call
+    with the same configuration goes on where the last one was, and ends with the same bytes.
 
     Args:
         config: The run card.
@@ -62,8 +64,8 @@ def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
 
     Raises:
         FileNotFoundError: If an input matches no file.
-        ValueError: If a file is broken or lacks branches, no jet is left to train on, or `output` is a folder
-            that holds something else.
+        ValueError: If a file is broken or lacks branches, no jet is left to train on, `output` is a folder
+            that holds something else, or another process makes the same data.
     """
     files = [inspect_file(path) for path in find_inputs(config.inputs)]
     if _is_already_prepared(config, files):
@@ -76,25 +78,24 @@ def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
         if progress:
             progress(round(done), 2 * n_events)
 
-    with replaced_folder(config.output) as folder:
-        staging = Staging(folder / "staging", n_shards, seed=config.seed)
-        survey = _scatter(config, files, staging, report)
-        scaler = survey.statistics.finish()
-        write_text(folder / SCALER_NAME, json.dumps(scaler.to_dict()))
-        table = weight_table(
-            survey.counts,
-            method=config.reweighting,
-            balance_flavours=config.balance_flavours,
-            cap=config.weight_cap,
-        )
-        writer = _ShardWriter(folder, scaler, table, np.dtype(config.feature_type))
+    with continued_folder(config.output) as folder:
+        journal = open_journal(folder, config, n_shards, files)
+        if journal.files:
+            _log.info("going on after %d of %d files", len(journal.files), len(files))
+        _scatter(config, files, journal, report)
+        if not journal.survey.counts.any():
+            shutil.rmtree(folder)
+            names, dropped = ", ".join(file.path for file in files), dict(journal.survey.dropped)
+            raise ValueError(f"{names}: no jet left to train on; dropped were {dropped}: add files")
+        writer = _shard_writer(folder, config, files, journal.survey)
         for split in SPLITS:
-            for number, jets in staging.take(split):
-                writer.write(split, number, jets)
-                report(n_events * (1 + writer.n_written / sum(n_shards.values())))
-        (folder / "staging").rmdir()
-        manifest = _manifest(config, files, survey, writer)
+            for number in range(len(journal.shards[split]), n_shards[split]):
+                entry = writer.write(split, number, journal.staging.read(split, number))
+                journal.commit_shard(split, entry)
+                report(n_events * (1 + journal.n_written / sum(n_shards.values())))
+        manifest = _manifest(config, files, journal, writer)
         write_text(folder / MANIFEST_NAME, manifest.model_dump_json(indent=1))
+        journal.remove()
     return config.output / MANIFEST_NAME
 
 
@@ -128,20 +129,14 @@ def _plan_shards(config: PrepareConfig, n_jets: int) -> dict[SplitName, int]:
 
 
 def _scatter(
-    config: PrepareConfig, files: Sequence[InputFile], staging: Staging, report: Callable[[float], None]
-) -> Survey:
-    """Pass one: read and clean the jets, stage them by split, and survey those to train on.
-
-    Raises:
-        ValueError: If none is left to train on.
-    """
-    counts = np.zeros((len(FLAVOURS), config.pt_bins, config.eta_bins), dtype=np.int64)
-    survey = Survey(ScalerStatistics(), counts, Counter())
-    n_done = 0
-    for file in files:
+    config: PrepareConfig, files: Sequence[InputFile], journal: Journal, report: Callable[[float], None]
+) -> None:
+    """Pass one: read and clean the jets, stage them by split, and survey those to train on."""
+    n_done = sum(file.n_events for file in journal.files)
+    for file in files[len(journal.files) :]:
         for n_events, all_jets in read_jets(file.path, chunk_events=config.chunk_events):
             jets, dropped = clean_jets(all_jets)
-            survey.dropped.update(dropped)
+            journal.survey.dropped.update(dropped)
             splits = split_of(
                 jets.keys,
                 seed=config.seed,
@@ -150,15 +145,12 @@ def _scatter(
             )
             for number, split in enumerate(SPLITS):
                 part = jets.keep(splits == number)
-                staging.add(split, part)
+                journal.staging.add(split, part)
                 if split == "train":
-                    _learn(part, survey)
+                    _learn(part, journal.survey)
             n_done += n_events
             report(n_done)
-    if not survey.counts.any():
-        names = ", ".join(file.path for file in files)
-        raise ValueError(f"{names}: no jet left to train on; dropped were {dict(survey.dropped)}: add files")
-    return survey
+        journal.commit_file(file)
 
 
 def _learn(jets: Jets, survey: Survey) -> None:
@@ -168,72 +160,91 @@ def _learn(jets: Jets, survey: Survey) -> None:
 
 
 class _ShardWriter:
-    """Pass two: scale and weigh jets, write them, and keep count."""
+    """Pass two: scale and weigh jets and write them."""
 
     def __init__(
         self,
         folder: Path,
+        config: PrepareConfig,
         scaler: FeatureScaler,
         table: NDArray[np.float64],
-        feature_type: np.dtype[np.floating],
+        *,
+        has_reference: bool,
     ) -> None:
-        self.scaler, self.table = scaler, table
-        self.shards: dict[SplitName, list[ShardEntry]] = {split: [] for split in SPLITS}
-        self.n_by_flavour = {split: np.zeros(len(FLAVOURS), dtype=np.int64) for split in SPLITS}
-        self.n_clipped = 0
-        self._folder, self._feature_type = folder, feature_type
+        self.scaler, self.table, self.has_reference = scaler, table, has_reference
+        self._folder, self._seed = folder, config.seed
+        self._feature_type, self._resample = np.dtype(config.feature_type), config.reweighting == "resample"
 
-    @property
-    def n_written(self) -> int:
-        """Number of shards written."""
-        return sum(map(len, self.shards.values()))
-
-    def write(self, split: SplitName, number: int, jets: Jets) -> None:
-        """Write one shard."""
+    def write(self, split: SplitName, number: int, jets: Jets) -> ShardEntry:
+        """Write one shard and return its entry of the manifest."""
+        weights = weights_of(self.table, jets.pt, jets.eta, jets.labels)
+        if self._resample and split == "train":
+            jets = jets.keep(resampled(weights, jets.keys, seed=self._seed))
+            weights = np.ones(len(jets.labels), dtype=np.float32)
         scaled, mask = self.scaler.scale(jets.raw)
         # Of n numbers none lies further than sqrt(n - 1) standard deviations from their mean, so clipping to
         # what float16 holds touches no training jet below four thousand million of them, only wild values of
         # other splits.
         limit = np.finfo(self._feature_type).max
-        self.n_clipped += int((np.abs(scaled) > limit).sum())
-        arrays: dict[str, NDArray[np.generic]] = {
+        arrays: dict[str, NDArray[Any]] = {
             "features": np.clip(scaled, -limit, limit).astype(self._feature_type),
             "labels": jets.labels,
-            "weights": weights_of(self.table, jets.pt, jets.eta, jets.labels),
+            "weights": weights,
             "mask": np.packbits(mask, axis=1),
             "keys": jets.keys,
         }
         if split == "test":
             arrays["raw"] = jets.raw
-        self.shards[split].append(write_shard(self._folder, split, number, arrays))
-        self.n_by_flavour[split] += np.bincount(jets.labels, minlength=len(FLAVOURS))
+            if self.has_reference:
+                arrays["reference"] = jets.reference
+        n_clipped = int((np.abs(scaled) > limit).sum())
+        return write_shard(self._folder, split, number, arrays, clipped_values=n_clipped)
+
+
+def _shard_writer(
+    folder: Path, config: PrepareConfig, files: Sequence[InputFile], survey: Survey
+) -> _ShardWriter:
+    scaler = survey.statistics.finish(default_value=config.default_value)
+    write_text(folder / SCALER_NAME, json.dumps(scaler.to_dict()))
+    table = weight_table(
+        survey.counts,
+        method=config.reweighting,
+        balance_flavours=config.balance_flavours,
+        cap=config.weight_cap,
+    )
+    without = [file.path for file in files if not file.has_reference]
+    if without:
+        _log.warning("%s: no scores of the reference tagger: nothing is compared with it", without[0])
+    return _ShardWriter(folder, config, scaler, table, has_reference=not without)
 
 
 def _manifest(
-    config: PrepareConfig, files: Sequence[InputFile], survey: Survey, writer: _ShardWriter
+    config: PrepareConfig, files: Sequence[InputFile], journal: Journal, writer: _ShardWriter
 ) -> Manifest:
-    if writer.n_clipped:
-        _log.warning(
-            "%d scaled values did not fit into %s and were clipped", writer.n_clipped, config.feature_type
-        )
-    splits = {
-        split: SplitEntry(
-            n_jets=int(writer.n_by_flavour[split].sum()),
-            n_by_flavour=dict(zip(FLAVOURS, writer.n_by_flavour[split].tolist(), strict=True)),
-            shards=tuple(writer.shards[split]),
-        )
-        for split in SPLITS
-    }
+    entries = list(itertools.chain(*journal.shards.values()))
+    n_clipped = sum(entry.clipped_values for entry in entries)
+    if n_clipped:
+        _log.warning("%d scaled values did not fit into %s and were clipped", n_clipped, config.feature_type)
     return Manifest(
-        fingerprint=fingerprint_of(writer.scaler, itertools.chain(*writer.shards.values())),
+        fingerprint=fingerprint_of(writer.scaler, entries),
         feature_names=BRANCHES,
-        splits=splits,
+        splits={split: _split_entry(journal.shards[split]) for split in SPLITS},
         inputs=tuple(InputEntry(**file._asdict()) for file in files),
-        dropped_jets=dict(survey.dropped),
-        clipped_values=writer.n_clipped,
-        reweighting=_reweighting_entries(writer.table, survey.counts),
+        dropped_jets=dict(journal.survey.dropped),
+        clipped_values=n_clipped,
+        reference=REFERENCE_BRANCHES if writer.has_reference else None,
+        reweighting=_reweighting_entries(writer.table, journal.survey.counts),
         config=config,
         versions={package: version(package) for package in ("numpy", "uproot", "awkward")},
+    )
+
+
+def _split_entry(shards: Sequence[ShardEntry]) -> SplitEntry:
+    n_by_flavour = np.sum([shard.n_by_flavour for shard in shards], axis=0).tolist()
+    return SplitEntry(
+        n_jets=sum(n_by_flavour),
+        n_by_flavour=dict(zip(FLAVOURS, n_by_flavour, strict=True)),
+        shards=tuple(shards),
     )
 
 

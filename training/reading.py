@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import awkward as ak
+import fsspec
 import numpy as np
 import uproot
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from training.reweighting import ETA_RANGE, PT_RANGE
 EVENT_BRANCHES: Final = ("run", "luminosityBlock", "event", "nJet")
 TRUTH_BRANCHES: Final = ("Jet_hadronFlavour", "Jet_nBHadrons")
 NEEDED_BRANCHES: Final = (*EVENT_BRANCHES, *TRUTH_BRANCHES, *BRANCHES)
+
+REFERENCE_BRANCHES: Final = ("Jet_btagDeepB_b", "Jet_btagDeepB_bb", "Jet_btagDeepC", "Jet_btagDeepL")
+"""The outputs b, bb, c, udsg of the reference tagger, DeepCSV. Source: the PFNano branch names."""
 
 MAX_TRACK_SUM_DELTA_R: Final = 0.3
 """Distance of the summed tracks from the jet axis. Source: thesis, section 2.2 (cleaning)."""
@@ -33,12 +37,14 @@ class Jets(NamedTuple):
 
     `raw` is the feature matrix in physical units, shape ``(n_jets, 67)``; `labels` are 0 b, 1 bb, 2 c, 3
     udsg, shape ``(n_jets,)``; `keys` are run, luminosity block, event and index of the jet in its event,
-    shape ``(n_jets, 4)``.
+    shape ``(n_jets, 4)``; `reference` are the reference tagger's probabilities of b, bb, c and udsg, shape
+    ``(n_jets, 4)``, nan where the file has none.
     """
 
     raw: NDArray[np.float32]
     labels: NDArray[np.uint8]
     keys: NDArray[np.uint64]
+    reference: NDArray[np.float32]
 
     @property
     def pt(self) -> NDArray[np.float32]:
@@ -52,7 +58,7 @@ class Jets(NamedTuple):
 
     def keep(self, selection: NDArray[np.bool_] | NDArray[np.intp]) -> "Jets":
         """Return the jets of a mask or of a list of indices."""
-        return Jets(self.raw[selection], self.labels[selection], self.keys[selection])
+        return Jets(*(array[selection] for array in self))
 
 
 class InputFile(NamedTuple):
@@ -62,21 +68,35 @@ class InputFile(NamedTuple):
     n_events: int
     n_jets: int
     fingerprint: str
+    has_reference: bool
 
 
 def find_inputs(inputs: Sequence[str]) -> list[str]:
-    """Return the files named by paths and globs, sorted, each once.
+    """Return the files named by paths, URLs and globs of either, sorted, each once.
 
     Raises:
         FileNotFoundError: If a path or glob matches nothing.
+        ValueError: If a remote folder cannot be listed.
     """
     files: set[str] = set()
     for entry in inputs:
-        matches = [entry] if "://" in entry else glob.glob(entry, recursive=True)  # noqa: PTH207
+        matches = _remote_matches(entry) if "://" in entry else glob.glob(entry, recursive=True)  # noqa: PTH207
         if not matches:
             raise FileNotFoundError(f"{entry}: no such file: mend 'inputs' of the configuration")
         files.update(matches)
     return sorted(files)
+
+
+def _remote_matches(url: str) -> list[str]:
+    """Return the files of a URL with * or ? in it, or the URL itself."""
+    if not glob.has_magic(url):
+        return [url]
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url)
+        return [filesystem.unstrip_protocol(match) for match in filesystem.glob(path)]
+    except (ImportError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ValueError(f"{url}: cannot be listed ({reason}): list the files one by one") from error
 
 
 def inspect_file(path: str) -> InputFile:
@@ -85,7 +105,7 @@ def inspect_file(path: str) -> InputFile:
     Raises:
         ValueError: If it is no ROOT file with a tree Events, or branches are missing.
     """
-    with _broken_files_named(path), uproot.open(path) as file:
+    with _broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
         _check_length(path, file.file.fEND)
         if "Events" not in file:
             raise UnusableFileError(f"{path}: holds no tree Events: is this a NanoAOD file?")
@@ -99,7 +119,8 @@ def inspect_file(path: str) -> InputFile:
             )
         n_jets = int(events["nJet"].array(library="np").sum())
         fingerprint = f"root-uuid:{file.file.uuid}" if "://" in path else f"sha256:{sha256(Path(path))}"
-        return InputFile(path, int(events.num_entries), n_jets, fingerprint)
+        has_reference = all(branch in events for branch in REFERENCE_BRANCHES)
+        return InputFile(path, int(events.num_entries), n_jets, fingerprint, has_reference)
 
 
 def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:
@@ -110,8 +131,11 @@ def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:
     Raises:
         ValueError: If the file ends early or cannot be decompressed.
     """
-    with _broken_files_named(path), uproot.open(path) as file:
-        for events in file["Events"].iterate(NEEDED_BRANCHES, step_size=chunk_events, library="ak"):
+    with _broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
+        tree = file["Events"]
+        has_reference = all(branch in tree for branch in REFERENCE_BRANCHES)
+        branches = NEEDED_BRANCHES + (REFERENCE_BRANCHES if has_reference else ())
+        for events in tree.iterate(branches, step_size=chunk_events, library="ak"):
             yield len(events), _jets_of(events)
 
 
@@ -193,7 +217,12 @@ def _jets_of(events: ak.Array) -> Jets:
         keys[:, column] = np.repeat(ak.to_numpy(events[branch]), counts)
     keys[:, 3] = _flat(ak.local_index(events["Jet_pt"]))
     raw = feature_matrix({field: _flat(events[f"Jet_{field}"]) for field in JET_FIELDS})
-    return Jets(raw, labels_of(_flat(events["Jet_hadronFlavour"]), _flat(events["Jet_nBHadrons"])), keys)
+    labels = labels_of(_flat(events["Jet_hadronFlavour"]), _flat(events["Jet_nBHadrons"]))
+    reference = np.full((len(raw), len(REFERENCE_BRANCHES)), np.nan, dtype=np.float32)
+    for column, branch in enumerate(REFERENCE_BRANCHES):
+        if branch in events.fields:
+            reference[:, column] = _flat(events[branch])
+    return Jets(raw, labels, keys, reference)
 
 
 def _flat(per_event: ak.Array) -> NDArray[Any]:

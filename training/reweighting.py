@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.features import FLAVOURS
 from training.config import Reweighting
+from training.splitting import uniform_of
 
 PT_RANGE: Final = (20.0, 1000.0)
 """GeV."""
@@ -48,13 +49,14 @@ def weight_table(
 
     Args:
         counts: Jets of the training split, from `count_jets`.
-        method: The target: average of the flavours' shapes, flat, or none (all weights 1).
+        method: The target: average of the flavours' shapes, flat, or none (all weights 1); resample is that
+            of average.
         balance_flavours: Scale each flavour to the same sum of weights.
         cap: No weight above this multiple of its flavour's mean weight, applied before balancing.
     """
     if method == "none":
         return np.ones(counts.shape)
-    table = average_weights(counts) if method == "average" else flat_weights(counts)
+    table = flat_weights(counts) if method == "flat" else average_weights(counts)
     if cap is not None:
         flavour_means = _quotient(_sum_over_bins(table * counts), _sum_over_bins(counts))
         table = np.minimum(table, cap * flavour_means)
@@ -102,6 +104,24 @@ def weights_of(
     _, pt_bins, eta_bins = table.shape
     cells = (labels.astype(np.intp), _bin_of(pt, PT_RANGE, pt_bins), _bin_of(eta, ETA_RANGE, eta_bins))
     return table[cells].astype(np.float32)
+
+
+def resampled(weights: NDArray[np.float32], keys: NDArray[np.uint64], *, seed: int) -> NDArray[np.intp]:
+    """Return indices that take each jet as often as its weight says, on average, shuffled.
+
+    A jet of weight 2.3 is taken twice, and a third time with probability 0.3, which is decided by what names
+    the jet and so does not depend on the order or on other jets. Drawn once, when the jets are written: no
+    jet is looked up among all others, so any number of jets can be drawn from, and the training needs to know
+    nothing of it. The price: a jet that was not drawn is never seen.
+
+    Args:
+        weights: Mean 1 over all jets, shape ``(n_jets,)``.
+        keys: As in `training.splitting.split_of`, shape ``(n_jets, 4)``.
+        seed: Another seed is another draw.
+    """
+    copies = np.floor(weights + uniform_of(keys, seed=seed)).astype(np.intp)
+    indices = np.repeat(np.arange(len(weights)), copies)
+    return np.random.default_rng([seed, len(indices)]).permutation(indices)
 
 
 def effective_jets(table: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 Arrays of a shard: `features` scaled, float16 or float32 ``(n, 67)``; `labels` uint8 ``(n,)``; `weights`
 float32 ``(n,)``; `mask` uint8 ``(n, 9)``, the default mask with eight cells a byte; `keys` uint64 ``(n, 4)``;
-and for the test split `raw` float32 ``(n, 67)``, the features in physical units.
+and for the test split `raw` float32 ``(n, 67)``, the features in physical units, and where the files had them
+`reference` float32 ``(n, 4)``, the reference tagger's probabilities of b, bb, c and udsg.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import BRANCHES, N_FEATURES
+from models.features import BRANCHES, FLAVOURS, N_FEATURES
 from models.scaler import FeatureScaler
 from storage.files import sha256
 from training.manifest import SCALER_NAME, Manifest, ShardEntry, read_manifest
@@ -31,15 +32,16 @@ class LearningJets(NamedTuple):
 
 
 class EvaluationJets(NamedTuple):
-    """What an evaluation needs: features in physical units, truth, and what names the jets."""
+    """What an evaluation needs; see the module for shapes. `reference` is None where the files had none."""
 
     raw: NDArray[np.float32]
     labels: NDArray[np.uint8]
     keys: NDArray[np.uint64]
+    reference: NDArray[np.float32] | None
 
 
 def write_shard(
-    folder: Path, split: SplitName, number: int, arrays: dict[str, NDArray[np.generic]]
+    folder: Path, split: SplitName, number: int, arrays: dict[str, NDArray[Any]], *, clipped_values: int = 0
 ) -> ShardEntry:
     """Write the arrays of one shard below `folder` and return its entry of the manifest."""
     hashes = {}
@@ -48,7 +50,14 @@ def write_shard(
         path.parent.mkdir(exist_ok=True)
         np.save(path, array, allow_pickle=False)
         hashes[name] = sha256(path)
-    return ShardEntry(number=number, n_jets=len(arrays["labels"]), sha256=hashes)
+    n_by_flavour = np.bincount(arrays["labels"], minlength=len(FLAVOURS)).tolist()
+    return ShardEntry(
+        number=number,
+        n_jets=len(arrays["labels"]),
+        n_by_flavour=tuple(n_by_flavour),
+        clipped_values=clipped_values,
+        sha256=hashes,
+    )
 
 
 def fingerprint_of(scaler: FeatureScaler, shards: Iterable[ShardEntry]) -> str:
@@ -133,7 +142,9 @@ class TrainingData:
             ValueError: If a file is missing or broken.
         """
         for number in range(self.n_shards("test")):
-            yield EvaluationJets(*(self._load("test", name, number) for name in ("raw", "labels", "keys")))
+            raw, labels, keys = (self._load("test", name, number) for name in ("raw", "labels", "keys"))
+            reference = self._load("test", "reference", number) if self.manifest.reference else None
+            yield EvaluationJets(raw, labels, keys, reference)
 
     def _load(self, split: SplitName, name: str, number: int) -> NDArray[Any]:
         path = _array_path(self.folder, split, name, number)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
-_SPLIT_SALT, _SHARD_SALT, _ORDER_SALT = 1, 2, 3
+_SPLIT_SALT, _SHARD_SALT, _ORDER_SALT, _COPY_SALT = 1, 2, 3, 4
 
 
 def split_of(keys: NDArray[np.uint64], *, seed: int, train: float, validation: float) -> NDArray[np.int64]:
@@ -23,9 +23,13 @@ def split_of(keys: NDArray[np.uint64], *, seed: int, train: float, validation: f
         train: Probability of the training split.
         validation: Probability of the validation split; the rest is tested on.
     """
-    # 53 bits: what a float64 between 0 and 1 can hold.
-    uniform = (_hash(keys, seed, _SPLIT_SALT) >> np.uint64(11)) * 2.0**-53
+    uniform = _uniform(keys, seed, _SPLIT_SALT)
     return np.searchsorted([train, train + validation], uniform, side="right")
+
+
+def uniform_of(keys: NDArray[np.uint64], *, seed: int) -> NDArray[np.float64]:
+    """Return a number of [0, 1) for each jet, for deciding how often it is taken, shape ``(n_jets,)``."""
+    return _uniform(keys, seed, _COPY_SALT)
 
 
 def shard_of(keys: NDArray[np.uint64], *, seed: int, n_shards: int) -> NDArray[np.int64]:
@@ -44,6 +48,11 @@ def shuffled_order(
         seed: Another seed is another order.
     """
     return np.lexsort((tie_breaker, _hash(keys, seed, _ORDER_SALT)))
+
+
+def _uniform(keys: NDArray[np.uint64], seed: int, salt: int) -> NDArray[np.float64]:
+    # 53 bits: what a float64 between 0 and 1 can hold.
+    return np.asarray((_hash(keys, seed, salt) >> np.uint64(11)) * 2.0**-53)
 
 
 def _hash(keys: NDArray[np.uint64], seed: int, salt: int) -> NDArray[np.uint64]:

@@ -1,17 +1,22 @@
 """Jets on their way from ROOT to shards: scattered over staging files, shuffled when taken back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from models.features import N_FEATURES
+from models.features import FLAVOURS, N_FEATURES
 from training.reading import Jets
 from training.splitting import SplitName, shard_of, shuffled_order
 
 _RECORD: Final = np.dtype(
-    [("raw", np.float32, (N_FEATURES,)), ("label", np.uint8), ("keys", np.uint64, (4,))]
+    [
+        ("raw", np.float32, (N_FEATURES,)),
+        ("label", np.uint8),
+        ("keys", np.uint64, (4,)),
+        ("reference", np.float32, (len(FLAVOURS),)),
+    ]
 )
 
 
@@ -19,14 +24,14 @@ class Staging:
     """One file for each shard to come; only the jets of one call are ever in memory.
 
     Args:
-        folder: An empty folder of its own.
+        folder: A folder of its own, made if it is missing.
         n_shards: Shards of each split.
         seed: Of the shuffling.
     """
 
     def __init__(self, folder: Path, n_shards: Mapping[SplitName, int], *, seed: int) -> None:
         self._folder, self._n_shards, self._seed = folder, n_shards, seed
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
 
     def add(self, split: SplitName, jets: Jets) -> None:
         """Append each jet to the file of the shard it is drawn into."""
@@ -34,18 +39,33 @@ class Staging:
         for number in np.unique(numbers):
             part = jets.keep(numbers == number)
             records = np.empty(len(part.labels), dtype=_RECORD)
-            records["raw"], records["label"], records["keys"] = part
+            records["raw"], records["label"], records["keys"], records["reference"] = part
             with self._path(split, int(number)).open("ab") as file:
                 records.tofile(file)
 
-    def take(self, split: SplitName) -> Iterator[tuple[int, Jets]]:
-        """Yield number and jets of each shard, shuffled, and remove its staging file."""
-        for number in range(self._n_shards[split]):
-            path = self._path(split, number)
-            records = np.fromfile(path, dtype=_RECORD) if path.exists() else np.empty(0, dtype=_RECORD)
-            path.unlink(missing_ok=True)
-            jets = Jets(records["raw"], records["label"], records["keys"])
-            yield number, jets.keep(shuffled_order(jets.keys, jets.pt, seed=self._seed))
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each file that is there."""
+        return {path.name: path.stat().st_size for path in sorted(self._folder.iterdir())}
+
+    def cut_back(self, sizes: Mapping[str, int]) -> None:
+        """Undo what was added since `sizes` was taken."""
+        for path in self._folder.iterdir():
+            if path.name not in sizes:
+                path.unlink()
+            elif path.stat().st_size > sizes[path.name]:
+                with path.open("r+b") as file:
+                    file.truncate(sizes[path.name])
+
+    def read(self, split: SplitName, number: int) -> Jets:
+        """Return the jets of a shard, shuffled."""
+        path = self._path(split, number)
+        records = np.fromfile(path, dtype=_RECORD) if path.exists() else np.empty(0, dtype=_RECORD)
+        jets = Jets(records["raw"], records["label"], records["keys"], records["reference"])
+        return jets.keep(shuffled_order(jets.keys, jets.pt, seed=self._seed))
+
+    def remove(self, split: SplitName, number: int) -> None:
+        """Remove the file of a shard that is no longer needed."""
+        self._path(split, number).unlink(missing_ok=True)
 
     def _path(self, split: SplitName, number: int) -> Path:
         return self._folder / f"{split}_{number:05d}"

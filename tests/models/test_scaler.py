@@ -135,3 +135,21 @@ def test_wrong_keys_are_named(content):
 def test_a_wrong_shape_is_an_error():
     with pytest.raises(ValueError, match=r"mean has shape \(3,\), expected \(67,\)"):
         FeatureScaler(np.zeros(3), np.ones(N_FEATURES), np.zeros(N_FEATURES))
+
+
+def test_statistics_go_on_from_json_with_the_same_bits():
+    rng = np.random.default_rng(5)
+    first, second = (rng.normal(3.0, 2.0, (500, N_FEATURES)).astype(np.float32) for _ in range(2))
+    stored = json.loads(json.dumps(statistics_of(first).to_dict()))
+    continued = ScalerStatistics.from_dict(stored)
+    continued.update(second)
+    assert continued.finish() == statistics_of(first, second).finish()
+
+
+def test_a_default_at_zero_is_the_mean():
+    raw = np.full((2, N_FEATURES), np.nan, dtype=np.float32)
+    raw[:, PT] = [20.0, 40.0]
+    scaler = statistics_of(raw).finish(default_value="zero")
+    scaled, mask = scaler.scale(np.full((1, N_FEATURES), np.nan, dtype=np.float32))
+    assert mask.all()
+    assert (scaled == 0).all()

@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from storage.files import remove_remnants, replaced_file, replaced_folder, sha256, write_text
+from storage.files import (
+    continued_folder,
+    remove_remnants,
+    replaced_file,
+    replaced_folder,
+    sha256,
+    write_text,
+)
 
 
 def write_half_a_file(path: Path) -> None:
@@ -15,6 +22,12 @@ def write_half_a_file(path: Path) -> None:
 def write_half_a_folder(path: Path) -> None:
     with replaced_folder(path) as temporary:
         (temporary / "half").touch()
+        raise RuntimeError("midway")
+
+
+def begin_a_folder(path: Path) -> None:
+    with continued_folder(path) as folder:
+        (folder / "first").touch()
         raise RuntimeError("midway")
 
 
@@ -70,3 +83,25 @@ def test_remnants_of_killed_processes_are_removed_and_nothing_else(tmp_path: Pat
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"advtag" * 100_000)
     assert sha256(tmp_path / "f") == hashlib.sha256(b"advtag" * 100_000).hexdigest()
+
+
+def test_an_interrupted_folder_is_continued_and_then_takes_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(RuntimeError):
+        begin_a_folder(path)
+    assert [each.name for each in path.iterdir()] == ["old"]
+    with continued_folder(path) as folder:
+        (folder / "second").touch()
+    assert sorted(each.name for each in path.iterdir()) == ["first", "second"]
+    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+
+
+def test_two_processes_cannot_make_the_same_folder(tmp_path: Path) -> None:
+    with (
+        continued_folder(tmp_path / "data"),
+        pytest.raises(ValueError, match="data: another process is making it"),
+        continued_folder(tmp_path / "data"),
+    ):
+        pass

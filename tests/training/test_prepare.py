@@ -1,14 +1,18 @@
+import itertools
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import training.prepare
 from models.features import IS_INTEGER, default_mask, index_of
 from models.scaler import ScalerStatistics
 from training.config import PrepareConfig
 from training.prepare import prepare
+from training.reading import InputFile, Jets, read_jets
 from training.shards import TrainingData
 from training.splitting import SPLITS
 
@@ -186,7 +190,7 @@ def test_a_foreign_folder_is_not_touched(events_file: Path, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_nothing_is_left_behind_when_a_file_breaks_midway(
+def test_older_data_are_kept_when_the_disk_is_full(
     events_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object, **kwargs: object) -> None:
@@ -197,8 +201,11 @@ def test_nothing_is_left_behind_when_a_file_breaks_midway(
     monkeypatch.setattr("training.prepare.write_shard", fail)
     with pytest.raises(OSError, match="No space left"):
         prepare(config(events_file, tmp_path / "kept", seed=5))
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert hashes(tmp_path / "kept") == good
+    monkeypatch.undo()
+    prepare(config(events_file, tmp_path / "kept", seed=5))
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert hashes(tmp_path / "kept") != good
 
 
 def test_no_jet_left_is_one_sentence(
@@ -209,7 +216,7 @@ def test_no_jet_left_is_one_sentence(
     write_events(tmp_path / "soft.root", soft)
     with pytest.raises(ValueError, match=r"soft\.root: no jet left to train on; dropped were .*'pt': "):
         prepare(config(tmp_path / "soft.root", tmp_path / "d"))
-    assert not (tmp_path / "d").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["soft.root"]
 
 
 def test_progress_ends_at_its_total(events_file: Path, tmp_path: Path) -> None:
@@ -223,7 +230,169 @@ def test_progress_ends_at_its_total(events_file: Path, tmp_path: Path) -> None:
 
 def test_the_manifest_is_plain_json_and_holds_the_resolved_configuration(training_data: Path) -> None:
     content = json.loads((training_data / "manifest.json").read_text())
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["config"]["train_fraction"] == 0.72
     assert content["inputs"][0]["fingerprint"].startswith("sha256:")
     assert len(content["feature_names"]) == 67
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing catches it."""
+
+
+@pytest.fixture
+def three_files(tmp_path: Path, jet_columns: JetColumns, write_events: Callable[..., None]) -> list[Path]:
+    paths = []
+    for number in range(3):
+        part = slice(450 * number, 450 * (number + 1))
+        paths.append(tmp_path / f"events_{number}.root")
+        write_events(
+            paths[-1], {name: values[part] for name, values in jet_columns.items()}, first_event=200 * number
+        )
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("where", "calls_before"),
+    [("clean_jets", 5), ("clean_jets", 15), ("write_shard", 0), ("write_shard", 2), ("write_text", 1)],
+)
+def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(
+    three_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, calls_before: int
+) -> None:
+    # 200 events a file in chunks of 30: 7 chunks each, so the first pass dies in the first or the third file.
+    settings = {"chunk_events": 30, "shard_jets": 300}
+    prepare(config(three_files, tmp_path / "straight", **settings))
+    called = itertools.count()
+    original = getattr(training.prepare, where)
+
+    def dies(*args: object, **kwargs: object) -> object:
+        if next(called) == calls_before:
+            raise Killed
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(training.prepare, where, dies)
+    with pytest.raises(Killed):
+        prepare(config(three_files, tmp_path / "d", **settings))
+    assert not (tmp_path / "d").exists()
+    # Half a record more, as a process killed while writing leaves it.
+    for path in (tmp_path / ".d.unfinished" / "staging").iterdir():
+        with path.open("ab") as file:
+            file.write(b"x" * 100)
+    monkeypatch.undo()
+    read: list[str] = []
+    monkeypatch.setattr(
+        training.prepare, "read_jets", lambda path, **kw: read.append(path) or read_jets(path, **kw)
+    )
+    prepare(config(three_files, tmp_path / "d", **settings))
+    files_before = {"clean_jets": calls_before // 7}.get(where, 3)
+    assert read == [str(path) for path in three_files[files_before:]]
+    assert hashes(tmp_path / "d") == hashes(tmp_path / "straight")
+    manifests = [TrainingData(tmp_path / name).manifest.model_dump() for name in ("d", "straight")]
+    assert {key for key in manifests[0] if manifests[0][key] != manifests[1][key]} == {"config"}
+    assert not (tmp_path / ".d.unfinished").exists()
+
+
+def test_what_another_preparation_left_unfinished_is_not_used(
+    three_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.prepare, "write_shard", lambda *_, **__: exec("raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(config(three_files, tmp_path / "d", seed=3))
+    monkeypatch.undo()
+    prepare(config(three_files[:2], tmp_path / "d"))
+    prepare(config(three_files[:2], tmp_path / "other"))
+    assert hashes(tmp_path / "d") == hashes(tmp_path / "other")
+
+
+def with_reference(jets: JetColumns) -> JetColumns:
+    rng = np.random.default_rng(11)
+    probabilities = rng.dirichlet(np.ones(4), len(jets["Jet_pt"])).T
+    names = ("Jet_btagDeepB_b", "Jet_btagDeepB_bb", "Jet_btagDeepC", "Jet_btagDeepL")
+    return jets | dict(zip(names, probabilities, strict=True))
+
+
+def test_scores_of_the_reference_tagger_follow_their_jets_to_the_test_split(
+    tmp_path: Path, jet_columns: JetColumns, write_events: Callable[..., None]
+) -> None:
+    jets = with_reference(jet_columns)
+    write_events(tmp_path / "f.root", jets)
+    prepare(config(tmp_path / "f.root", tmp_path / "d", shard_jets=1500))
+    data = TrainingData(tmp_path / "d")
+    assert data.manifest.reference is not None
+    parts = list(data.evaluation_jets())
+    reference, raw = (np.concatenate([part[index] for part in parts]) for index in (3, 0))
+    # In the file a jet is found again by its pT, which no other jet has.
+    found = {float(pt): index for index, pt in enumerate(jets["Jet_pt"].astype(np.float32))}
+    rows = [found[float(pt)] for pt in raw[:, index_of("Jet_pt")]]
+    assert (reference[:, 2] == jets["Jet_btagDeepC"].astype(np.float32)[rows]).all()
+    assert (reference[:, 3] == jets["Jet_btagDeepL"].astype(np.float32)[rows]).all()
+
+
+def test_without_scores_of_the_reference_tagger_in_every_file_there_are_none(
+    tmp_path: Path,
+    jet_columns: JetColumns,
+    write_events: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_events(tmp_path / "a.root", {name: values[:450] for name, values in jet_columns.items()})
+    write_events(tmp_path / "b.root", with_reference({n: v[450:900] for n, v in jet_columns.items()}))
+    prepare(config([tmp_path / "a.root", tmp_path / "b.root"], tmp_path / "d"))
+    data = TrainingData(tmp_path / "d")
+    assert data.manifest.reference is None
+    assert [entry.has_reference for entry in data.manifest.inputs] == [False, True]
+    assert next(data.evaluation_jets()).reference is None
+    assert "a.root: no scores of the reference tagger" in caplog.text
+
+
+def test_resampled_jets_are_balanced_and_weigh_one(
+    events_file: Path, training_data: Path, tmp_path: Path
+) -> None:
+    prepare(config(events_file, tmp_path / "d", reweighting="resample", shard_jets=1500))
+    drawn, weighted = (
+        TrainingData(folder).learning_jets("train") for folder in (tmp_path / "d", training_data)
+    )
+    assert (drawn.weights == 1).all()
+    # Each of 4 flavours is drawn n/4 times on average; the draw of the fractions spreads by less than
+    # sqrt(n)/2, so 5 % of about 1000 are 3 sigma.
+    shares = np.bincount(drawn.labels, minlength=4) / len(drawn.labels)
+    assert shares == pytest.approx([0.25] * 4, rel=0.05)
+    assert len(drawn.labels) == pytest.approx(len(weighted.labels), rel=0.05)
+    for split in ("validation", "test"):
+        assert np.array_equal(
+            TrainingData(tmp_path / "d").learning_jets(split).features,
+            TrainingData(training_data).learning_jets(split).features,
+        )
+
+
+def test_defaults_can_be_zero_after_scaling(events_file: Path, training_data: Path, tmp_path: Path) -> None:
+    prepare(config(events_file, tmp_path / "d", default_value="zero"))
+    jets = TrainingData(tmp_path / "d").learning_jets("train")
+    assert jets.mask.any()
+    assert (jets.features[jets.mask] == 0).all()
+    below = TrainingData(training_data).learning_jets("train")
+    smallest = np.where(below.mask, np.inf, below.features).min(axis=0)
+    lies_below = below.features <= smallest + np.float16(0.01)
+    assert lies_below[below.mask].all()
+
+
+def test_memory_does_not_grow_with_the_number_of_jets(
+    events_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # uproot keeps each open file's tree of branches, so the jets are handed over without it.
+    (_, jets), *_ = read_jets(str(events_file), chunk_events=500)
+
+    def chunks(n_chunks: int) -> Iterator[tuple[int, Jets]]:
+        for number in range(n_chunks):
+            yield 500, jets._replace(keys=jets.keys + np.uint64(1000 * number))
+
+    peaks = []
+    for n_chunks in (1, 5, 20):
+        file = InputFile(str(events_file), 500 * n_chunks, len(jets.labels) * n_chunks, "x", False)
+        monkeypatch.setattr(training.prepare, "inspect_file", lambda _, file=file: file)
+        monkeypatch.setattr(training.prepare, "read_jets", lambda *_, n=n_chunks, **__: chunks(n))
+        tracemalloc.start()
+        prepare(config(events_file, tmp_path / str(n_chunks), shard_jets=500))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # 15 chunks more of 1125 jets are 15 * 1125 * 67 * 4 bytes = 4.5 MB.
+    assert peaks[2] < peaks[1] + 500_000

@@ -2,6 +2,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import uproot
@@ -19,7 +20,8 @@ def jets(n_jets: int, **columns: list[float]) -> Jets:
     raw[:, DELTA_R] = 0.1
     for name, values in columns.items():
         raw[:, index_of(f"Jet_{name}")] = values
-    return Jets(raw, np.zeros(n_jets, dtype=np.uint8), np.zeros((n_jets, 4), dtype=np.uint64))
+    nothing = np.full((n_jets, 4), np.nan, dtype=np.float32)
+    return Jets(raw, np.zeros(n_jets, dtype=np.uint8), np.zeros((n_jets, 4), dtype=np.uint64), nothing)
 
 
 def test_labels_by_hand() -> None:
@@ -61,7 +63,9 @@ def test_all_jets_are_read_with_their_keys_whatever_the_chunks(
     few = {name: values[:40] for name, values in jet_columns.items()}
     write_events(tmp_path / "f.root", few, first_event=2**53 + 1)
     chunks = list(read_jets(str(tmp_path / "f.root"), chunk_events=chunk_events))
-    raw, labels, keys = (np.concatenate(parts) for parts in zip(*(jets for _, jets in chunks), strict=True))
+    raw, labels, keys, _ = (
+        np.concatenate(parts) for parts in zip(*(jets for _, jets in chunks), strict=True)
+    )
     # Events of 2, 4, 0 and 3 jets in turn: 40 jets are four rounds of 9, then 2 and 2.
     assert sum(n_events for n_events, _ in chunks) == 18
     assert keys[:7, 2].tolist() == [2**53 + 1] * 2 + [2**53 + 2] * 4 + [2**53 + 4]
@@ -134,3 +138,14 @@ def test_a_real_pfnano_file_is_read() -> None:
     assert n_events == 10
     assert len(kept.labels) + sum(dropped.values()) == len(found.labels)
     assert np.isfinite(kept.pt).all()
+
+
+def test_globs_of_remote_files_are_listed() -> None:
+    with fsspec.open("memory://store/a_1.root", "wb") as file:
+        file.write(b"x")
+    assert find_inputs(["memory://store/a_*.root"]) == ["memory:///store/a_1.root"]
+    assert find_inputs(["root://host//store/a.root"]) == ["root://host//store/a.root"]
+    with pytest.raises(FileNotFoundError, match=r"memory://store/b_\*.root: no such file"):
+        find_inputs(["memory://store/b_*.root"])
+    with pytest.raises(ValueError, match=r"nowhere://a/\*: cannot be listed .*list the files one by one"):
+        find_inputs(["nowhere://a/*"])

@@ -6,6 +6,7 @@ from training.reweighting import (
     count_jets,
     effective_jets,
     flat_weights,
+    resampled,
     weight_table,
     weights_of,
 )
@@ -108,3 +109,27 @@ def test_effective_jets_by_hand() -> None:
     table = two_bins((1, 3), (2, 2), (1, 1), (1, 1)).astype(float)
     counts = two_bins((1, 1), (5, 5), (0, 0), (0, 7))
     assert effective_jets(table, counts) == pytest.approx([1.6, 10, 0, 7])
+
+
+def test_a_jet_is_drawn_as_often_as_its_weight_says() -> None:
+    n_jets = 20_000
+    weights = np.tile(np.array([0.0, 0.25, 1.0, 2.5], dtype=np.float32), n_jets // 4)
+    keys = np.zeros((n_jets, 4), dtype=np.uint64)
+    keys[:, 2] = np.arange(n_jets)
+    drawn = resampled(weights, keys, seed=3)
+    copies = np.bincount(drawn, minlength=n_jets)
+    assert (copies[0::4] == 0).all()
+    assert (copies[2::4] == 1).all()
+    assert set(copies[3::4]) == {2, 3}
+    # 5000 draws of probability 1/4 spread by sqrt(5000 * 3/16) = 31, of 1/2 by 35.
+    assert copies[1::4].sum() == pytest.approx(1250, abs=100)
+    assert copies[3::4].sum() == pytest.approx(12_500, abs=120)
+    assert (np.diff(drawn) < 0).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_draw_does_not_depend_on_the_other_jets() -> None:
+    keys = np.arange(400, dtype=np.uint64).reshape(100, 4)
+    weights = np.full(100, 0.5, dtype=np.float32)
+    all_jets = np.bincount(resampled(weights, keys, seed=3), minlength=100)
+    half = np.bincount(resampled(weights[50:], keys[50:], seed=3), minlength=50)
+    assert (all_jets[50:] == half).all()

@@ -27,7 +27,7 @@ def test_a_folder_without_manifest_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("schema_version", 2), ("format", "else"), ("config", {}), ("surprise", 1)]
+    ("key", "value"), [("schema_version", 1), ("format", "else"), ("config", {}), ("surprise", 1)]
 )
 def test_another_manifest_is_refused_in_one_sentence(own_data: Path, key: str, value: object) -> None:
     path = own_data / "manifest.json"

@@ -92,7 +92,7 @@ def normalisation(result: Result) -> Normalisation:
 
 
 def data_over_mc(selection: str, counts: Content) -> Normalisation:
-    """Return the factor data/MC of numbers of jets, data `(2,)` and simulation `(n_groups, 2)`; 1 if unknown."""
+    """Return the factor of data `(2,)` over simulation `(n_groups, 2)`, numbers of jets; 1 if unknown."""
     view = default_view(selection)
     data, data_variance = combine_signs(counts.data, counts.data_variance, view, axis=0)
     mc, mc_variance = combine_signs(counts.mc.sum(axis=0), counts.mc_variance.sum(axis=0), view, axis=0)

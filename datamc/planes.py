@@ -26,7 +26,7 @@ FIT_FLAVOURS: tuple[str, ...] = ("c", "b", "light")
 
 
 class SameSign(NamedTuple):
-    """The jets of W+c whose muon has the sign of the W: what was subtracted, in data and scaled simulation."""
+    """The same-sign jets of W+c: what was subtracted, in data and scaled simulation."""
 
     data: Floats
     """Shape `(n_cvsb, n_cvsl)`, a count: its own variance."""
@@ -89,7 +89,7 @@ def plane_templates(
         variant: The perturbation of the simulation; data are the same for all.
         normalise: Multiply each simulation by the factor data/MC of its selection (default scores included);
             a varied simulation by its own.
-        systematic: A variation of the simulation; data are always nominal.
+        systematic: A variation of the simulation; data are always nominal, and so is a selection without it.
         rate: More or fewer jets of some of the simulation.
 
     Raises:
@@ -100,8 +100,18 @@ def plane_templates(
         needed = ", ".join(FIT_SELECTIONS)
         raise ValueError(f"no result of {', '.join(missing)}: the fit needs {needed} together")
     chosen = [results[selection] for selection in FIT_SELECTIONS]
-    point = {"tagger": tagger, "epoch": epoch, "variant": variant, "systematic": systematic}
-    contents = [content_of(result, "plane", **point, rate=rate) for result in chosen]  # type: ignore[arg-type]
+    contents = [
+        content_of(
+            result,
+            "plane",
+            tagger=tagger,
+            epoch=epoch,
+            variant=variant,
+            systematic=systematic if _holds(result, systematic) else NOMINAL,
+            rate=rate,
+        )
+        for result in chosen
+    ]
     is_varied = systematic != NOMINAL or rate is not None
     factors = np.array(
         [
@@ -128,6 +138,10 @@ def plane_templates(
         variant=variant,
         same_sign=_same_sign(contents[FIT_SELECTIONS.index("wc")], scales[FIT_SELECTIONS.index("wc")]),
     )
+
+
+def _holds(result: Result, systematic: str) -> bool:
+    return "plane" in result.histograms and systematic in list(result.histograms["plane"].axes["systematic"])
 
 
 def _factor_of(content: Content, selection: str) -> float:

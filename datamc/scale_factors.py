@@ -9,8 +9,42 @@ from numpy.typing import ArrayLike, NDArray
 from datamc.histograms import Floats
 from datamc.planes import FIT_FLAVOURS, FIT_SELECTIONS
 
-Status = Literal["ok", "low_stat", "low_purity", "nonpositive", "ill_conditioned"]
+Status = Literal["ok", "low_stat", "low_purity", "nonpositive", "ill_conditioned", "unconverged"]
 Statuses = NDArray[np.str_]
+
+
+class Systematics(NamedTuple):
+    """What each source of systematic uncertainty does to the scale factors of a fit.
+
+    A shift keeps its sign, so that sources stay correlated between cells and flavours. A factor that is fixed
+    to 1 does not shift: its error says it all.
+    """
+
+    sources: tuple[str, ...]
+    up: Floats
+    """Shift of the factors when the source goes up, shape `(n_sources, n_cells, n_flavours)`."""
+    down: Floats
+    """When it goes down, same shape; 0 for a source of one side."""
+
+    @property
+    def error_up(self) -> Floats:
+        """The larger upward shift per source, 0 if none, shape `(n_sources, n_cells, n_flavours)`.
+
+        Two shifts of the same sign are not both counted.
+        """
+        return np.maximum(np.maximum(self.up, self.down), 0.0)
+
+    @property
+    def error_down(self) -> Floats:
+        """The larger downward shift, as a positive number, likewise."""
+        return -np.minimum(np.minimum(self.up, self.down), 0.0)
+
+    @property
+    def symmetric(self) -> Floats:
+        """The larger of both shifts with the sign that the source going up has, same shape."""
+        size = np.maximum(np.abs(self.up), np.abs(self.down))
+        direction = np.where(self.up != 0, np.sign(self.up), -np.sign(self.down))
+        return np.asarray(direction * size)
 
 
 class ScaleFactors(NamedTuple):
@@ -47,11 +81,31 @@ class ScaleFactors(NamedTuple):
     variant: str
     flavours: tuple[str, ...] = FIT_FLAVOURS
     selections: tuple[str, ...] = FIT_SELECTIONS
+    engine: str = "solve"
+    systematics: Systematics | None = None
 
     @property
     def error(self) -> Floats:
         """Statistical errors, shape `(n_cells, n_flavours)`."""
         return np.sqrt(np.diagonal(self.covariance, axis1=-2, axis2=-1))
+
+    @property
+    def total_error(self) -> tuple[Floats, Floats]:
+        """Statistics and all sources in quadrature, up and down, each of shape `(n_cells, n_flavours)`."""
+        variance = self.error**2
+        if self.systematics is None:
+            return self.error, self.error
+        up, down = self.systematics.error_up, self.systematics.error_down
+        return np.sqrt(variance + np.square(up).sum(axis=0)), np.sqrt(variance + np.square(down).sum(axis=0))
+
+    @property
+    def yield_ratio(self) -> Floats:
+        """Jets after the scale factors over before, shape `(n_selections, n_flavours)`; 1 without any.
+
+        Nothing in a fit keeps the number of jets of a flavour.
+        """
+        before, after = self.mc.sum(axis=0), np.einsum("cf,csf->sf", self.value, self.mc)
+        return np.asarray(np.divide(after, before, out=np.ones_like(before), where=before != 0))
 
     @property
     def is_default(self) -> NDArray[np.bool_]:

@@ -5,16 +5,22 @@ solution of A x = d (A the templates, d the data), which is solved here at once,
 covariance.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from datamc.cells import PUBLISHED_BINNING, Binning, cell_templates
+from datamc.cells import PUBLISHED_BINNING, Binning, CellTemplates, cell_layout, cell_templates, sum_cells
 from datamc.histograms import Floats
 from datamc.planes import PlaneTemplates
-from datamc.scale_factors import ScaleFactors, Statuses
+from datamc.scale_factors import ScaleFactors, Statuses, Systematics
+from datamc.systematics import paired_shifts
 
-_STATUS_TYPE = "<U15"
+STATUS_TYPE = "<U15"
+"""Of an array of statuses."""
+_SINGULAR = 1e-9
+"""Determinant of a matrix with rows of length one, below which it is not solved."""
 
 
 class Thresholds(NamedTuple):
@@ -34,6 +40,11 @@ class Thresholds(NamedTuple):
     """Statistical error of a scale factor above which it is no measurement."""
     fixed_error: float = 1.0
     """Error of a scale factor fixed to 1; the other flavours of the cell feel it."""
+    ridge_error: float = 0.0
+    """Where the condition number passes `max_condition`, factors are drawn towards 1 within this error.
+
+    They keep the status `ill_conditioned`. 0: they are fixed to 1.
+    """
 
 
 DEFAULT_THRESHOLDS = Thresholds()
@@ -55,6 +66,11 @@ class CellSolution(NamedTuple):
     n_effective: Floats
     """Effective number of simulated jets, shape `(..., n_selections, n_flavours)`."""
 
+    def part(self, cells: slice) -> "CellSolution":
+        """Return the solution in some of the cells of the first axis."""
+        columns: Any = (column[cells] for column in self)
+        return CellSolution(*columns)
+
 
 def solve(
     plane: PlaneTemplates,
@@ -73,6 +89,93 @@ def solve(
     """
     cells = cell_templates(plane, binning, like=like)
     solution = solve_cells(cells.data, cells.data_variance, cells.mc, cells.mc_variance, thresholds)
+    return scale_factors_of(plane, cells, solution)
+
+
+def solve_planes(
+    planes: Sequence[PlaneTemplates],
+    *,
+    variations: Sequence[Mapping[str, PlaneTemplates]] = (),
+    binning: Binning = PUBLISHED_BINNING,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> list[ScaleFactors]:
+    """Return the scale factors of many checkpoints and variants, all their cells solved at once.
+
+    Args:
+        planes: One per checkpoint and variant.
+        variations: The shifted templates of each plane by name, the same names for all; or nothing.
+        binning: How fine bins are merged to cells; shifted templates are summed in the nominal cells.
+        thresholds: What a cell needs for a measurement.
+    """
+    if not planes:
+        return []
+    layouts = [cell_layout(plane, binning) for plane in planes]
+    cells = [sum_cells(plane, layout) for plane, layout in zip(planes, layouts, strict=True)]
+    solution = solve_cells(
+        np.concatenate([each.data for each in cells]),
+        np.concatenate([each.data_variance for each in cells]),
+        np.concatenate([each.mc for each in cells]),
+        np.concatenate([each.mc_variance for each in cells]),
+        thresholds,
+    )
+    names = list(variations[0]) if variations else []
+    shifted = [
+        np.concatenate(
+            [sum_cells(own[name], layout).mc for own, layout in zip(variations, layouts, strict=True)]
+        )
+        for name in names
+    ]
+    shifts = _shifts(np.concatenate([each.data for each in cells]), shifted, solution)
+    edges = np.cumsum([0, *(len(each.data) for each in cells)])
+    found = []
+    for plane, own, first, last in zip(planes, cells, edges[:-1], edges[1:], strict=True):
+        systematics = paired_shifts(names, shifts[:, first:last]) if names else None
+        part = solution.part(slice(first, last))
+        found.append(scale_factors_of(plane, own, part, systematics=systematics))
+    return found
+
+
+def _shifts(data: Floats, shifted: Sequence[Floats], solution: "CellSolution") -> Floats:
+    """Return what shifted simulation moves the factors by, shape `(n_variations, n_cells, n_flavours)`."""
+    if not shifted:
+        return np.zeros((0, *solution.value.shape))
+    is_fixed = solution.status != "ok"
+    value = solve_fixed(data, np.stack(shifted), is_fixed)
+    return np.where(is_fixed, 0.0, value - solution.value)
+
+
+def solve_fixed(data: Floats, mc: Floats, is_fixed: NDArray[np.bool_]) -> Floats:
+    """Return the factors of the flavours that are not fixed to 1, the others 1, shape `(..., n_flavours)`.
+
+    A factor stops at 0; simulation that cannot be solved leaves the factors of its cell at twice 1, so that
+    its shift is as large as ignorance.
+
+    Args:
+        data: Jets, shape `(..., n_selections)`.
+        mc: Scaled simulation, shape `(..., n_selections, n_flavours)`.
+        is_fixed: Shape `(..., n_flavours)`.
+    """
+    n_flavours = mc.shape[-1]
+    matrix = np.where(is_fixed[..., None], np.eye(n_flavours), mc)
+    norm = np.sqrt(np.square(matrix).sum(axis=-1, keepdims=True))
+    rows = np.divide(matrix, norm, out=np.zeros_like(matrix), where=norm > 0)
+    is_singular = np.abs(np.linalg.det(rows)) < _SINGULAR
+    matrix = np.where(is_singular[..., None, None], np.eye(n_flavours), matrix)
+    target = np.broadcast_to(np.where(is_fixed, 1.0, data), matrix.shape[:-1])
+    value = np.linalg.solve(matrix, target[..., None])[..., 0]
+    value = np.where(is_singular[..., None] & ~is_fixed, 2.0, value)
+    return np.maximum(value, 0.0)
+
+
+def scale_factors_of(
+    plane: PlaneTemplates,
+    cells: CellTemplates,
+    solution: "CellSolution",
+    *,
+    engine: str = "solve",
+    systematics: Systematics | None = None,
+) -> ScaleFactors:
+    """Return the solution of a plane's cells as the result of a fit."""
     return ScaleFactors(
         cvsl=cells.cvsl,
         cvsb=cells.cvsb,
@@ -88,6 +191,8 @@ def solve(
         tagger=plane.tagger,
         epoch=plane.epoch,
         variant=plane.variant,
+        engine=engine,
+        systematics=systematics,
     )
 
 
@@ -122,8 +227,9 @@ def solve_cells(
     matrix = np.where(is_fixed[..., None], identity, mc)
     condition = row_condition(matrix)
     is_ill = condition > thresholds.max_condition
-    status = np.where(is_ill[..., None] & ~is_fixed, "ill_conditioned", status).astype(_STATUS_TYPE)
+    status = np.where(is_ill[..., None] & ~is_fixed, "ill_conditioned", status).astype(STATUS_TYPE)
     radius = spectral_radius(matrix)
+    drawn = _drawn_to_one(matrix, data, data_variance, mc_variance, is_fixed, thresholds)
     is_fixed |= is_ill[..., None]
     matrix = np.where(is_ill[..., None, None], identity, matrix)
 
@@ -133,7 +239,34 @@ def solve_cells(
     variance = np.where(is_fixed, thresholds.fixed_error**2, variance)
     covariance = np.einsum("...fs,...s,...gs->...fg", inverse, variance, inverse)
     value, covariance, status = _refuse_bad_solutions(value, covariance, status, thresholds)
+    if drawn is not None:
+        is_drawn = is_ill & (drawn[0] > 0).all(axis=-1)
+        value = np.where(is_drawn[..., None], drawn[0], value)
+        covariance = np.where(is_drawn[..., None, None], drawn[1], covariance)
     return CellSolution(value, covariance, status, radius, condition, n_effective)
+
+
+def _drawn_to_one(
+    matrix: Floats,
+    data: Floats,
+    data_variance: Floats,
+    mc_variance: Floats,
+    is_fixed: NDArray[np.bool_],
+    thresholds: Thresholds,
+) -> tuple[Floats, Floats] | None:
+    """Return factors and covariance with the added knowledge that factors are 1 within `ridge_error`.
+
+    None without a ridge. Fixed flavours have their row x_f = 1.
+    """
+    if not thresholds.ridge_error:
+        return None
+    precision = np.eye(matrix.shape[-1]) / thresholds.ridge_error**2
+    variance = np.where(is_fixed, thresholds.fixed_error**2, data_variance + mc_variance.sum(axis=-1))
+    weight = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
+    information = np.einsum("...sf,...s,...sg->...fg", matrix, weight, matrix) + precision
+    target = np.einsum("...sf,...s,...s->...f", matrix, weight, np.where(is_fixed, 1.0, data))
+    covariance = np.linalg.inv(information)
+    return np.einsum("...fg,...g->...f", covariance, target + precision.sum(axis=0)), covariance
 
 
 def effective_jets(mc: Floats, mc_variance: Floats) -> Floats:
@@ -177,7 +310,7 @@ def _template_status(mc: Floats, mc_variance: Floats, thresholds: Thresholds) ->
     is_impure = signature < thresholds.min_purity * total
     return np.select(
         [is_rare, is_negative, is_impure], ["low_stat", "nonpositive", "low_purity"], default="ok"
-    ).astype(_STATUS_TYPE)
+    ).astype(STATUS_TYPE)
 
 
 def _refuse_bad_solutions(
@@ -187,7 +320,7 @@ def _refuse_bad_solutions(
     variance = np.diagonal(covariance, axis1=-2, axis2=-1)
     is_vague = variance > thresholds.max_error**2
     status = np.where((status == "ok") & (value <= 0), "nonpositive", status)
-    status = np.where((status == "ok") & is_vague, "low_stat", status).astype(_STATUS_TYPE)
+    status = np.where((status == "ok") & is_vague, "low_stat", status).astype(STATUS_TYPE)
     is_fixed = status != "ok"
     value = np.where(is_fixed, 1.0, value)
     identity = np.eye(value.shape[-1])

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.compiled import kernel
+from simulation.measurement import draw, measure_track, set_momentum
+from simulation.pileup import PIECES, add_pileup_jet, add_stray_track
 from simulation.pythia import GeneratedParticles
 from simulation.records import (
     FAKE_MUON,
     GHOST,
     NOT_A_MUON,
-    ORIGIN_UNKNOWN,
     PARTICLE,
     PARTON,
     TRUE_MUON,
@@ -24,12 +25,9 @@ from simulation.truth import collect_ghosts, collect_partons, trace_origins
 
 _ELECTRON, _MUON, _PHOTON, _PION, _KAON, _PROTON = 11, 13, 22, 211, 321, 2212
 NEUTRINOS = (12, 14, 16)
-_PION_MASS = 0.13957
 MM = 0.1
 """PYTHIA's millimetres in cm."""
 _MIN_TRACK_PT = 0.25
-_CURVATURE = 0.003
-"""Radius of a track in cm = pT / (0.003 B), for GeV and tesla."""
 _TRACKER_ETA, _CALORIMETER_ETA, _MUON_ETA = 2.5, 5.0, 2.4
 
 
@@ -49,31 +47,6 @@ class DetectedEvents(NamedTuple):
     parton_offsets: NDArray[Any]
     vertices: NDArray[np.float64]
     met: NDArray[np.float64]
-
-
-class Draws(NamedTuple):
-    """The random numbers of one particle: the same whatever the detector then does with them."""
-
-    efficiency: float
-    response: float
-    tail: float
-    transverse: float
-    longitudinal: float
-    kink: float
-    kink_angle: float
-    muon: float
-
-
-@kernel
-def draw(may_be_tracked: bool) -> Draws:
-    """Draw all that a particle may need; the response and the two offsets are normal, the others uniform."""
-    response = np.random.normal()
-    if not may_be_tracked:
-        return Draws(1.0, response, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0)
-    return Draws(
-        np.random.random(), response, np.random.random(), np.random.normal(), np.random.normal(),
-        np.random.random(), np.random.random(), np.random.random(),
-    )  # fmt: skip
 
 
 @kernel
@@ -130,72 +103,6 @@ def energy_response(kind: int, charge: int, pt: float, energy: float, tracked: b
 
 
 @kernel
-def impact_resolution(pt: float, sin_theta: float, detector: Detector) -> tuple[float, float]:
-    """Return the reported errors of d0 and dz of a track, in cm."""
-    d0 = math.hypot(detector.d0_constant, detector.d0_scattering / (pt * math.sqrt(sin_theta)))
-    dz = math.hypot(detector.dz_constant, detector.dz_scattering / (pt * sin_theta**1.5))
-    return d0, dz
-
-
-@kernel
-def impact_offsets(
-    particle: Any, sin_theta: float, is_hadron: bool, detector: Detector, draws: Draws
-) -> tuple[float, float]:
-    """Return how far (cm) a track is measured beside its place: in the transverse plane, and out of it."""
-    scale = detector.resolution_scale
-    if draws.tail < detector.tail_fraction:
-        scale *= detector.tail_scale
-    transverse = draws.transverse * particle.sigma_d0 * scale
-    longitudinal = draws.longitudinal * particle.sigma_dz * sin_theta * scale
-    if is_hadron and draws.kink < detector.kink_fraction:
-        radius = -math.log((draws.kink + 1e-12) / detector.kink_fraction) * detector.kink_radius
-        angle = draws.kink_angle * 2.0 * math.pi
-        transverse += radius * math.cos(angle)
-        longitudinal += radius * math.sin(angle)
-    transverse += detector.misalignment_d0 * math.sin(2.0 * particle.phi + particle.eta)
-    longitudinal += detector.misalignment_z * sin_theta * math.cos(3.0 * particle.phi)
-    return transverse, longitudinal
-
-
-@kernel
-def follow_helix(particle: Any, vertex: NDArray[Any], detector: Detector) -> None:
-    """Fill where a track passes the primary vertex, from a point (x, y, z) of it and its momentum there."""
-    ux, uy = particle.px / particle.pt, particle.py / particle.pt
-    charge = float(particle.charge)
-    radius = particle.pt / (_CURVATURE * detector.magnetic_field)
-    centre_x, centre_y = particle.x + charge * radius * uy, particle.y - charge * radius * ux
-    to_centre = math.hypot(centre_x - vertex[0], centre_y - vertex[1])
-    nx, ny = (centre_x - vertex[0]) / to_centre, (centre_y - vertex[1]) / to_centre
-    # The point nearest to the vertex in the transverse plane, and the direction there.
-    near_x, near_y = centre_x - radius * nx, centre_y - radius * ny
-    hx, hy = -charge * ny, charge * nx
-    # The arc between the two points, by its chord on the mean direction.
-    arc = (particle.x - near_x) * (ux + hx) * 0.5 + (particle.y - near_y) * (uy + hy) * 0.5
-    particle.ip_x = near_x - vertex[0]
-    particle.ip_y = near_y - vertex[1]
-    particle.ip_z = particle.z - arc * particle.pz / particle.pt - vertex[2]
-    particle.d0 = particle.ip_y * hx - particle.ip_x * hy
-    particle.dz = particle.ip_z
-    particle.phi0 = math.atan2(hy, hx)
-
-
-@kernel
-def measure_track(
-    particle: Any, is_hadron: bool, vertex: NDArray[Any], detector: Detector, draws: Draws
-) -> None:
-    """Displace a track (momentum and production point are set) by its errors and follow it to the vertex."""
-    p = math.hypot(particle.pt, particle.pz)
-    sin_theta, cos_theta = particle.pt / p, particle.pz / p
-    ux, uy = particle.px / particle.pt, particle.py / particle.pt
-    particle.sigma_d0, particle.sigma_dz = impact_resolution(particle.pt, sin_theta, detector)
-    transverse, longitudinal = impact_offsets(particle, sin_theta, is_hadron, detector, draws)
-    particle.x += -uy * transverse - ux * cos_theta * longitudinal
-    particle.y += ux * transverse - uy * cos_theta * longitudinal
-    particle.z += sin_theta * longitudinal
-    follow_helix(particle, vertex, detector)
-
-
-@kernel
 def muon_identity(kind: int, pt: float, eta: float, detector: Detector, uniform: float) -> int:
     """Return whether a track is taken for a muon, rightly or wrongly."""
     if abs(eta) > _MUON_ETA:
@@ -209,14 +116,6 @@ def muon_identity(kind: int, pt: float, eta: float, detector: Detector, uniform:
     if kind == _PROTON:
         rate *= 0.3
     return FAKE_MUON if uniform < rate else NOT_A_MUON
-
-
-@kernel
-def set_momentum(particle: Any, px: float, py: float, pz: float, mass: float) -> None:
-    """Fill momentum and energy of a particle."""
-    particle.px, particle.py, particle.pz = px, py, pz
-    particle.pt = math.hypot(px, py)
-    particle.energy = math.sqrt(px * px + py * py + pz * pz + mass * mass)
 
 
 @kernel
@@ -246,29 +145,6 @@ def see_particle(
         measure_track(particle, kind not in (_ELECTRON, _MUON), vertex, detector, draws)
         particle.muon = muon_identity(kind, particle.pt, eta, detector, draws.muon)
     return True
-
-
-@kernel
-def add_stray_track(particle: Any, is_fake: bool, vertex: NDArray[Any], detector: Detector) -> None:
-    """Fill a track that does not belong to the event: of another interaction, or of stray hits."""
-    pt = 0.5 + np.random.exponential(0.6)
-    if np.random.random() < 0.03:
-        pt += np.random.exponential(2.0)
-    eta = (2.0 * np.random.random() - 1.0) * _TRACKER_ETA
-    phi = (2.0 * np.random.random() - 1.0) * math.pi
-    set_momentum(particle, pt * math.cos(phi), pt * math.sin(phi), pt * math.sinh(eta), _PION_MASS)
-    particle.eta, particle.phi = eta, phi
-    particle.charge = 1 if np.random.random() < 0.5 else -1
-    particle.pdg, particle.tracked, particle.origin = _PION * particle.charge, 1, ORIGIN_UNKNOWN
-    particle.sigma_d0, particle.sigma_dz = impact_resolution(pt, 1.0 / math.cosh(eta), detector)
-    if is_fake:
-        transverse = (2.0 * np.random.random() - 1.0) * 0.3
-        particle.z = np.random.normal(0.0, 0.5)
-    else:
-        transverse = np.random.normal(0.0, particle.sigma_d0 * detector.resolution_scale)
-        particle.z = np.random.normal(0.0, detector.pileup_sigma_z)
-    particle.x, particle.y = -math.sin(phi) * transverse, math.cos(phi) * transverse
-    follow_helix(particle, vertex, detector)
 
 
 @kernel
@@ -319,7 +195,8 @@ def detect(
         generated: The whole batch.
         events: Rows of the wanted events, shape ``(n_events,)``.
         seeds: One seed an event, so that an event does not depend on those before it.
-        n_stray: Tracks of other interactions, and fake tracks, shape ``(n_events, 2)``.
+        n_stray: Tracks of other interactions, fake tracks, and jets of other interactions, shape
+            ``(n_events, 3)``.
         detector: The knobs.
         particles: Zeroed and large enough, as are the next two.
         ghosts: See `truth.collect_ghosts`.
@@ -341,6 +218,8 @@ def detect(
         for i in range(n_stray[k, 0] + n_stray[k, 1]):
             add_stray_track(particles[n_particles], i >= n_stray[k, 0], vertices[k], detector)
             n_particles += 1
+        for _ in range(n_stray[k, 2]):
+            n_particles += add_pileup_jet(particles[n_particles:], vertices[k], detector)
         offsets[0, k + 1], offsets[1, k + 1], offsets[2, k + 1] = n_particles, n_ghosts, n_partons
     return offsets, vertices
 
@@ -366,7 +245,8 @@ def detect_events(
     """Return what the detector sees of some events of a batch; arguments as of `detect`."""
     n_generated = int(np.sum(np.diff(generated.offsets)[events]))
     # Pages of zeros that are never written cost nothing.
-    particles = np.zeros(n_generated + int(n_stray.sum()) + 1, PARTICLE)
+    n_added = int(n_stray[:, :2].sum() + n_stray[:, 2].sum() * PIECES)
+    particles = np.zeros(n_generated + n_added + 1, PARTICLE)
     ghosts, partons = np.zeros(n_generated, GHOST), np.zeros(n_generated, PARTON)
     offsets, vertices = detect(generated, events, seeds, n_stray, detector, particles, ghosts, partons)
     n_particles, n_ghosts, n_partons = offsets[:, -1]

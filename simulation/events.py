@@ -53,14 +53,15 @@ def accepted_events(
     return np.flatnonzero(streams.uniform("unweighting", len(weights)) * largest < weights)
 
 
-def _stray_tracks(
+def _stray_objects(
     n_pileup: NDArray[np.float64], detector: Detector, streams: RandomStreams
 ) -> NDArray[np.int64]:
-    """Return how many tracks of other interactions and fake ones there are, shape ``(n_events, 2)``."""
-    per_interaction = detector.pileup_tracks / detector.pileup_interactions
-    pileup = streams["pileup tracks"].poisson(n_pileup * per_interaction)
+    """Return how many pileup tracks, fake tracks and pileup jets there are, shape ``(n_events, 3)``."""
+    relative = n_pileup / detector.pileup_interactions
+    pileup = streams["pileup tracks"].poisson(relative * detector.pileup_tracks)
     fakes = streams["fake tracks"].poisson(detector.fake_tracks, len(n_pileup))
-    return np.stack([pileup, fakes], axis=1)
+    jets = streams["pileup jets"].poisson(relative * detector.pileup_jets)
+    return np.stack([pileup, fakes, jets], axis=1)
 
 
 def reconstruct(
@@ -93,7 +94,7 @@ def reconstruct(
         batch.particles,
         rows,
         seeds=event_seeds(derived_seed("detector", seed), number),
-        n_stray=_stray_tracks(n_pileup, detector, streams),
+        n_stray=_stray_objects(n_pileup, detector, streams),
         detector=detector,
     )
     jets = cluster(detected, seeds=event_seeds(derived_seed("jets", seed), number), detector=detector)

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.clustering import RADIUS, ClusteredJets, anti_kt_jets, in_order_of_pt
-from simulation.compiled import kernel, lean_kernel
+from simulation.compiled import kernel
 from simulation.detector import DetectedEvents
 from simulation.geometry import delta_r
-from simulation.records import JET, NOT_A_MUON, ORIGIN_BOTTOM, ORIGIN_CHARM, Records
+from simulation.hashing import hashed_normal
+from simulation.records import JET, NOT_A_MUON, ORIGIN_BOTTOM, ORIGIN_CHARM, ORIGIN_PILEUP, Records
 from simulation.scenarios import Detector
 
 MIN_PT = 15.0
@@ -65,22 +66,6 @@ def jet_records(clustered: ClusteredJets) -> Records:
     jets["phi"] = np.arctan2(jets["py"], jets["px"])
     jets["mass"] = np.sqrt(np.maximum(jets["energy"] ** 2 - jets["pt"] ** 2 - jets["pz"] ** 2, 0.0))
     return jets
-
-
-@lean_kernel
-def hashed_normal(seed: int, number: float) -> float:
-    """Return a normally distributed function of a seed and a number.
-
-    Source:
-        The finaliser of splitmix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014), and Box and Muller's method.
-    """
-    word = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(np.int64(number * 1e9))
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    word ^= word >> np.uint64(31)
-    first = (float(word >> np.uint64(32)) + 0.5) / 4294967296.0
-    second = float(word & np.uint64(0xFFFFFFFF)) / 4294967296.0
-    return math.sqrt(-2.0 * math.log(first)) * math.cos(2.0 * math.pi * second)
 
 
 @kernel
@@ -153,6 +138,8 @@ def add_energy(jet: Any, particle: Any) -> None:
     """Count a constituent and add its energy to the sum of its kind."""
     kind = abs(particle.pdg)
     jet.n_constituents += 1
+    if particle.origin == ORIGIN_PILEUP:
+        jet.pileup += particle.energy
     if particle.muon != NOT_A_MUON:
         jet.muon += particle.energy
     elif particle.tracked and kind == _ELECTRON:
@@ -225,6 +212,7 @@ def fill_jets(
             jet.charged_em /= jet.energy
             jet.neutral_em /= jet.energy
             jet.muon /= jet.energy
+            jet.pileup /= jet.energy
             jet.hadron_flavour = hadron_flavour(jet)
 
 

@@ -28,6 +28,7 @@ PARTICLE = np.dtype(
 )
 """What the detector saw of one particle: a track, or a deposit in a calorimeter without one (`tracked` 0)."""
 
+ORIGIN_PILEUP = -1
 ORIGIN_UNKNOWN, ORIGIN_PROMPT, ORIGIN_LIGHT, ORIGIN_CHARM, ORIGIN_BOTTOM, ORIGIN_TAU = 0, 1, 3, 4, 5, 15
 """`origin`: what a particle descends from, numbered as `Muon_genPartFlav` is."""
 
@@ -56,7 +57,7 @@ PARTON = np.dtype([*_floats("pt", "eta", "phi"), ("pdg", "i4")], align=True)
 
 TRACK = np.dtype(
     [
-        *_floats("px", "py", "pz", "energy", "p", "pt", "delta_r"),
+        *_floats("px", "py", "pz", "energy", "p", "pt", "delta_r", "dz"),
         *_floats("sip2d", "sip2d_significance", "sip3d", "sip3d_significance"),
         *_floats("decay_length", "jet_distance", "pt_rel", "pt_ratio", "eta_rel"),
         *_floats("x", "y", "z", "ux", "uy", "uz"),  # a point and the direction, from the primary vertex
@@ -70,20 +71,26 @@ TRACK = np.dtype(
 VERTEX = np.dtype(
     [
         *_floats(
-            "flight_2d", "flight_2d_error", "flight_2d_significance", "flight_3d", "flight_3d_significance"
+            "flight_2d",
+            "flight_2d_error",
+            "flight_2d_significance",
+            "flight_3d",
+            "flight_3d_error",
+            "flight_3d_significance",
         ),
-        *_floats("mass", "energy", "delta_r"),
+        *_floats("px", "py", "pz", "energy"),  # of its tracks
+        *_floats("ux", "uy", "uz", "delta_r"),  # the direction of flight, and how far the jet is from it
         ("n_tracks", "i4"),
     ],
     align=True,
 )
-"""A secondary vertex; `mass` is corrected for what the flight direction says is missing."""
+"""A secondary vertex."""
 
 JET = np.dtype(
     [
         *_floats("px", "py", "pz", "energy", "pt", "eta", "phi", "mass"),
         *_floats(
-            "charged_hadron", "neutral_hadron", "charged_em", "neutral_em", "muon"
+            "charged_hadron", "neutral_hadron", "charged_em", "neutral_em", "muon", "pileup"
         ),  # fractions of energy
         ("n_constituents", "i4"),
         ("n_b_hadrons", "i4"),

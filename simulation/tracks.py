@@ -11,8 +11,12 @@ from simulation.records import Records
 
 _PION_MASS = 0.13957
 
+TRACKER_ETA, CONE = 2.5, 0.4
+"""Where there are tracks; and around a jet's axis, how far all are looked at that the jet may hold or not."""
 MIN_PT, MAX_D0, MAX_DZ = 1.0, 0.2, 17.0
-"""Of tracks that are looked at, in GeV and cm."""
+"""Of tracks whose impact parameters are looked at, in GeV and cm."""
+MIN_VERTEX_PT, MAX_VERTEX_DZ = 0.4, 0.3
+"""Of tracks that may belong to a secondary vertex only."""
 MAX_DELTA_R, MAX_DECAY_LENGTH, MAX_JET_DISTANCE = 0.3, 5.0, 0.07
 """Of selected tracks: to the jet axis; along it, and beside it, where the track is nearest to it (cm)."""
 
@@ -56,7 +60,7 @@ def fill_track(
 ) -> None:
     """Fill a track of a jet from the particle as measured; `axis` is the jet's direction, of length one."""
     track.px, track.py, track.pz, track.pt = particle.px, particle.py, particle.pz, particle.pt
-    track.charge = particle.charge
+    track.charge, track.dz = particle.charge, particle.dz
     track.p = math.hypot(particle.pt, particle.pz)
     track.energy = math.hypot(track.p, _PION_MASS)
     sin_theta = particle.pt / track.p
@@ -83,16 +87,27 @@ def fill_track(
 
 @kernel
 def collect_tracks(
-    tracks: Records, particles: Records, constituents: NDArray[Any], jet: Any, axis: NDArray[Any],
-    vertex: NDArray[Any], resolution: NDArray[Any],
+    tracks: Records, particles: Records, jet: Any, axis: NDArray[Any], vertex: NDArray[Any],
+    resolution: NDArray[Any],
 ) -> int:  # fmt: skip
-    """Fill the tracks of a jet that pass the first cuts; return how many, at most ``len(tracks)``."""
+    """Fill the tracks around a jet that pass the first cuts; return how many, at most ``len(tracks)``.
+
+    Args:
+        tracks: Receives them.
+        particles: All of the event.
+        jet: The jet.
+        axis: Its direction, of length one.
+        vertex: The primary vertex as measured.
+        resolution: Of the primary vertex in x, y and z, in cm.
+    """
     n_tracks = 0
-    for row in constituents:
-        particle = particles[row]
-        if particle.tracked == 0 or particle.pt < MIN_PT or n_tracks == len(tracks):
+    for i in range(len(particles)):
+        particle = particles[i]
+        if particle.tracked == 0 or particle.pt < MIN_VERTEX_PT or n_tracks == len(tracks):
             continue
-        if abs(particle.d0) > MAX_D0 or abs(particle.dz) > MAX_DZ:
+        if delta_r(particle.eta, particle.phi, jet.eta, jet.phi) >= CONE or abs(particle.d0) > MAX_D0:
+            continue
+        if abs(particle.dz) > (MAX_DZ if particle.pt > MIN_PT else MAX_VERTEX_DZ):
             continue
         fill_track(tracks[n_tracks], particle, jet, axis, vertex, resolution)
         n_tracks += 1
@@ -100,25 +115,35 @@ def collect_tracks(
 
 
 @kernel
-def is_selected(track: Any) -> bool:
-    """Return whether a track passes the selection of the tagger.
+def is_near_axis(track: Any) -> bool:
+    """Return whether a track passes the selection of the tagger, its distance to the axis aside.
 
     Source:
         Track selection of CSVv2 and DeepCSV (CMS-BTV-16-002, JINST 13 P05011, section 5.1).
     """
     return bool(
-        track.delta_r <= MAX_DELTA_R
+        track.pt > MIN_PT
         and track.decay_length <= MAX_DECAY_LENGTH
         and track.jet_distance >= -MAX_JET_DISTANCE
     )
 
 
 @kernel
-def order_by_significance(tracks: Records, n_tracks: int, order: NDArray[Any]) -> None:
-    """Fill the rows of the tracks in order of falling significance in the transverse plane."""
+def is_selected(track: Any) -> bool:
+    """Return whether a track passes the selection of the tagger."""
+    return bool(track.delta_r <= MAX_DELTA_R and is_near_axis(track))
+
+
+@kernel
+def order_by_significance(tracks: Records, n_tracks: int, order: NDArray[Any], in_space: bool) -> None:
+    """Fill the rows of the tracks in order of falling significance, in the transverse plane or in space."""
     for i in range(n_tracks):
+        own = tracks[i].sip3d_significance if in_space else tracks[i].sip2d_significance
         k = i
-        while k > 0 and tracks[order[k - 1]].sip2d_significance < tracks[i].sip2d_significance:
+        while k > 0:
+            other = tracks[order[k - 1]]
+            if (other.sip3d_significance if in_space else other.sip2d_significance) >= own:
+                break
             order[k] = order[k - 1]
             k -= 1
         order[k] = i

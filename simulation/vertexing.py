@@ -16,13 +16,22 @@ from numpy.typing import NDArray
 from simulation.compiled import kernel
 from simulation.geometry import closest_approach, delta_r, solve_symmetric
 from simulation.records import Records
+from simulation.tracks import MAX_VERTEX_DZ
 
 MAX_VERTICES = 16
-KAON_MASS = 0.497611
+KAON_MASS, _KAON_WINDOW = 0.497611, 0.05
 
 _CONE = 0.4
-_FREE, _USED, _TRIED = 0, 1, 2
-"""A track that was tried as a seed may still join a later vertex."""
+_FREE, _USED, _TRIED, _LATE = 0, 1, 2, 3
+"""A track that was tried as a seed may still join a later vertex; a late one only a vertex already found."""
+_MIN_FINDER_PT = 0.8
+"""Of tracks that vertices are made of; softer ones may join them."""
+_MAX_DISTANCE, _MAX_SHARE, _MAX_SIGNIFICANCE = 0.04, 0.333, 5.0
+"""Of a track that joins a vertex: its distance to it in cm, as a share of the flight, and in sigmas."""
+_MIN_FLIGHT_SIGNIFICANCE, _MAX_DELTA_R = 2.5, 0.3
+"""Of a vertex: of its distance in the transverse plane, and from the axis of the jet that it is given to."""
+_FROM_PRIMARY, _MAX_FROM_PRIMARY = 3.0, 0.79
+"""Significance below which a track fits the primary vertex too, and how large a share of them is allowed."""
 
 
 @kernel
@@ -42,7 +51,7 @@ def next_seed(tracks: Records, n_tracks: int, use: NDArray[Any]) -> int:
     for i in range(n_tracks):
         track = tracks[i]
         significance = abs(track.sip3d_significance)
-        if use[i] == _FREE and significance > largest and abs(track.sip3d) > 0.005 and track.delta_r < _CONE:
+        if use[i] == _FREE and significance > largest and abs(track.sip3d) > 0.005:
             best, largest = i, significance
     return best
 
@@ -60,7 +69,7 @@ def gather(
     point[:] = 0.0
     for i in range(n_tracks):
         b = tracks[i]
-        if i == seed or use[i] == _USED or b.delta_r > _CONE:
+        if i == seed or use[i] == _USED or use[i] == _LATE:
             continue
         s, _, distance = closest_approach(
             a.x, a.y, a.z, a.ux, a.uy, a.uz, b.x, b.y, b.z, b.ux, b.uy, b.uz
@@ -146,15 +155,61 @@ def keep_members(
     weights: NDArray[Any],
     point: NDArray[Any],
     membership: NDArray[Any],
-) -> None:
-    """Mark the tracks that fit the vertex well, and better than the primary vertex."""
+) -> int:
+    """Mark the tracks that fit the vertex well, and better than the primary vertex; return how many."""
     membership[:] = 0
+    n_members = 0
     for k in range(len(members)):
         track = tracks[members[k]]
         transverse, longitudinal = residuals(track, point[0], point[1], point[2])
         nearer = transverse**2 + longitudinal**2 <= track.sip3d_significance**2
         if weights[k] >= 0.5 and nearer:
             membership[members[k]] = 1
+            n_members += 1
+    return n_members
+
+
+@kernel
+def fit_and_keep(
+    tracks: Records, members: NDArray[Any], weights: NDArray[Any], point: NDArray[Any],
+    covariance: NDArray[Any], membership: NDArray[Any],
+) -> bool:  # fmt: skip
+    """Fit a vertex and mark the tracks that belong to it; return whether two or more do."""
+    if len(members) < 2 or not fit_adaptively(tracks, members, weights, point, covariance):
+        return False
+    return keep_members(tracks, members, weights, point, membership) >= 2
+
+
+@kernel
+def gather_again(
+    tracks: Records, n_tracks: int, use: NDArray[Any], membership: NDArray[Any], members: NDArray[Any],
+    point: NDArray[Any],
+) -> int:  # fmt: skip
+    """Collect the tracks of a vertex and all others, soft ones too, that fit it; return how many there are.
+
+    Those others must lie nearer to it than to the primary vertex.
+    """
+    flight = math.sqrt(point[0] ** 2 + point[1] ** 2 + point[2] ** 2)
+    eta, phi = math.asinh(point[2] / math.hypot(point[0], point[1])), math.atan2(point[1], point[0])
+    n_members = 0
+    for i in range(n_tracks):
+        track = tracks[i]
+        is_member = membership[i] == 1
+        if not is_member:
+            if use[i] == _USED or abs(track.dz) > MAX_VERTEX_DZ:
+                continue
+            transverse, longitudinal = residuals(track, point[0], point[1], point[2])
+            distance = math.hypot(transverse * track.sigma_1, longitudinal * track.sigma_2)
+            if distance > min(_MAX_DISTANCE, flight * _MAX_SHARE, abs(track.sip3d)):
+                continue
+            if transverse**2 + longitudinal**2 > _MAX_SIGNIFICANCE**2:
+                continue
+            direction = math.asinh(track.uz / math.hypot(track.ux, track.uy)), math.atan2(track.uy, track.ux)
+            if delta_r(eta, phi, direction[0], direction[1]) > _CONE:
+                continue
+        members[n_members] = i
+        n_members += 1
+    return n_members
 
 
 @kernel
@@ -186,35 +241,30 @@ def describe(
     covariance: NDArray[Any], resolution: NDArray[Any], jet: Any,
 ) -> tuple[float, int, float]:  # fmt: skip
     """Fill a vertex; return its mass, its charge, and the cosine between its momentum and its flight."""
-    px = py = pz = energy = 0.0
+    vertex.px = vertex.py = vertex.pz = vertex.energy = 0.0
     charge = n_members = 0
     for i in range(n_tracks):
         if membership[i] == 1:
             track = tracks[i]
-            px += track.px
-            py += track.py
-            pz += track.pz
-            energy += track.energy
+            vertex.px += track.px
+            vertex.py += track.py
+            vertex.pz += track.pz
+            vertex.energy += track.energy
             charge += track.charge
             n_members += 1
     vertex.n_tracks = n_members
-    vertex.energy = energy
     vertex.flight_2d = math.hypot(point[0], point[1])
     vertex.flight_3d = math.hypot(vertex.flight_2d, point[2])
     vertex.flight_2d_error = flight_error(point, vertex.flight_2d, covariance, resolution, 2)
+    vertex.flight_3d_error = flight_error(point, vertex.flight_3d, covariance, resolution, 3)
     vertex.flight_2d_significance = vertex.flight_2d / vertex.flight_2d_error
-    vertex.flight_3d_significance = vertex.flight_3d / flight_error(
-        point, vertex.flight_3d, covariance, resolution, 3
-    )
+    vertex.flight_3d_significance = vertex.flight_3d / vertex.flight_3d_error
     eta, phi = math.asinh(point[2] / vertex.flight_2d), math.atan2(point[1], point[0])
     vertex.delta_r = delta_r(eta, phi, jet.eta, jet.phi)
-    p = math.sqrt(px * px + py * py + pz * pz)
-    mass2 = max(energy * energy - p * p, 0.0)
-    cosine = (px * point[0] + py * point[1] + pz * point[2]) / (p * vertex.flight_3d)
-    # What the flight direction says is missing across it is added to the mass.
-    missing = p * math.sqrt(max(1.0 - cosine * cosine, 0.0))
-    vertex.mass = math.sqrt(mass2 + missing * missing) + missing
-    return math.sqrt(mass2), charge, cosine
+    vertex.ux, vertex.uy, vertex.uz = point / vertex.flight_3d
+    p2 = vertex.px**2 + vertex.py**2 + vertex.pz**2
+    cosine = (vertex.px * vertex.ux + vertex.py * vertex.uy + vertex.pz * vertex.uz) / math.sqrt(p2)
+    return math.sqrt(max(vertex.energy**2 - p2, 0.0)), charge, cosine
 
 
 @kernel
@@ -223,6 +273,42 @@ def mark_used(use: NDArray[Any], membership: NDArray[Any], n_tracks: int) -> Non
     for i in range(n_tracks):
         if membership[i] == 1:
             use[i] = _USED
+
+
+@kernel
+def mark_late(use: NDArray[Any], tracks: Records, n_tracks: int) -> None:
+    """Keep soft tracks, and those far from the primary vertex along the beam, from making vertices."""
+    for i in range(n_tracks):
+        far = abs(tracks[i].dz) > MAX_VERTEX_DZ
+        use[i] = _LATE if far or tracks[i].pt < _MIN_FINDER_PT else _FREE
+
+
+@kernel
+def share_from_primary(tracks: Records, n_tracks: int, membership: NDArray[Any]) -> float:
+    """Return the share of a vertex' tracks that would fit the primary vertex as well."""
+    n_members = n_compatible = 0
+    for i in range(n_tracks):
+        if membership[i] == 1:
+            n_members += 1
+            n_compatible += abs(tracks[i].sip3d_significance) < _FROM_PRIMARY
+    return n_compatible / n_members
+
+
+@kernel
+def is_accepted(vertex: Any, mass: float, cosine: float, from_primary: float) -> bool:
+    """Return whether a vertex is one, by what it holds and where it lies (lengths in cm).
+
+    Source:
+        The cuts of CMS on inclusive vertices, see above.
+    """
+    return bool(
+        0.01 <= vertex.flight_2d <= 2.5
+        and vertex.flight_2d_significance >= _MIN_FLIGHT_SIGNIFICANCE
+        and vertex.delta_r <= _MAX_DELTA_R
+        and cosine >= 0.95
+        and mass <= 6.5
+        and from_primary <= _MAX_FROM_PRIMARY
+    )
 
 
 @kernel
@@ -241,34 +327,26 @@ def find_vertices(
         vertices: Room for `MAX_VERTICES`.
         membership: Room for their tracks, shape ``(MAX_VERTICES, n)`` with n at least `n_tracks`.
     """
-    use, members = np.zeros(n_tracks, np.int8), np.empty(n_tracks, np.int64)
+    use, members = np.empty(n_tracks, np.int8), np.empty(n_tracks, np.int64)
     weights, point, covariance = np.empty(n_tracks), np.empty(3), np.empty((3, 3))
+    mark_late(use, tracks, n_tracks)
     n_vertices = 0
     while n_vertices < MAX_VERTICES:
         seed = next_seed(tracks, n_tracks, use)
         if seed < 0:
             break
         use[seed] = _TRIED
+        own = membership[n_vertices]
         n_members = gather(tracks, n_tracks, seed, use, axis, members, point)
-        if n_members < 2 or not fit_adaptively(tracks, members[:n_members], weights, point, covariance):
+        if not fit_and_keep(tracks, members[:n_members], weights, point, covariance, own):
             continue
-        keep_members(tracks, members[:n_members], weights, point, membership[n_vertices])
-        if membership[n_vertices].sum() < 2:
+        n_members = gather_again(tracks, n_tracks, use, own, members, point)
+        if not fit_and_keep(tracks, members[:n_members], weights, point, covariance, own):
             continue
         vertex = vertices[n_vertices]
-        mass, charge, cosine = describe(
-            vertex, tracks, n_tracks, membership[n_vertices], point, covariance, resolution, jet
-        )
-        if (
-            not 0.01 <= vertex.flight_2d <= 2.5
-            or vertex.flight_2d_significance < 3.0
-            or vertex.delta_r > _CONE
-        ):
-            continue
-        is_kaon = vertex.n_tracks == 2 and charge == 0 and abs(mass - KAON_MASS) < 0.05
-        if not is_kaon and (cosine < 0.95 or mass > 6.5):
-            continue
-        mark_used(use, membership[n_vertices], n_tracks)
-        if not is_kaon:
-            n_vertices += 1
+        mass, charge, cosine = describe(vertex, tracks, n_tracks, own, point, covariance, resolution, jet)
+        if is_accepted(vertex, mass, cosine, share_from_primary(tracks, n_tracks, own)):
+            is_kaon = vertex.n_tracks == 2 and charge == 0 and abs(mass - KAON_MASS) < _KAON_WINDOW
+            mark_used(use, own, n_tracks)
+            n_vertices += 0 if is_kaon else 1
     return n_vertices

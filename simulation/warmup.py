@@ -42,7 +42,7 @@ def compile_detector() -> None:
         generated,
         no_events,
         seeds=np.zeros(0, np.uint32),
-        n_stray=np.zeros((0, 2), np.int64),
+        n_stray=np.zeros((0, 3), np.int64),
         detector=Detector(),
     )
     collect_generated(generated, no_events, np.zeros(0, GENERATED), _no_rows())

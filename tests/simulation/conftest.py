@@ -78,7 +78,7 @@ def seen() -> Callable[..., DetectedEvents]:
             _generated(events),
             numbers,
             seeds=(numbers + 1000 * seed).astype(np.uint32),
-            n_stray=np.zeros((len(events), 2), np.int64),
+            n_stray=np.zeros((len(events), 3), np.int64),
             detector=detector,
         )
 

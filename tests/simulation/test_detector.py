@@ -4,7 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from simulation.detector import charge_of, impact_resolution, tracking_efficiency
+from simulation.detector import charge_of, tracking_efficiency
+from simulation.measurement import impact_resolution
 from simulation.scenarios import SCENARIOS, Detector
 
 N_TRACKS = 20_000

@@ -77,12 +77,75 @@ def test_displaced_tracks_without_a_vertex_are_a_pseudo_vertex(seen, perfect):
     assert column(inputs, "flightDistance2dVal") == -999
 
 
-def test_a_jet_without_tracks_has_no_values(seen, perfect):
-    _, _, inputs = inputs_of(seen, [{"px": 50.0, "pdg": 22}, {"py": 30.0}], perfect)
+def test_two_vertices_are_summed_up_and_the_better_one_gives_the_distance(seen, perfect):
+    detector = perfect._replace(d0_constant=0.001, dz_constant=0.002, vertex_xy=0.001, vertex_z=0.001)
+    far = [
+        {"px": 12.0, "py": 1.2, "x": 12.0, "y": 0.3},
+        {"px": 8.0, "py": -0.6, "pz": 1.5, "x": 12.0, "y": 0.3},
+    ]
+    detected, _, inputs = inputs_of(seen, DECAY + far, detector)
+    assert column(inputs, "jetNSecondaryVertices") == 2
+    assert column(inputs, "vertexNTracks") == column(inputs, "jetNTracksEtaRel") == 5
+    assert column(inputs, "flightDistance2dVal") == pytest.approx(0.5, abs=0.05)
+    tracks = detected.particles
+    momentum = np.array([tracks[name].sum() for name in ("px", "py", "pz")])
+    energy = np.sqrt(tracks["px"] ** 2 + tracks["py"] ** 2 + tracks["pz"] ** 2 + 0.13957**2).sum()
+    across = np.linalg.norm(momentum[1:])  # of the flight, which is along x
+    mass = math.sqrt(energy**2 - momentum @ momentum + across**2) + across
+    assert column(inputs, "vertexMass") == pytest.approx(mass, rel=0.02)
+
+
+def test_above_charm_is_the_track_that_lifts_the_mass_above_charm(seen, perfect):
+    detector = perfect._replace(d0_constant=0.001, dz_constant=0.002)
+    detected, _, inputs = inputs_of(seen, PROMPT + DECAY, detector)
+    tracks = detected.particles
+    significance = np.hypot(tracks["ip_x"], tracks["ip_y"]) / tracks["sigma_d0"]
+    momenta = np.stack([tracks[name] for name in ("px", "py", "pz")], axis=1)
+    along = (tracks["ip_x"] * momenta.sum(axis=0)[0] + tracks["ip_y"] * momenta.sum(axis=0)[1]) >= 0
+    signed = np.where(along, significance, -significance)
+    order = np.argsort(-signed)
+    energies = np.sqrt((momenta**2).sum(axis=1) + 0.13957**2)[order].cumsum()
+    masses = np.sqrt(energies**2 - (momenta[order].cumsum(axis=0) ** 2).sum(axis=1))
+    first = order[np.argmax(masses > 1.5)]
+    assert column(inputs, "trackSip2dSigAboveCharm") == pytest.approx(signed[first])
+
+
+def test_a_track_beyond_the_selection_counts_above_charm(seen, perfect):
+    # At 0.35 from the axis: too far for a selected track (0.3). m = 2.5 GeV by 2 x 30 x 1.5 (1 - cos 0.37).
+    pair = [{"px": 30.0}, {"px": 1.5 * math.cos(0.37), "py": 1.5 * math.sin(0.37)}]
+    _, _, inputs = inputs_of(seen, pair, perfect)
+    assert column(inputs, "jetNSelectedTracks") == 1
+    assert column(inputs, "trackSip2dSigAboveCharm") != -1
+    _, _, inputs = inputs_of(seen, [{"px": 20.0, "py": 1.0}, {"px": 3.0}], perfect)
+    assert column(inputs, "trackSip2dSigAboveCharm") == -1
+
+
+def test_a_jet_with_fewer_than_two_tracks_around_has_no_values(seen, perfect):
+    alone = perfect._replace(pileup_tracks_at_jet=0.0)
+    _, _, inputs = inputs_of(seen, [{"px": 50.0, "pdg": 22}, {"py": 30.0}], alone)
+    assert np.all(np.count_nonzero(inputs == -999, axis=1) == 65 - 4)  # four counts are 0
+    assert np.all(column(inputs, "jetNSelectedTracks") == 0)
+
+
+def test_tracks_of_other_interactions_make_a_jet_one_with_no_vertex(seen, perfect):
+    crowded = perfect._replace(pileup_tracks_at_jet=1000.0)
+    _, _, inputs = inputs_of(seen, [{"px": 50.0, "py": 5.0, "pdg": 22}, {"py": 30.0}], crowded)
     photon, pion = inputs
-    assert np.count_nonzero(photon == -999) == 65 - 4 - 4  # four counts are 0, four above-charm variables -1
-    assert pion[index_of("Jet_DeepCSV_vertexCategory")] == NO_VERTEX
-    assert pion[index_of("Jet_DeepCSV_jetNSelectedTracks")] == 1
+    assert np.all(column(inputs, "vertexCategory") == NO_VERTEX)
+    assert column(inputs, "jetNSelectedTracks").tolist() == [0, 1]
+    # The sum of no tracks has no direction: in CMS files it is (eta, phi) = (0, 0).
+    assert photon[index_of("Jet_DeepCSV_trackSumJetDeltaR")] == pytest.approx(math.atan2(5, 50))
+    assert photon[index_of("Jet_DeepCSV_trackJetPt")] == 0
+    assert pion[index_of("Jet_DeepCSV_trackJetPt")] == pytest.approx(30.0, rel=0.05)
+
+
+def test_too_few_tracks_are_as_frequent_as_poisson_says(seen, perfect):
+    detector = perfect._replace(pileup_tracks_at_jet=2.0)
+    photons = [[{"px": 50.0 * math.cos(k), "py": 50.0 * math.sin(k), "pdg": 22}] for k in range(2000)]
+    jets = cluster(seen(photons, detector))
+    inputs = tagging_inputs(seen(photons, detector), jets, detector)
+    # exp(-2) (1 + 2) = 0.406 of the jets have none or one.
+    assert np.mean(column(inputs, "vertexCategory") == -999) == pytest.approx(0.406, abs=0.033)
 
 
 @pytest.fixture(scope="module")

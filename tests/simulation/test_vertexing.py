@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from simulation.records import JET, TRACK, VERTEX
-from simulation.vertexing import MAX_VERTICES, find_vertices, fit_adaptively
+from simulation.vertexing import MAX_VERTICES, find_vertices, fit_adaptively, is_accepted, share_from_primary
 
 SIGMA_1, SIGMA_2 = 0.0015, 0.0030
 RESOLUTION = np.array([0.0012, 0.0012, 0.0018])
-AXIS = np.array([1.0, 0.0, 0.0])
 
 
-def jet_along_x():
+def jet_along(axis):
     jet = np.zeros(1, JET)
-    jet["px"], jet["energy"], jet["pt"] = 50.0, 50.0, 50.0
+    jet["px"], jet["py"], jet["energy"], jet["pt"] = 50.0 * axis[0], 50.0 * axis[1], 50.0, 50.0
+    jet["phi"] = math.atan2(axis[1], axis[0])
     return jet
 
 
@@ -32,6 +32,7 @@ def tracks_from(point, momenta, *, rng=None, charges=None):
         p = float(np.linalg.norm(momentum))
         track["px"], track["py"], track["pz"] = momentum
         track["p"], track["energy"] = p, math.hypot(p, 0.13957)
+        track["pt"] = math.hypot(momentum[0], momentum[1])
         track["ux"], track["uy"], track["uz"] = np.array(momentum) / p
         track["sigma_1"], track["sigma_2"] = SIGMA_1, SIGMA_2
         first, second = normals(track)
@@ -46,9 +47,10 @@ def tracks_from(point, momenta, *, rng=None, charges=None):
     return tracks
 
 
-def find(tracks):
+def find(tracks, axis=(1.0, 0.0, 0.0)):
     vertices, membership = np.zeros(MAX_VERTICES, VERTEX), np.zeros((MAX_VERTICES, len(tracks)), np.int8)
-    n = find_vertices(tracks, len(tracks), jet_along_x()[0], AXIS, RESOLUTION, vertices, membership)
+    jet = jet_along(axis)[0]
+    n = find_vertices(tracks, len(tracks), jet, np.array(axis), RESOLUTION, vertices, membership)
     return vertices[:n], membership[:n]
 
 
@@ -64,13 +66,36 @@ def test_a_vertex_is_found_where_its_tracks_cross():
     assert vertices["n_tracks"][0] == 3
 
 
-def test_the_mass_is_that_of_the_tracks_and_what_their_flight_says_is_missing():
-    vertices, _ = find(tracks_from((0.5, 0.0, 0.0), MOMENTA))
-    px, py, pz = np.sum(MOMENTA, axis=0)
-    energy = sum(math.sqrt(x * x + y * y + z * z + 0.13957**2) for x, y, z in MOMENTA)
-    mass2 = energy**2 - px**2 - py**2 - pz**2
-    missing = math.hypot(py, pz)  # the flight is along x
-    assert vertices["mass"][0] == pytest.approx(math.sqrt(mass2 + missing**2) + missing, rel=1e-6)
+def test_momentum_and_direction_are_those_of_the_tracks_and_the_flight():
+    vertices, _ = find(tracks_from((0.4, 0.3, 0.0), [(8.0, 6.1, 0.5), (6.0, 4.2, -0.4)]), (0.8, 0.6, 0.0))
+    vertex = vertices[0]
+    assert [vertex[name] for name in ("px", "py", "pz")] == pytest.approx([14.0, 10.3, 0.1])
+    assert [vertex[name] for name in ("ux", "uy", "uz")] == pytest.approx([0.8, 0.6, 0.0])
+    assert vertex["flight_3d_significance"] == pytest.approx(0.5 / vertex["flight_3d_error"])
+
+
+def test_a_soft_track_joins_a_vertex_but_makes_none():
+    soft = [(0.6, 0.1, 0.05), (0.6, -0.1, 0.1)]
+    assert len(find(tracks_from((0.5, 0.0, 0.0), soft))[0]) == 0
+    vertices, _ = find(tracks_from((0.5, 0.0, 0.0), [*MOMENTA, *soft]))
+    assert vertices["n_tracks"].tolist() == [5]
+
+
+def test_a_track_from_elsewhere_along_the_beam_joins_no_vertex():
+    tracks = tracks_from((0.5, 0.0, 0.0), MOMENTA)
+    tracks["dz"][2] = 0.31  # cm
+    assert find(tracks)[1].tolist() == [[1, 1, 0]]
+
+
+def test_a_vertex_of_tracks_of_the_primary_one_is_none():
+    # Five tracks through one point, of which four fit the primary vertex too: 0.8 > 0.79. Three of four may.
+    momenta = [*MOMENTA, (7.0, -0.5, -0.6), (4.0, 0.6, 0.9)]
+    tracks = tracks_from((0.5, 0.0, 0.0), momenta)
+    share = np.array([1, 1, 1, 1, 1], np.int8)
+    tracks["sip3d_significance"] = [2.9, 2.9, 2.9, 2.9, 10.0]
+    assert share_from_primary(tracks, 5, share) == pytest.approx(0.8)
+    assert not is_accepted(find(tracks_from((0.5, 0.0, 0.0), MOMENTA))[0][0], 2.0, 1.0, 0.8)
+    assert is_accepted(find(tracks_from((0.5, 0.0, 0.0), MOMENTA))[0][0], 2.0, 1.0, 0.75)
 
 
 def test_the_fit_is_weighted_least_squares():

@@ -84,9 +84,13 @@ class Manifest(BaseModel):
         """Return what an input is called in the folder of a job that it was copied to."""
         return f"input_{number:06d}.root"
 
+    def is_copied(self, number: int) -> bool:
+        """Say whether an input is copied into the folder of its job; a far one can be read from afar."""
+        is_far = "://" in self.inputs[number].path
+        return self.site.transfer == ("xrdcp" if is_far else "condor")
+
     def fileset(self, job: int) -> dict[str, Any]:
         """Return the fileset of a job, as `advtag process` reads it."""
-        copied = self.site.transfer != "shared"
         fileset: dict[str, Any] = {}
         for number, start, stop in self.jobs[job].ranges:
             dataset, path, tree, n_events = self.inputs[number]
@@ -94,7 +98,7 @@ class Manifest(BaseModel):
             if (start, stop) not in ((0, -1), (0, n_events)):
                 entry["entries"] = [start, stop]
             files = fileset.setdefault(dataset, {"files": {}, "metadata": self.datasets[dataset]})["files"]
-            files[self.local_name(number) if copied else path] = entry
+            files[self.local_name(number) if self.is_copied(number) else path] = entry
         return fileset
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "LedgerStatus",
     "Result",
     "merge_results",
+    "read_account",
     "read_result",
     "write_result",
 ]
@@ -51,6 +52,7 @@ class _Document(BaseModel):
     notes: list[str]
     config: dict[str, Any]
     versions: dict[str, str]
+    usage: dict[str, float] = {}
 
 
 class _Heading(BaseModel):
@@ -79,6 +81,7 @@ def write_result(result: Result, path: Path) -> None:
         notes=result.notes,
         config=result.config,
         versions=result.versions,
+        usage=result.usage,
     )
     with (
         replaced_file(path) as temporary,
@@ -115,7 +118,27 @@ def read_result(path: Path) -> Result:
         notes=document.notes,
         config=document.config,
         versions=document.versions,
+        usage=document.usage,
     )
+
+
+def read_account(path: Path) -> tuple[str, list[LedgerEntry]]:
+    """Return the selection and the ledger of a result, without reading its histograms.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a result, is damaged, or was written by a newer version.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such result file: run the processing of this selection first")
+    try:
+        with zipfile.ZipFile(path) as file:
+            document = _read_document(file, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise ValueError(
+            f"{path}: not a complete result file ({error}): process this selection again"
+        ) from error
+    return document.selection, document.ledger
 
 
 def _read_document(file: zipfile.ZipFile, path: Path) -> _Document:

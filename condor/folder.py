@@ -1,0 +1,167 @@
+"""The folder of a submission: what the jobs share, and one folder for each.
+
+manifest.json        what was planned
+inputs/              taggers and other files that every job needs
+run_job.sh           what every job runs
+submissions.json     what was handed to the batch system, and when
+00012/fileset.json   the share of a job
+00012/output/        what it left, one result file
+00012/stdout, stderr what it said
+"""
+
+import importlib.metadata
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from condor.manifest import Manifest, write_manifest
+from storage.files import replaced_folder, sha256, write_text
+
+INPUTS: Final = "inputs"
+WRAPPER: Final = "run_job.sh"
+COPIES: Final = "copies.txt"
+DECLARED_LOSSES: Final = 3
+"""Exit code of `advtag process` when files were skipped as asked, and are declared lost in its ledger."""
+NOT_STAGED: Final = frozenset({".pt"})
+"""Endings of files in a run directory that no job needs."""
+
+
+class Staged(NamedTuple):
+    """A file or folder that the jobs need, and the name it gets in `inputs/`."""
+
+    source: Path
+    name: str
+
+
+def job_folder(folder: Path, job: int) -> Path:
+    """Return the folder of a job."""
+    return folder / f"{job:05d}"
+
+
+def stderr_path(folder: Path, job: int) -> Path:
+    """Return what a job said on standard error when it last ran."""
+    return job_folder(folder, job) / "stderr"
+
+
+def output_path(folder: Path, job: int, selection: str) -> Path:
+    """Return where a job's result lies once it is done."""
+    return job_folder(folder, job) / "output" / f"{selection}.zip"
+
+
+def advtag_version() -> str:
+    """Return the version of the installed project."""
+    return importlib.metadata.version("advtag")
+
+
+def hashes_of(staged: Iterable[Staged]) -> dict[str, str]:
+    """Return the SHA-256 of every file that will be staged, by its name in `inputs/`."""
+    return {name: sha256(path) for each in staged for path, name in _files_of(each)}
+
+
+def write_folder(manifest: Manifest, staged: Sequence[Staged], folder: Path) -> None:
+    """Write the folder of a submission, whole or not at all.
+
+    Raises:
+        FileExistsError: If it is there already.
+    """
+    if folder.exists():
+        raise FileExistsError(
+            f"{folder}: exists: choose another folder, or see `advtag condor status {folder}`"
+        )
+    with replaced_folder(folder) as temporary:
+        for each in staged:
+            for path, name in _files_of(each):
+                target = temporary / INPUTS / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+        write_text(temporary / WRAPPER, wrapper(manifest))
+        (temporary / WRAPPER).chmod(0o755)
+        for number in range(len(manifest.jobs)):
+            _write_job(manifest, number, job_folder(temporary, number))
+        write_manifest(manifest, temporary)
+
+
+def _files_of(staged: Staged) -> list[tuple[Path, str]]:
+    if staged.source.is_file():
+        return [(staged.source, staged.name)]
+    return [
+        (path, f"{staged.name}/{path.relative_to(staged.source)}")
+        for path in sorted(staged.source.rglob("*"))
+        if path.is_file() and path.suffix not in NOT_STAGED and not path.name.startswith(".")
+    ]
+
+
+def _write_job(manifest: Manifest, number: int, folder: Path) -> None:
+    # Written plainly: the whole folder appears in one stroke.
+    folder.mkdir()
+    (folder / "fileset.json").write_text(json.dumps(manifest.fileset(number), indent=1))
+    copied = [(manifest.inputs[part.input].path, manifest.local_name(part.input))
+              for part in manifest.jobs[number].ranges if manifest.is_copied(part.input)]  # fmt: skip
+    if manifest.site.transfer == "xrdcp":
+        (folder / COPIES).write_text("".join(f"{path} {name}\n" for path, name in copied))
+    else:
+        for path, name in copied:
+            (folder / name).symlink_to(Path(path).resolve())
+
+
+def wrapper(manifest: Manifest) -> str:
+    """Return the shell script of a job: its exit code is that of `advtag process`, and nothing else's.
+
+    Nothing of the user's shell gets in: no PYTHONPATH, and no module that lies in the job's folder. As many
+    threads as the batch system gives cores, one by default.
+    """
+    command = " ".join(
+        word.replace("{inputs}", '"$inputs"') if word.startswith("{inputs}") else shlex.quote(word)
+        for word in manifest.command
+    )
+    threads = manifest.site.request.cpus
+    return "\n".join([
+        "#!/bin/bash",
+        "# usage: run_job.sh SELECTION INPUTS, in the folder that holds the job's fileset.json",
+        "set -euo pipefail",
+        "selection=$1 inputs=$2",
+        "unset PYTHONPATH",
+        "export PYTHONSAFEPATH=1 MALLOC_TRIM_THRESHOLD_=0",
+        f"export OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} MKL_NUM_THREADS={threads}",
+        "mkdir -p output",
+        *manifest.site.setup,
+        *_environment(manifest),
+        *_copying(manifest),
+        'exec advtag process --selection "$selection" --fileset fileset.json --out output '
+        f"--executor iterative {command}".rstrip(),
+        "",
+    ])  # fmt: skip
+
+
+def _environment(manifest: Manifest) -> list[str]:
+    environment = manifest.site.environment
+    if environment.kind == "prefix":
+        prefix = environment.path or sys.prefix
+        return [f"export PATH={shlex.quote(f'{prefix}/bin')}:$PATH"]
+    if environment.kind == "tarball":
+        name = Path(environment.path or "").name
+        return [
+            f'archive={shlex.quote(name)}; [ -e "$archive" ] || archive={shlex.quote(str(environment.path))}',
+            'mkdir environment && tar -xf "$archive" -C environment',
+            "set +u; . environment/bin/activate; set -u",
+            "command -v conda-unpack >/dev/null && conda-unpack",
+        ]
+    return []
+
+
+def _copying(manifest: Manifest) -> list[str]:
+    if manifest.site.transfer != "xrdcp":
+        return []
+    return [
+        "while read -r url name; do",
+        "  for attempt in 1 2 3; do",
+        '    xrdcp --silent --force "$url" "$name" && break',
+        '    [ "$attempt" = 3 ] && { echo "Error: $url: xrdcp failed three times" >&2; exit 1; }',
+        "    sleep $((10 * attempt))",
+        "  done",
+        f"done < {COPIES}",
+    ]

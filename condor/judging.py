@@ -1,0 +1,196 @@
+"""What became of each job, judged by its output and not by a flag that somebody set."""
+
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from condor.commands import last_line
+from condor.folder import output_path, stderr_path
+from condor.manifest import Manifest
+from condor.submissions import (
+    BatchSystem,
+    LastAttempt,
+    QueueState,
+    last_attempts,
+    read_submissions,
+)
+from datamc.results import LedgerEntry, read_account
+
+State = Literal["done", "running", "idle", "held", "failed", "planned"]
+
+_JUDGED_AT_ONCE: Final = 8
+_NO_MEMORY: Final = re.compile(
+    r"oom.?kill|out.of.memory|memory limit|MemoryError|lack of memory", re.IGNORECASE
+)
+_NO_TIME: Final = re.compile(r"DUE TO TIME LIMIT", re.IGNORECASE)
+
+
+class JobStatus(NamedTuple):
+    """One job as it stands; `reason` says why it is not done."""
+
+    job: int
+    selection: str
+    state: State
+    reason: str
+    attempts: int
+    memory_mb: int
+    minutes: int
+    out_of_memory: bool
+    out_of_time: bool
+    n_events: int | None
+    n_lost: int
+
+    @property
+    def needs_resubmission(self) -> bool:
+        """Whether nothing will come of it by itself."""
+        return self.state in ("failed", "held", "planned")
+
+
+class OutputError(ValueError):
+    """Why an output does not count."""
+
+
+def judge_jobs(manifest: Manifest, folder: Path, system: BatchSystem | None) -> list[JobStatus]:
+    """Return what became of every job, in their order.
+
+    Args:
+        manifest: What was planned.
+        folder: The folder of the jobs.
+        system: The batch system to ask about jobs without a good output; None judges by outputs alone.
+
+    Raises:
+        BatchError: If the batch system does not answer.
+    """
+    submissions = read_submissions(folder)
+    last = last_attempts(submissions)
+    numbers = range(len(manifest.jobs))
+    with ThreadPoolExecutor(_JUDGED_AT_ONCE) as threads:
+        verdicts = list(threads.map(lambda job: _verdict(manifest, folder, job), numbers))
+    open_jobs = [job for job in numbers if isinstance(verdicts[job], OutputError) and job in last]
+    states = system.states(submissions) if system is not None and open_jobs else {}
+    return [_status(manifest, folder, job, verdicts[job], last.get(job), states.get(job)) for job in numbers]
+
+
+def account_of(manifest: Manifest, folder: Path, job: int) -> list[LedgerEntry]:
+    """Return the ledger of a job's output, its files under the names of the manifest.
+
+    Raises:
+        OutputError: If there is no output, it is damaged, or it is not what the job was to do.
+    """
+    selection = manifest.jobs[job].selection
+    path = output_path(folder, job, selection)
+    if not path.is_file():
+        raise OutputError("no output")
+    try:
+        with zipfile.ZipFile(path) as file:
+            if (broken := file.testzip()) is not None:
+                raise OutputError(f"output is damaged ({broken})")
+        found_selection, ledger = read_account(path)
+    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise (
+            error if isinstance(error, OutputError) else OutputError("output is damaged or truncated")
+        ) from error
+    if found_selection != selection:
+        raise OutputError(f"output is of selection {found_selection}")
+    ledger = [entry_with_name(manifest, job, entry) for entry in ledger]
+    _require_planned(manifest, job, ledger)
+    return ledger
+
+
+def entry_with_name(manifest: Manifest, job: int, entry: LedgerEntry) -> LedgerEntry:
+    """Return a line of a job's ledger with the file's name in the manifest in place of a copy's."""
+    own = {
+        manifest.local_name(part.input): manifest.inputs[part.input].path
+        for part in manifest.jobs[job].ranges
+        if manifest.is_copied(part.input)
+    }
+    path = own.get(Path(entry.file).name)
+    return entry if path is None else replace(entry, file=path)
+
+
+def _require_planned(manifest: Manifest, job: int, ledger: Sequence[LedgerEntry]) -> None:
+    """Raise unless a ledger tells of exactly the ranges that were planned, and of every event in them."""
+    planned = {}
+    for number, start, stop in manifest.jobs[job].ranges:
+        file = manifest.inputs[number]
+        planned[file.dataset, file.path, start] = stop - start if stop >= 0 else None
+    found = {(entry.dataset, entry.file, entry.entry_start): entry for entry in ledger}
+    if set(found) != set(planned):
+        raise OutputError("output tells of other files than the manifest")
+    for key, expected in planned.items():
+        entry = found[key]
+        never_opened = entry.status == "skipped" and entry.n_expected == 0
+        if expected is not None and entry.n_expected != expected and not never_opened:
+            raise OutputError(
+                f"output expects {entry.n_expected} events of {key[1]}, the manifest {expected}"
+            )
+        if entry.n_processed + entry.n_lost != entry.n_expected:
+            raise OutputError(
+                f"output accounts for {entry.n_processed} of {entry.n_expected} events of {key[1]}"
+            )
+
+
+def _verdict(manifest: Manifest, folder: Path, job: int) -> list[LedgerEntry] | OutputError:
+    try:
+        return account_of(manifest, folder, job)
+    except OutputError as error:
+        return error
+
+
+def _status(
+    manifest: Manifest,
+    folder: Path,
+    job: int,
+    verdict: list[LedgerEntry] | OutputError,
+    last: LastAttempt | None,
+    queue: QueueState | None,
+) -> JobStatus:
+    request = manifest.site.request
+    words = last_line(stderr_path(folder, job)) if last and isinstance(verdict, OutputError) else ""
+    asked = (last.attempt.memory_mb, last.attempt.minutes) if last else (request.memory_mb, request.minutes)
+    queue = queue or QueueState("gone")
+    state, reason = "done", ""
+    if isinstance(verdict, OutputError):
+        state, reason = _open_state(verdict, last, queue, words)
+    return JobStatus(
+        job=job,
+        selection=manifest.jobs[job].selection,
+        state=state,  # type: ignore[arg-type]  # one of the states by construction
+        reason=reason,
+        attempts=last.number if last else 0,
+        memory_mb=asked[0],
+        minutes=asked[1],
+        out_of_memory=queue.out_of_memory or bool(_NO_MEMORY.search(words)),
+        out_of_time=queue.out_of_time or bool(_NO_TIME.search(words)),
+        n_events=manifest.expected_events(job),
+        n_lost=0 if isinstance(verdict, OutputError) else sum(entry.n_lost for entry in verdict),
+    )
+
+
+def _open_state(
+    verdict: OutputError, last: LastAttempt | None, queue: QueueState, words: str
+) -> tuple[str, str]:
+    if last is None:
+        return "planned", "never submitted"
+    if queue.state in ("idle", "running"):
+        return queue.state, ""
+    if queue.state == "held":
+        return "held", queue.reason
+    reasons = [queue.reason, str(verdict) if str(verdict) != "no output" or not queue.reason else "", words]
+    return "failed", "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+
+
+def summary_of(jobs: Sequence[JobStatus]) -> str:
+    """Return how many jobs are in which state, in one line."""
+    counts: Mapping[str, int] = Counter(job.state for job in jobs)
+    parts = [
+        f"{counts[state]} {state}"
+        for state in ("done", "running", "idle", "held", "failed", "planned")
+        if counts.get(state)
+    ]
+    return f"{len(jobs)} jobs: {', '.join(parts)}"

@@ -1,13 +1,16 @@
 """The processor: shift, select, weigh, gather features, perturb, infer, fill."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import awkward as ak
+import numpy as np
 from coffea.processor import ProcessorABC
+from numpy.typing import NDArray
 
 from models.discriminators import SCORES
-from models.features import default_mask
+from models.features import BRANCHES, default_mask
 from models.perturbations import Variant
 from models.tagger import Tagger
 from processors import histograms, weights
@@ -15,13 +18,16 @@ from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
 from processors.inference import gather_features, jet_keys, score_jets
 from processors.luminosity import GoldenJson, certified
-from processors.systematics import Systematics
+from processors.systematics import Systematics, Theory
 from processors.truth import flavour_of, labels_of
 from selections.catalogue import SELECT
 from selections.parameters import Selection
 from selections.selected import Selected
 
 Output = dict[str, Any]
+Features = NDArray[np.float32]
+
+_PT = BRANCHES.index("Jet_pt")
 
 
 class Sample(NamedTuple):
@@ -76,20 +82,25 @@ class TaggerProcessor(ProcessorABC):
         """Return histograms, cutflow and sums of weights of a chunk of events."""
         dataset, path = events.metadata["dataset"], events.metadata["filename"]
         is_data = self.datasets[dataset].is_data
-        generated = weights.event_weights(events, is_data=is_data).weight()
+        generated = weights.event_weights(events, is_data=is_data)
+        theory, without = self.systematics.theory(events, is_data=is_data)
         good_luminosity = certified(events, self.golden) if is_data else None
         filled: dict[str, Histogram] = {}
         samples = [
-            self._sample(events, shift, dataset, generated, good_luminosity)
+            self._sample(events, shift, dataset, generated, theory, good_luminosity)
             for shift in self.systematics.shifts(is_data=is_data)
         ]
         for sample in samples:
             self._fill_control(filled, sample, is_data=is_data)
-            if self.taggers:
-                self._fill_scores(filled, sample, is_data=is_data)
+        if self.taggers:
+            for sample, raw in zip(samples, _features(events, samples), strict=True):
+                self._fill_scores(filled, sample, raw, is_data=is_data)
         return {
             "histograms": filled,
             "cutflow": {dataset: weights.cutflow(samples[0].selected, generated)},
+            "n_minus_one": {dataset: weights.n_minus_one(samples[0].selected, generated)},
+            "variation_sums": {dataset: {name: float(generated @ factor) for name, factor in theory.items()}},
+            "remarks": {dataset: set(without)},
             "processed": {(dataset, path): len(events)},
         }
 
@@ -98,24 +109,40 @@ class TaggerProcessor(ProcessorABC):
         return accumulator
 
     def _sample(
-        self, events: ak.Array, shift: str, dataset: str, generated: Any, good_luminosity: Any
+        self,
+        events: ak.Array,
+        shift: str,
+        dataset: str,
+        generated: Any,
+        theory: Theory,
+        good_luminosity: Any,
     ) -> Sample:
         """Return the probes of one shift, and their weights."""
         is_data = self.datasets[dataset].is_data
+        name = self.parameters.name
         shifted = self.systematics.shifted(events, shift, is_data=is_data)
-        selected = SELECT[self.parameters.name](shifted, self.parameters, good_luminosity=good_luminosity)
+        selected = SELECT[name](shifted, self.parameters, good_luminosity=good_luminosity)
         flavour = flavour_of(shifted, selected, is_data=is_data)
-        weighed = self.systematics.weights(shifted, selected, generated, shift, is_data=is_data)
+        weighed = self.systematics.weights(
+            shifted,
+            selected,
+            selection=name,
+            shift=shift,
+            generated=generated,
+            theory=theory,
+            is_data=is_data,
+        )
         jets = tuple(
             Jets(dataset, flavour, selected.sign, weight, systematic)
             for systematic, weight in weighed.items()
         )
         return Sample(shifted, selected, jets)
 
-    def _fill_scores(self, filled: dict[str, Histogram], sample: Sample, *, is_data: bool) -> None:
+    def _fill_scores(
+        self, filled: dict[str, Histogram], sample: Sample, raw: Features, *, is_data: bool
+    ) -> None:
         """Add the scores of one shift; every systematic of it is filled with the same scores."""
         events, selected, jets = sample
-        raw = gather_features(events, selected)
         variants = (Variant("raw"),) if is_data else self.variants
         if "defaults" not in filled:
             filled |= self._empty_histograms(jets[0].dataset, variants, is_data=is_data)
@@ -137,7 +164,7 @@ class TaggerProcessor(ProcessorABC):
 
     def _fill_control(self, filled: dict[str, Histogram], sample: Sample, *, is_data: bool) -> None:
         """Add the control variables of one shift."""
-        names = self.systematics.names(is_data=is_data)
+        names = self.systematics.names(self.parameters.name, is_data=is_data)
         for name, values in sample.selected.control.items():
             for jets in sample.jets:
                 if name not in filled:
@@ -151,9 +178,33 @@ class TaggerProcessor(ProcessorABC):
             "taggers": [tagger.name for tagger in self.taggers],
             "epochs": [tagger.epoch for tagger in self.taggers],
             "variants": [variant.name for variant in variants],
-            "systematics": self.systematics.names(is_data=is_data),
+            "systematics": self.systematics.names(self.parameters.name, is_data=is_data),
         }
         empty = {name: histograms.score_histogram(dataset, **categories) for name in SCORES}
         empty["plane"] = histograms.plane_histogram(dataset, **categories)
         empty["defaults"] = histograms.default_counts(dataset)
         return empty
+
+
+def _features(events: ak.Array, samples: Sequence[Sample]) -> list[Features]:
+    """Return the features of the probes of every shift, shape ``(n_probes, 67)`` each, read once for all.
+
+    Of the inputs the pT of the jet alone is that of the shift; the others belong to tracks and vertices.
+
+    Args:
+        events: The events as read.
+        samples: The shifts of these events; jets have the same positions in all of them.
+    """
+    flat = [sample.selected.flat_position(sample.events.Jet.pt) for sample in samples]
+    every, first = np.unique(np.concatenate(flat), return_index=True)
+    event, jet = (
+        np.concatenate([getattr(sample.selected, name) for sample in samples])[first]
+        for name in ("event", "jet")
+    )
+    read = gather_features(events, replace(samples[0].selected, event=event, jet=jet))
+    features = []
+    for sample, position in zip(samples, flat, strict=True):
+        raw = read[np.searchsorted(every, position)]
+        raw[:, _PT] = sample.selected.values(sample.events.Jet.pt)
+        features.append(raw)
+    return features

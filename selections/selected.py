@@ -1,7 +1,7 @@
 """What a selection finds in a chunk of events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import awkward as ak
@@ -25,6 +25,8 @@ class Selected:
         jet: Position of the probe in its event's jets, shape ``(n_probes,)``.
         sign: +1 opposite sign, -1 same sign, shape ``(n_probes,)``; +1 where a selection has no such thing.
         control: Control variables by name, shape ``(n_probes,)`` each.
+        objects: Positions of the leptons the selection rests on by kind (`muon`, `electron`, `soft_muon`), in
+            their event's collection as read, -1 for none, shape ``(n_probes,)`` each; a Z has two of a kind.
     """
 
     cuts: PackedSelection
@@ -32,6 +34,7 @@ class Selected:
     jet: NDArray[np.int64]
     sign: NDArray[np.int8]
     control: Mapping[str, Column]
+    objects: Mapping[str, tuple[NDArray[np.int64], ...]] = field(default_factory=dict)
 
     def values(self, jagged: ak.Array) -> NDArray[Any]:
         """Return one value for each probe from a column of the `Jet` collection, shape ``(n_probes,)``."""
@@ -46,6 +49,11 @@ class Selected:
         names = self.cuts.names
         return [(name, self.cuts.all(*names[: position + 1])) for position, name in enumerate(names)]
 
+    def n_minus_one_masks(self) -> list[tuple[str, NDArray[np.bool_]]]:
+        """Return each cut's name with the events that pass all other cuts."""
+        names = self.cuts.names
+        return [(name, self.cuts.all(*(other for other in names if other != name))) for name in names]
+
 
 def one_probe_per_event(
     cuts: PackedSelection,
@@ -53,6 +61,7 @@ def one_probe_per_event(
     jet: NDArray[np.int64],
     sign: NDArray[np.int8],
     control: Mapping[str, Column],
+    objects: Mapping[str, tuple[NDArray[np.int64], ...]] | None = None,
 ) -> Selected:
     """Return the probes of the events that pass every cut.
 
@@ -61,10 +70,15 @@ def one_probe_per_event(
         jet: The probe of each event, shape ``(n_events,)``; -1 for none.
         sign: As in `Selected`, but for each event, shape ``(n_events,)``.
         control: As in `Selected`, but for each event, shape ``(n_events,)`` each.
+        objects: As in `Selected`, but for each event, shape ``(n_events,)`` each.
     """
     passing = cuts.all(*cuts.names) & (jet >= 0)
     chosen = {name: np.asarray(values, dtype=np.float64)[passing] for name, values in control.items()}
-    return Selected(cuts, np.flatnonzero(passing), jet[passing], sign[passing], chosen)
+    leptons = {
+        kind: tuple(position[passing] for position in positions)
+        for kind, positions in (objects or {}).items()
+    }
+    return Selected(cuts, np.flatnonzero(passing), jet[passing], sign[passing], chosen, leptons)
 
 
 def starts_of(jagged: ak.Array) -> NDArray[np.int64]:

@@ -8,8 +8,8 @@ from selections.selected import Selected
 
 def test_simulation_carries_the_weight_of_its_generator() -> None:
     events = ak.zip({"run": [1, 1, 1], "genWeight": [2.0, -1.0, 0.5]}, depth_limit=1)
-    assert event_weights(events, is_data=False).weight().tolist() == [2.0, -1.0, 0.5]
-    assert event_weights(events, is_data=True).weight().tolist() == [1.0, 1.0, 1.0]
+    assert event_weights(events, is_data=False).tolist() == [2.0, -1.0, 0.5]
+    assert event_weights(events, is_data=True).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_sums_are_number_sum_and_sum_of_squares() -> None:

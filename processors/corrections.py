@@ -1,0 +1,227 @@
+"""The configuration of corrections: which tables correct simulation, and with what they are looked up."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from processors.lookup import Lookup, labels_of, read_lookup
+
+SYSTEMATIC = "systematic"
+"""What stands in place of a column where a correction takes the name of its variation."""
+
+_NAME = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
+
+ObjectKind = Literal["event", "muon", "electron", "soft_muon", "jet"]
+
+
+class _Card(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Constant(_Card):
+    """An input that is the same for all objects."""
+
+    constant: str | int | float
+
+
+Input = str | Constant
+"""A column of the object, `abs(column)`, `event.BRANCH`, `systematic`, or a constant."""
+
+
+class Table(_Card):
+    """A correction in a correctionlib file; a relative path starts from the folder of the configuration."""
+
+    file: Path
+    correction: str
+    inputs: dict[str, Input] = Field(min_length=1)
+
+
+class WeightCard(Table):
+    """A table whose value multiplies the weight: of the event, or of each object of a kind."""
+
+    name: Annotated[str, _NAME]
+    object: ObjectKind
+    selections: tuple[str, ...] | None = None
+    nominal: str | None = None
+    up: str | None = None
+    down: str | None = None
+
+
+class TheoryCard(_Card):
+    """Variations by the generator's own weights; they change shapes alone, not rates."""
+
+    parton_shower: bool = True
+    scales: bool = True
+    pdf: Literal["none", "hessian", "replicas"] = "none"
+
+
+class ResolutionCard(_Card):
+    """Smearing of jets: relative resolution, and the ratio data/MC of it."""
+
+    resolution: Table
+    scale_factor: Table
+    nominal: str = "nom"
+    up: str = "up"
+    down: str = "down"
+    seed: int = 0
+
+
+class JetsCard(_Card):
+    """Energy scale (relative uncertainties by source) and resolution of jets."""
+
+    energy_scale: dict[Annotated[str, _NAME], Table] = Field(default_factory=dict)
+    resolution: ResolutionCard | None = None
+
+
+class MetCard(_Card):
+    """Missing transverse momentum: whether its unclustered part is shifted as the file says."""
+
+    unclustered: bool = False
+
+
+class CorrectionsCard(_Card):
+    """The whole configuration."""
+
+    weights: tuple[WeightCard, ...] = ()
+    theory: TheoryCard = TheoryCard()
+    jets: JetsCard = JetsCard()
+    met: MetCard = MetCard()
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """A configuration and the tables it names; without any, nothing is corrected.
+
+    Attributes:
+        card: The configuration.
+        tables: For each (file, correction) of the card its table.
+    """
+
+    card: CorrectionsCard = field(default_factory=CorrectionsCard)
+    tables: Mapping[tuple[str, str], Lookup] = field(default_factory=dict)
+
+    def table(self, table: Table) -> Lookup:
+        """Return the table of a part of the card."""
+        return self.tables[str(table.file), table.correction]
+
+    def weights_of(self, selection: str) -> tuple[WeightCard, ...]:
+        """Return the weights that apply to a selection."""
+        return tuple(
+            card for card in self.card.weights if card.selections is None or selection in card.selections
+        )
+
+    def as_config(self) -> dict[str, Any]:
+        """Return what decides the result as plain JSON: the card, by names of files and hashes of tables."""
+        plain: dict[str, Any] = json.loads(self.card.model_dump_json())
+        hashes = {f"{one.file}: {one.name}": one.sha256 for one in self.tables.values()}
+        return {**_without_folders(plain), "tables": hashes}
+
+
+def read_corrections(path: Path, *, selections: Iterable[str]) -> Corrections:
+    """Return the corrections of a YAML file, every table of it read and checked.
+
+    Args:
+        path: The configuration.
+        selections: The names of all selections there are.
+
+    Raises:
+        FileNotFoundError: If it, or a file it names, does not exist.
+        ValueError: If a key, a correction, an input or a label is unknown or missing; the message says which.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such configuration of corrections")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from error
+    return parse_corrections(content, source=str(path), folder=path.parent, selections=selections)
+
+
+def parse_corrections(
+    content: Any, *, source: str = "corrections", folder: Path, selections: Iterable[str]
+) -> Corrections:
+    """Return corrections from plain values, as `read_corrections` does from a file.
+
+    Raises:
+        FileNotFoundError: If a file it names does not exist.
+        ValueError: If a key, a correction, an input or a label is unknown or missing.
+    """
+    try:
+        card = CorrectionsCard.model_validate(content or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{source}: {place}: {first['msg']}: see configs/corrections.yaml") from None
+    _check_weights(card, source, tuple(selections))
+    tables = {}
+    for place, table, labels in _tables_of(card):
+        lookup = read_lookup(folder / table.file, table.correction)
+        _check_inputs(f"{source}: {place}", table, lookup, labels)
+        tables[str(table.file), table.correction] = lookup
+    return Corrections(card, tables)
+
+
+def _tables_of(card: CorrectionsCard) -> Iterable[tuple[str, Table, tuple[str, ...]]]:
+    """Yield where each table stands in the card, the table, and the labels it has to know."""
+    for weight in card.weights:
+        labels = tuple(label for label in (weight.nominal, weight.up, weight.down) if label is not None)
+        yield f"weight {weight.name}", weight, labels
+    for name, table in card.jets.energy_scale.items():
+        yield f"energy_scale {name}", table, ()
+    if (card_of := card.jets.resolution) is not None:
+        yield "resolution", card_of.resolution, ()
+        yield "scale_factor", card_of.scale_factor, (card_of.nominal, card_of.up, card_of.down)
+
+
+def _check_weights(card: CorrectionsCard, source: str, selections: tuple[str, ...]) -> None:
+    names = [weight.name for weight in card.weights]
+    for weight in card.weights:
+        place = f"{source}: weight {weight.name}"
+        if names.count(weight.name) > 1:
+            raise ValueError(f"{place} is there twice: give each weight its own name")
+        unknown = [name for name in weight.selections or () if name not in selections]
+        if unknown:
+            raise ValueError(f"{place}: no selection '{unknown[0]}': choose from {', '.join(selections)}")
+        if (weight.up is None) != (weight.down is None):
+            raise ValueError(f"{place}: up and down come together: give both labels, or none")
+        if (SYSTEMATIC in weight.inputs.values()) != (weight.nominal is not None):
+            raise ValueError(
+                f"{place}: an input 'systematic' and the label 'nominal' come together: give both"
+            )
+
+
+def _check_inputs(place: str, table: Table, lookup: Lookup, labels: tuple[str, ...]) -> None:
+    missing = [name for name in lookup.inputs if name not in table.inputs]
+    surplus = [name for name in table.inputs if name not in lookup.inputs]
+    if missing or surplus:
+        raise ValueError(
+            f"{place}: {table.correction} in {lookup.file} takes the inputs {', '.join(lookup.inputs)}, "
+            f"not {', '.join(table.inputs)}: name a column for each"
+        )
+    for name, source in table.inputs.items():
+        known = labels_of(lookup, name)
+        if known is None:
+            continue
+        asked = (str(source.constant),) if isinstance(source, Constant) else labels
+        for label in asked if isinstance(source, Constant) or source == SYSTEMATIC else ():
+            if label not in known:
+                raise ValueError(
+                    f"{place}: {table.correction} in {lookup.file} has no {name} '{label}': "
+                    f"choose from {', '.join(known)}"
+                )
+
+
+def _without_folders(plain: Any) -> Any:
+    """Return a card in which files are called by their names alone: where they lie decides nothing."""
+    if isinstance(plain, list):
+        return [_without_folders(one) for one in plain]
+    if not isinstance(plain, dict):
+        return plain
+    return {
+        key: Path(value).name if key == "file" else _without_folders(value) for key, value in plain.items()
+    }

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from advtag import compare, demo, produce, validate
+from advtag import batch, compare, demo, produce, validate
 from advtag.progress import say
 
 app = typer.Typer(
@@ -62,6 +62,8 @@ app.command(rich_help_panel=COMPARISON)(validate.true_scale_factors)
 app.command(rich_help_panel=COMPARISON)(compare.divergence)
 app.command(rich_help_panel=COMPARISON)(compare.plot)
 app.command(rich_help_panel=COMPARISON)(compare.report)
+
+app.add_typer(batch.condor, name="condor", rich_help_panel="Batch systems")
 
 
 def main() -> None:

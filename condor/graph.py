@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 from condor.commands import quoted, run
 from condor.manifest import Manifest
-from condor.submissions import Attempt
 from storage.files import write_text
 
 GRAPH: Final = "analysis.dag"
@@ -71,12 +70,6 @@ def submit_graph(folder: Path) -> str:
     """
     answer = run(["condor_submit_dag", "-f", GRAPH], folder=folder)
     return answer.rsplit("cluster ", 1)[-1].split(".")[0].strip()
-
-
-def attempts_of(manifest: Manifest) -> tuple[Attempt, ...]:
-    """Return the attempts that a graph makes of every job."""
-    request = manifest.site.request
-    return tuple(Attempt(job, request.memory_mb, request.minutes) for job in range(len(manifest.jobs)))
 
 
 def _local(step: Step, folder: Path) -> str:

@@ -39,13 +39,16 @@ def hand_in(
     done = []
     for start in range(0, len(attempts), system.most_together):
         part = tuple(attempts[start : start + system.most_together])
-        number = system.submit(manifest, folder, part)
-        submission = Submission(
-            id=number, time=datetime.now(UTC).isoformat(timespec="seconds"), attempts=part
-        )
-        add_submission(folder, submission)
-        done.append(submission)
+        done.append(noted(folder, system.submit(manifest, folder, part), part))
     return done
+
+
+def noted(folder: Path, number: str, attempts: Sequence[Attempt]) -> Submission:
+    """Note that jobs went in under a number of the batch system, and return that note."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    submission = Submission(id=number, time=now, attempts=tuple(attempts))
+    add_submission(folder, submission)
+    return submission
 
 
 def take_back(folder: Path, jobs: Sequence[JobStatus], system: BatchSystem) -> None:

@@ -138,7 +138,7 @@ def load_tagger(path: Path) -> Tagger:
         raise FileNotFoundError(f"{path}: no such tagger file")
     content = path.read_bytes()
     metadata = _read_model(content, path, inputs=("features",), outputs=("logits",))
-    attack_path = path.with_name(path.name.removesuffix(TAGGER_SUFFIX) + ATTACK_SUFFIX)
+    attack_path = attack_file(path)
     if not (path.name.endswith(TAGGER_SUFFIX) and attack_path.is_file()):
         return Tagger(metadata, content)
     attack = attack_path.read_bytes()
@@ -159,7 +159,7 @@ def load_taggers(directories: Sequence[Path], *, epochs: Sequence[int] | None = 
         FileNotFoundError: If a folder does not exist, holds no tagger, or lacks an epoch asked for.
         ValueError: If a file is no tagger, or two taggers have the same name and epoch.
     """
-    paths = [path for directory in directories for path in _tagger_files(Path(directory), epochs)]
+    paths = [path for directory in directories for path in tagger_files(Path(directory), epochs)]
     found: dict[tuple[str, int], tuple[Tagger, Path]] = {}
     for path in paths:
         tagger = load_tagger(path)
@@ -173,7 +173,17 @@ def load_taggers(directories: Sequence[Path], *, epochs: Sequence[int] | None = 
     return [found[key][0] for key in sorted(found)]
 
 
-def _tagger_files(directory: Path, epochs: Sequence[int] | None) -> list[Path]:
+def attack_file(tagger: Path) -> Path:
+    """Return where the attack of a tagger's file lies, if it has one."""
+    return tagger.with_name(tagger.name.removesuffix(TAGGER_SUFFIX) + ATTACK_SUFFIX)
+
+
+def tagger_files(directory: Path, epochs: Sequence[int] | None) -> list[Path]:
+    """Return the tagger files of a run directory, by epoch; the path of such a file stands for itself.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist, holds no tagger, or lacks an epoch asked for.
+    """
     if directory.is_file():
         return [directory]
     if not directory.is_dir():

@@ -1,0 +1,95 @@
+"""The options of `advtag process` as they are given to many jobs: checked at once, their files gathered."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import typer
+
+from advtag import compare
+from advtag.produce import parse_epochs
+
+if TYPE_CHECKING:
+    from condor.folder import Staged
+
+_OF_THE_JOB = frozenset({"selection", "fileset", "out"})
+_OF_NO_JOB = frozenset({"executor", "workers", "dask_address", "as_json"})
+"""Where and how many at once: the batch system decides that."""
+
+
+class ProcessCommand(NamedTuple):
+    """What every job runs.
+
+    Attributes:
+        selections: The selections, each a job of its own.
+        fileset: The file with all datasets.
+        words: The other options; files among them as `{inputs}/...`.
+        staged: Those files.
+    """
+
+    selections: tuple[str, ...]
+    fileset: Path
+    words: tuple[str, ...]
+    staged: tuple["Staged", ...]
+
+
+def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> ProcessCommand:
+    """Return the options of `advtag process`, checked as that command checks them.
+
+    Raises:
+        click.UsageError: If an option is unknown or its value wrong.
+        ValueError: If an option does not concern a job, or a file it names is not there.
+    """
+    command = _process_command()
+    given = ["--selection", selection, "--fileset", str(fileset), "--out", "output", *others]
+    context = command.make_context("advtag process", given)
+    words: list[str] = []
+    staged: list[Staged] = []
+    for parameter in command.params:
+        name = parameter.name or ""
+        if name in _OF_THE_JOB or not _was_given(context, name):
+            continue
+        if name in _OF_NO_JOB:
+            raise ValueError(f"{parameter.opts[0]}: the batch system decides that: leave it out")
+        words += _words(parameter, context.params, staged)
+    return ProcessCommand(tuple(selection.split(",")), fileset, tuple(words), tuple(staged))
+
+
+def _process_command() -> click.Command:
+    alone = typer.Typer(add_completion=False)
+    alone.command()(compare.process)
+    return typer.main.get_command(alone)
+
+
+def _was_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _words(parameter: click.Parameter, values: dict[str, Any], staged: "list[Staged]") -> Iterator[str]:
+    value, option = values[parameter.name or ""], parameter.opts[0]
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        yield from [option] if value else []
+        return
+    for number, each in enumerate(value if parameter.multiple or isinstance(value, list) else [value]):
+        yield option
+        yield _staged_name(parameter, each, number, values, staged) if isinstance(each, Path) else str(each)
+
+
+def _staged_name(
+    parameter: click.Parameter, path: Path, number: int, values: dict[str, Any], staged: "list[Staged]"
+) -> str:
+    from condor.folder import Staged
+
+    if not path.exists():
+        raise ValueError(f"{parameter.opts[0]} {path}: no such file or folder")
+    name = f"{parameter.name}_{number}/{path.resolve().name}"
+    if parameter.name == "taggers" and path.is_dir():
+        from models.tagger import attack_file, tagger_files
+
+        for tagger in tagger_files(path, parse_epochs(values.get("epochs"))):
+            files = [file for file in (tagger, attack_file(tagger)) if file.is_file()]
+            staged += [Staged(file, f"{name}/{file.name}") for file in files]
+    else:
+        staged.append(Staged(path, name))
+    return f"{{inputs}}/{name}"

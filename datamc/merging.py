@@ -38,6 +38,7 @@ def merge_results(results: Sequence[Result]) -> Result:
         ),
         config=first.config,
         versions=first.versions,
+        usage=_merge_usage(results),
     )
 
 
@@ -128,6 +129,15 @@ def _add_cutflows(name: str, left: list[CutflowRow], right: list[CutflowRow]) ->
         )
         for a, b in zip(left, right, strict=True)
     ]
+
+
+def _merge_usage(results: Sequence[Result]) -> dict[str, float]:
+    """Return the sums, and of the memory the peak."""
+    merged: dict[str, float] = {}
+    for name, value in (pair for result in results for pair in result.usage.items()):
+        known = merged.get(name, 0.0)
+        merged[name] = max(known, value) if name.startswith("peak") else known + value
+    return merged
 
 
 def _merge_ledgers(results: Sequence[Result]) -> list[LedgerEntry]:

@@ -71,7 +71,8 @@ class Result:
 
     `histograms` are `hist.Hist` with Weight storage, raw sums of weights. `config` holds the resolved
     settings that every merged part must share, as plain JSON values (not the list of files, the number of
-    workers or the executor).
+    workers or the executor). `usage` says what the work took: chunks, megabytes read, seconds of processing,
+    and the most memory a worker ever took (`peak_memory_mb`).
     """
 
     selection: str
@@ -82,6 +83,25 @@ class Result:
     notes: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
+
+    def processed_fraction(self, dataset: str) -> float:
+        """Return the share of a dataset's events that was processed, by the ledger; 1 without any loss.
+
+        A file that never opened did not tell its number of events: it counts as the mean of those that did,
+        and nothing is left where none did.
+        """
+        entries = [entry for entry in self.ledger if entry.dataset == dataset]
+        if all(entry.status == "processed" for entry in entries):
+            return 1.0
+        expected: dict[str, int] = {}
+        for entry in entries:
+            expected[entry.file] = expected.get(entry.file, 0) + entry.n_expected
+        known = [number for number in expected.values() if number > 0]
+        if not known:
+            return 0.0
+        total = sum(known) * len(expected) / len(known)
+        return sum(entry.n_processed for entry in entries) / total
 
     def check_ledger(self) -> None:
         """Check that expected = processed + declared lost per range, and that the datasets agree with it.

@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,15 +16,18 @@ from coffea.processor import Runner
 from datamc.results import CutflowRow, DatasetRecord, Result
 from models.perturbations import Variant
 from models.tagger import Tagger
-from processors.executors import ExecutorName, open_executor
+from processors.chunk_store import ChunkStore, code_fingerprint
+from processors.executors import Chunks, ExecutorName, open_executor
 from processors.filesets import parse_fileset
 from processors.histograms import in_order
 from processors.ledger import ledger_of, require_all_chunks
-from processors.luminosity import GoldenJson, read_golden_json
+from processors.luminosity import read_golden_json
+from processors.notes import notes_of
 from processors.opening import TRUTH_BRANCHES
 from processors.planning import Plan, make_plan, tagger_branches
 from processors.tagger_processor import Output, TaggerProcessor
 from processors.weights import CORRECTIONS
+from processors.worker import Limits
 from selections.branches import branches_of
 from selections.parameters import Selection, parameters_of
 
@@ -60,6 +62,9 @@ def run_selection(
     year: str = "2017",
     golden_json: Path | None = None,
     skip_bad_files: bool = False,
+    retries: int = 0,
+    memory_limit_mb: int | None = None,
+    keep_chunks: Path | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Return the result of one selection on all files, in one pass for all taggers and variants.
@@ -81,6 +86,10 @@ def run_selection(
         year: One of `selections.parameters.YEARS`.
         golden_json: Certified luminosity sections, for data.
         skip_bad_files: Whether what cannot be read is declared lost instead of ending everything.
+        retries: How often a chunk that cannot be read is tried again, after 1, 2, 4 ... seconds.
+        memory_limit_mb: Memory a worker may take, in MiB; None for no limit.
+        keep_chunks: A folder in which finished chunks are kept, and from which those of an earlier run are
+            taken; None keeps none.
         progress: Called with (events done, all events).
 
     Raises:
@@ -104,14 +113,17 @@ def run_selection(
         golden=golden,
     )
     names = branches.names() | frozenset(TRUTH_BRANCHES)
+    config = _config(parameters, processor, profile, year)
+    versions = {name: _version(name) for name in _VERSIONS}
     with open_executor(
         executor,
         workers=workers,
         address=address,
-        skip_unreadable=skip_bad_files,
+        limits=Limits(skip_unreadable=skip_bad_files, retries=retries, memory_mb=memory_limit_mb),
+        store=None if keep_chunks is None else _store(keep_chunks, plan, names, config, versions),
         report=_reporter(progress, plan),
     ) as chunks:
-        output = _run(chunks, plan, processor, names, chunksize=chunksize)
+        output, usage = _run(chunks, plan, processor, names, chunksize=chunksize)
     cutflows = _cutflows(output, plan)
     result = Result(
         selection=selection,
@@ -119,9 +131,10 @@ def run_selection(
         datasets=_records(output, plan),
         cutflows=cutflows,
         ledger=ledger_of(plan, output.get("processed", {}), output.get("lost", {})),
-        notes=_notes(plan, output, cutflows, golden),
-        config=_config(parameters, processor, profile, year),
-        versions={name: _version(name) for name in _VERSIONS},
+        notes=notes_of(plan, output, cutflows, golden),
+        config=config,
+        versions=versions,
+        usage=usage,
     )
     result.check_ledger()
     return result
@@ -149,24 +162,37 @@ def _refuse_twins(what: str, names: Sequence[str]) -> None:
         raise ValueError(f"{what} {twice[0]} is asked for twice: give each {what} once")
 
 
+def _store(
+    folder: Path, plan: Plan, names: frozenset[str], config: Mapping[str, Any], versions: Mapping[str, str]
+) -> ChunkStore:
+    """Return where finished chunks are kept; all that decides their content is in their names."""
+    context = {
+        "config": config,
+        "versions": versions,
+        "code": code_fingerprint(),
+        "branches": sorted(names),
+        "is_data": {name: metadata.is_data for name, metadata in plan.datasets.items()},
+    }
+    return ChunkStore(folder, context=context)
+
+
 def _reporter(progress: Progress | None, plan: Plan) -> Callable[[int], None]:
-    """Return what adds up the events of finished chunks, from whatever thread, and passes the sum on."""
-    done, lock = 0, threading.Lock()
+    """Return what adds up the events of finished chunks and passes the sum on."""
+    done = 0
 
     def report(n_events: int) -> None:
         nonlocal done
-        with lock:
-            done += n_events
-            if progress is not None:
-                progress(done, plan.n_events)
+        done += n_events
+        if progress is not None:
+            progress(done, plan.n_events)
 
     return report
 
 
 def _run(
-    chunks: Any, plan: Plan, processor: TaggerProcessor, names: frozenset[str], *, chunksize: int
-) -> Output:
-    """Return the sum over all chunks, read with the named branches and worked on by an open executor."""
+    chunks: Chunks, plan: Plan, processor: TaggerProcessor, names: frozenset[str], *, chunksize: int
+) -> tuple[Output, dict[str, float]]:
+    """Return the sum over all chunks, read with the named branches, and what the work took."""
     runner = Runner(executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True)
     items = [item for file in plan.files for item in file.work_items(runner.chunksize)]
     answer = runner.run(
@@ -177,15 +203,16 @@ def _run(
     )
     require_all_chunks(items, answer["processed"])
     metrics = answer.get("metrics", {})
+    usage = {
+        "chunks": float(len(items)),
+        "read_mb": metrics.get("bytesread", 0) / 1e6,
+        "processing_seconds": float(metrics.get("processtime", 0.0)),
+        "peak_memory_mb": chunks.peak_memory_mb,
+    }
     log.info(
-        "%d chunks, %d events, %.0f MB read, %.1f s of processing",
-        len(items),
-        plan.n_events,
-        metrics.get("bytesread", 0) / 1e6,
-        metrics.get("processtime", 0.0),
+        "%d events: %s", plan.n_events, ", ".join(f"{name} {value:.4g}" for name, value in usage.items())
     )
-    output: Output = answer["out"]
-    return output
+    return answer["out"], usage
 
 
 def _opening(plan: Plan) -> dict[str, Any]:
@@ -232,48 +259,6 @@ def _cutflows(output: Output, plan: Plan) -> dict[str, list[CutflowRow]]:
         for name in plan.datasets
         if name in output.get("cutflow", {})
     }
-
-
-def _notes(
-    plan: Plan, output: Output, cutflows: Mapping[str, Sequence[CutflowRow]], golden: GoldenJson | None
-) -> list[str]:
-    return [
-        *plan.notes,
-        *_luminosity_notes(plan, golden),
-        *_loss_notes(output),
-        *_empty_notes(cutflows, golden),
-    ]
-
-
-def _loss_notes(output: Output) -> list[str]:
-    return [
-        f"{dataset}: chunks lost, {reason}"
-        for (dataset, _), reasons in output.get("lost", {}).items()
-        for reason in sorted(reasons)
-    ]
-
-
-def _luminosity_notes(plan: Plan, golden: GoldenJson | None) -> list[str]:
-    return [
-        f"{name}: no certified luminosity sections are given, so all its data are taken"
-        for name, metadata in plan.datasets.items()
-        if golden is None and metadata.is_data and not metadata.simulated
-    ]
-
-
-def _empty_notes(cutflows: Mapping[str, Sequence[CutflowRow]], golden: GoldenJson | None) -> list[str]:
-    """Return for each dataset that is lost whole the cut that took its last events."""
-    notes = []
-    for name, rows in cutflows.items():
-        cut = next((row.cut for row in rows if row.n_events == 0), None)
-        if cut == "all":
-            notes.append(f"{name}: its files hold no event")
-        elif cut == "good_luminosity" and golden is not None:
-            sections = Path(golden.path).name
-            notes.append(f"{name}: no event is certified by {sections}, is it of the same year and era")
-        elif cut is not None:
-            notes.append(f"{name}: no event is left after the cut {cut}")
-    return notes
 
 
 def _config(parameters: Selection, processor: TaggerProcessor, profile: str, year: str) -> dict[str, Any]:

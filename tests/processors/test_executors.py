@@ -1,17 +1,21 @@
+import functools
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from coffea.processor.executor import WorkItem
 
 from datamc.results import LedgerError
 from models.tagger import Tagger
-from processors.executors import LocalChunks, WorkerError, open_executor, raise_original
+from processors.executors import Chunks, WorkerError, open_executor
 from processors.ledger import require_all_chunks
 from processors.reading import ReadError
 from processors.run import run_selection
+from processors.worker import ChunkMemoryError, Limits, again_if_unreadable, memory_limit, peak_memory_mb, raise_original
 
 ITEMS = [WorkItem("dy", "f.root", "Events", start, start + 10, b"") for start in (0, 10, 20)]
 
@@ -44,7 +48,7 @@ def test_the_first_error_ends_a_run_in_this_process() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        LocalChunks(status=False)(ITEMS, fail, None)
+        Chunks(status=False)(ITEMS, fail, None)
     assert len(seen) == 1
 
 
@@ -63,9 +67,57 @@ def test_wrong_options_are_answered(options: dict[str, Any], message: str) -> No
 def test_a_worker_that_dies_is_one_sentence() -> None:
     with (
         open_executor("futures", workers=1, report=lambda _: None) as executor,
-        pytest.raises(WorkerError, match="a worker process died, most likely for lack of memory"),
+        pytest.raises(WorkerError, match="worker processes died 4 times, most likely for lack of memory"),
     ):
         executor(ITEMS[:1], lambda _: os._exit(1), None)
+
+
+def result_or_death(item: WorkItem, marker: Path) -> dict[str, int]:
+    """Kill the process that runs the second item, the first time."""
+    if item.entrystart == 10 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"n": len(item), item.entrystart: 1}
+
+
+@pytest.mark.parametrize("name", ["futures", "dask"])
+def test_a_killed_worker_changes_nothing(name: Any, tmp_path: Path) -> None:
+    """Each chunk is taken once, whatever had been done when the worker died."""
+    marker = tmp_path / "killed"
+    with open_executor(name, workers=1, report=lambda _: None) as executor:
+        total, _ = executor(ITEMS, functools.partial(result_or_death, marker=marker), None)
+    assert marker.exists()
+    assert total == {"n": 30, 0: 1, 10: 1, 20: 1}
+
+
+def test_only_what_cannot_be_read_is_tried_again() -> None:
+    """Two tries fail, the third does not; another error is none of the file and ends at once."""
+    limits = Limits(retries=2, first_wait=0.0)
+    errors: list[Exception] = [ReadError("gone"), ReadError("gone")]
+
+    def read() -> str:
+        if errors:
+            raise errors.pop()
+        return "content"
+
+    assert again_if_unreadable(read, limits) == "content"
+    errors += [ReadError(str(number)) for number in range(3)]
+    with pytest.raises(ReadError, match="^0$"):
+        again_if_unreadable(read, limits)
+    errors += [ReadError("never reached"), ValueError("a bug")]
+    with pytest.raises(ValueError, match="a bug"):
+        again_if_unreadable(read, limits)
+    assert len(errors) == 1
+
+
+def test_a_chunk_that_needs_too_much_memory_is_one_sentence() -> None:
+    megabytes = int(peak_memory_mb()) + 200
+    with (
+        pytest.raises(ChunkMemoryError, match=f"more than the {megabytes} MB"),
+        memory_limit(megabytes),
+    ):
+        np.ones(1_000_000_000)
+    assert len(np.ones(1000)) == 1000
 
 
 def test_chunks_that_do_not_come_back_are_an_error() -> None:

@@ -1,0 +1,128 @@
+"""One chunk in a worker: read again what cannot be read, or declare it lost; keep to the memory allowed."""
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from coffea.processor.executor import WorkItem
+
+from processors.reading import ReadError, reading
+
+log = logging.getLogger(__name__)
+
+_BYTES_PER_MB = 1024**2
+
+
+class ChunkMemoryError(ValueError):
+    """A chunk that needs more memory than a worker may take."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker does about trouble.
+
+    Attributes:
+        skip_unreadable: Whether a chunk that cannot be read is declared lost, as `{"lost": {(dataset, file):
+            {reason}}}` in place of what the processor returns, instead of ending everything.
+        retries: How often a chunk that cannot be read is tried again; other errors never are.
+        first_wait: Seconds before the first time; each further wait is twice as long.
+        memory_mb: Memory a worker may take, in MiB; None for no limit.
+    """
+
+    skip_unreadable: bool = False
+    retries: int = 0
+    first_wait: float = 1.0
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """The work on one chunk, in a form that travels to workers.
+
+    What cannot be opened (coffea does that, outside of the processor) or read is one sentence, or a loss.
+    """
+
+    function: Callable[[WorkItem], Any]
+    limits: Limits
+
+    def __call__(self, item: WorkItem) -> tuple[Any, float]:
+        """Return what the function returns, and the most memory this process ever took, in MiB."""
+        with memory_limit(self.limits.memory_mb):
+            result = raise_original(self._read, item)
+        return result, peak_memory_mb()
+
+    def _read(self, item: WorkItem) -> Any:
+        try:
+            return again_if_unreadable(lambda: self._read_once(item), self.limits)
+        except ReadError as error:
+            if not self.limits.skip_unreadable:
+                raise
+            return {"out": {"lost": {(item.dataset, item.filename): {str(error)}}}, "processed": {item}}
+
+    def _read_once(self, item: WorkItem) -> Any:
+        with reading(item.filename):
+            return self.function(item)
+
+
+def again_if_unreadable(read: Callable[[], Any], limits: Limits) -> Any:
+    """Return what `read` returns, after as many further tries as the limits allow.
+
+    Raises:
+        ReadError: If the last of them fails, too.
+    """
+    for attempt in range(limits.retries):
+        try:
+            return read()
+        except ReadError as error:
+            wait = limits.first_wait * 2**attempt
+            log.warning("%s: tried again in %g s (%d of %d)", error, wait, attempt + 1, limits.retries)
+            time.sleep(wait)
+    return read()
+
+
+def raise_original(function: Callable[[Any], Any], item: Any) -> Any:
+    """Return `function(item)`; an error that coffea wrapped is raised as it was."""
+    try:
+        return function(item)
+    except Exception as error:
+        log.debug("a chunk failed", exc_info=error)
+        original: BaseException = error
+    while type(original) is Exception and original.__cause__ is not None:
+        original = original.__cause__
+    # What lies behind may not survive the way from a worker, and the error would be lost with it.
+    original.__cause__ = original.__context__ = None
+    raise original
+
+
+@contextmanager
+def memory_limit(megabytes: int | None) -> Iterator[None]:
+    """Let this process take no more memory than that while the block runs.
+
+    Raises:
+        ChunkMemoryError: If it needed more.
+    """
+    if megabytes is None:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (megabytes * _BYTES_PER_MB, before[1]))
+    try:
+        yield
+    except MemoryError as error:
+        raise ChunkMemoryError(
+            f"a chunk needs more than the {megabytes} MB of memory a worker may take: use smaller chunks"
+        ) from error
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory this process has taken so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes.
+    return peak / (_BYTES_PER_MB if sys.platform == "darwin" else 1024)

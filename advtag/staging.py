@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
 import typer
 
 from advtag import compare
@@ -38,7 +37,7 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
     """Return the options of `advtag process`, checked as that command checks them.
 
     Raises:
-        click.UsageError: If an option is unknown or its value wrong.
+        typer.BadParameter: If an option is unknown or its value wrong; the command line shows it as its own.
         ValueError: If an option does not concern a job, or a file it names is not there.
     """
     command = _process_command()
@@ -56,28 +55,30 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
     return ProcessCommand(tuple(selection.split(",")), fileset, tuple(words), tuple(staged))
 
 
-def _process_command() -> click.Command:
+def _process_command() -> Any:
     alone = typer.Typer(add_completion=False)
     alone.command()(compare.process)
     return typer.main.get_command(alone)
 
 
-def _was_given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+def _was_given(context: Any, name: str) -> bool:
+    # Compared by name: typer may bring a click of its own.
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
-def _words(parameter: click.Parameter, values: dict[str, Any], staged: "list[Staged]") -> Iterator[str]:
+def _words(parameter: Any, values: dict[str, Any], staged: "list[Staged]") -> Iterator[str]:
     value, option = values[parameter.name or ""], parameter.opts[0]
-    if isinstance(parameter, click.Option) and parameter.is_flag:
+    if parameter.is_flag:
         yield from [option] if value else []
         return
-    for number, each in enumerate(value if parameter.multiple or isinstance(value, list) else [value]):
+    for number, each in enumerate(value if isinstance(value, list | tuple) else [value]):
         yield option
         yield _staged_name(parameter, each, number, values, staged) if isinstance(each, Path) else str(each)
 
 
 def _staged_name(
-    parameter: click.Parameter, path: Path, number: int, values: dict[str, Any], staged: "list[Staged]"
+    parameter: Any, path: Path, number: int, values: dict[str, Any], staged: "list[Staged]"
 ) -> str:
     from condor.folder import Staged
 

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,12 @@ from advtag.compare import Coarse
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, progress_board, say, stage
 from advtag.tables import show
+
+if TYPE_CHECKING:
+    from advtag.selected import Selected
+    from models.tagger import Tagger
+    from simulation.validation.checks import Check
+    from simulation.validation.validate import Validation
 
 
 def validate_simulation(
@@ -22,40 +28,74 @@ def validate_simulation(
     reference: Annotated[
         Path | None, typer.Option(help="A real PFNano file: the ranges of the inputs are compared with it.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail if a number is not as expected.")] = False,
+    tagger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder (its last epoch) or ONNX file, for Data/MC of its scores; else the reference's."
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 if a check fails; else failed checks exit 0.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare simulated events with what is known of CMS simulation, and scenarios with one another.
 
     Example: advtag validate-simulation samples --out validation --reference pfnano.root
     """
+    from advtag.selected import select_samples
     from plotting.validation_page import write_validation_page
+    from simulation.validation.checks import count_verdicts
+    from simulation.validation.validate import validate
+
+    paths = _root_files(files)
+    with one_bar("validate") as progress:
+        found = validate(paths, reference=reference, progress=progress)
+    with one_bar("select") as progress:
+        selected = select_samples(paths, tagger=_tagger(tagger), progress=progress)
+    checks = [*selected.checks, *found.checks]
+    _write_tables(out, found, selected, checks)
+    with one_bar("draw") as progress:
+        page = write_validation_page(
+            out / "validation.html", checks=checks, defaults=found.defaults, agreement=found.agreement,
+            ranges=found.ranges, spectra=found.spectra, n_events=found.n_events,
+            training_mix=found.training_mix, purities=selected.purities, cutflows=selected.cutflows,
+            stacks=selected.stacks, tagger=selected.tagger, progress=progress,
+        )  # fmt: skip
+    rows = [_without_nan(check._asdict()) for check in checks]
+    show(rows if as_json else _for_people(rows), title="Validation of simulated events", as_json=as_json)
+    counts = count_verdicts(checks)
+    say(f"{page}: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}")
+    if strict and counts["fail"]:
+        raise ValueError(f"{counts['fail']} numbers are not as expected: see {page}")
+
+
+def _tagger(path: Path | None) -> "Tagger | None":
+    """Return the last epoch of a run, or the tagger that comes with the package."""
+    if path is None:
+        from simulation.reference_tagger import load_reference_tagger
+
+        return load_reference_tagger()
+    from models.tagger import load_taggers
+
+    return load_taggers([path])[-1]
+
+
+def _write_tables(out: Path, found: "Validation", selected: "Selected", checks: list["Check"]) -> None:
     from simulation.validation.agreement import AgreementRow
-    from simulation.validation.checks import Check, count_verdicts
+    from simulation.validation.checks import Check
     from simulation.validation.flavours import DefaultRow
     from simulation.validation.ranges import RangeRow
-    from simulation.validation.validate import validate
+    from simulation.validation.selections import CutflowRow, PurityRow, RatioRow
     from storage.tables import write_table
 
-    with one_bar("validate") as progress:
-        found = validate(_root_files(files), reference=reference, progress=progress)
-    write_table(found.checks, out / "checks.csv", kind=Check)
+    write_table(checks, out / "checks.csv", kind=Check)
     write_table(found.defaults, out / "defaults.csv", kind=DefaultRow)
     write_table(found.agreement, out / "agreement.csv", kind=AgreementRow)
     write_table(found.ranges, out / "ranges.csv", kind=RangeRow)
-    with one_bar("draw") as progress:
-        page = write_validation_page(
-            out / "validation.html", checks=found.checks, defaults=found.defaults, agreement=found.agreement,
-            ranges=found.ranges, spectra=found.spectra, n_events=found.n_events,
-            training_mix=found.training_mix, progress=progress,
-        )  # fmt: skip
-    rows = [_without_nan(check._asdict()) for check in found.checks]
-    show(rows if as_json else _for_people(rows), title="Validation of simulated events", as_json=as_json)
-    counts = count_verdicts(found.checks)
-    summary = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
-    say(f"{page}: {summary}")
-    if strict and counts["fail"]:
-        raise ValueError(f"{counts['fail']} numbers are not as expected: see {page}")
+    write_table(selected.purities, out / "purities.csv", kind=PurityRow)
+    write_table(selected.cutflows, out / "cutflows.csv", kind=CutflowRow)
+    write_table(selected.ratios, out / "ratios.csv", kind=RatioRow)
 
 
 def _root_files(paths: list[Path]) -> list[Path]:

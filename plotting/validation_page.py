@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,9 +14,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from plotting.style import figure_style
-from plotting.tables import Table
+from datamc.templates import Templates
+from plotting.stacks import draw_stack
+from plotting.style import figure_style, score_label, selection_label
 from plotting.validation import (
+    COLOURS,
     AgreementRow,
     DefaultRow,
     Spectrum,
@@ -25,13 +28,19 @@ from plotting.validation import (
     draw_spectra,
     short_name,
 )
+from plotting.validation_tables import CutflowRow, PurityRow, RangeRow, validation_tables
 from storage.files import write_text
 
 DEFAULT_FACTOR = 1.5
 """The band drawn around the default fractions of CMS."""
 
-_GROUPS = (("fail", "Outside what is expected"), ("warn", "Unclear"), ("pass", "As expected"),
-           ("shown", "Without expectation"), ("skipped", "Skipped"))  # fmt: skip
+_GROUPS = (
+    ("fail", "Fail: outside what is expected"),
+    ("warn", "Warn: too few events to say"),
+    ("pass", "Pass: as expected"),
+    ("shown", "Without expectation"),
+    ("skipped", "Skipped"),
+)
 _DEFAULTS_CAPTION = (
     "Share of jets in which an input holds no value, over that in CMS simulation (thesis, table of default "
     "fractions); the band is a factor 1.5. Inputs that always hold a value are left out."
@@ -82,11 +91,24 @@ class Check(Protocol):
         """Remarks."""
 
 
-class RangeRow(Protocol):
-    """The values of one input in one sample, in order."""
+class Stack(Protocol):
+    """A score in data and simulation of a selection."""
 
-    def __iter__(self) -> Any:
-        """Go through input, sample, number of values, seven quantiles and the share inside."""
+    @property
+    def selection(self) -> str:
+        """The selection."""
+
+    @property
+    def scenario(self) -> str:
+        """Of the data."""
+
+    @property
+    def score(self) -> str:
+        """The score."""
+
+    @property
+    def templates(self) -> Templates:
+        """What is drawn."""
 
 
 class PlacedFigure(NamedTuple):
@@ -94,6 +116,15 @@ class PlacedFigure(NamedTuple):
 
     caption: str
     png: str
+
+
+class FigureGroup(NamedTuple):
+    """Figures under one heading; those of a wide group have a line of their own."""
+
+    title: str
+    wide: bool
+    planned: list[tuple[str, Callable[[], Figure]]]
+    """Captions with what draws them."""
 
 
 def write_validation_page(
@@ -106,6 +137,10 @@ def write_validation_page(
     spectra: Sequence[Spectrum],
     n_events: Mapping[str, int],
     training_mix: str,
+    purities: Sequence[PurityRow] = (),
+    cutflows: Sequence[CutflowRow] = (),
+    stacks: Sequence[Stack] = (),
+    tagger: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write the page and return its path.
@@ -114,19 +149,25 @@ def write_validation_page(
         path: The HTML file.
         checks: Every number with its verdict.
         defaults: Default fractions beside those of CMS simulation.
-        agreement: Inputs compared between scenarios; none is fine.
+        agreement: Inputs compared between scenarios; none is fine, as for all that follows.
         ranges: Ranges of the inputs.
         spectra: What is drawn, by name; spectra of one name go into one figure.
         n_events: Events by sample.
         training_mix: Which samples the numbers by flavour are from.
+        purities: Flavours of the jets that the selections take.
+        cutflows: What each cut of a selection leaves.
+        stacks: Scores in data and simulation of a selection.
+        tagger: Whose scores they are.
         progress: Called with (figures drawn, all figures).
     """
-    wide, small = _planned(defaults, agreement, spectra, training_mix)
-    total, placed = len(wide) + len(small), []
-    for done, (caption, draw) in enumerate([*wide, *small], start=1):
-        placed.append(PlacedFigure(caption, _png(draw())))
-        if progress is not None:
-            progress(done, total)
+    groups = [
+        _stack_group(stacks, tagger),
+        _defaults_group(defaults, training_mix),
+        _agreement_group(agreement),
+        *_spectrum_groups(spectra, training_mix),
+    ]
+    groups = [group for group in groups if group.planned]
+    figures = _drawn(groups, progress)
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -139,9 +180,8 @@ def write_validation_page(
         + ".",
         training_mix=training_mix,
         groups=_groups(checks),
-        wide_figures=placed[: len(wide)],
-        figures=placed[len(wide) :],
-        tables=_tables(defaults, agreement, ranges),
+        figure_groups=figures,
+        tables=validation_tables(defaults, agreement, ranges, purities=purities, cutflows=cutflows),
         footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
         style=Markup(_packaged("report.css")),
     )
@@ -149,31 +189,62 @@ def write_validation_page(
     return path
 
 
-def _planned(
-    defaults: Sequence[DefaultRow],
-    agreement: Sequence[AgreementRow],
-    spectra: Sequence[Spectrum],
-    training_mix: str,
-) -> tuple[list[tuple[str, Callable[[], Figure]]], list[tuple[str, Callable[[], Figure]]]]:
-    """Return captions with what draws them: wide figures, then small ones."""
-    wide: list[tuple[str, Callable[[], Figure]]] = [
-        (
-            _DEFAULTS_CAPTION,
-            lambda: draw_defaults(defaults, factor=DEFAULT_FACTOR, title=training_mix),
+def _drawn(
+    groups: Sequence[FigureGroup], progress: Callable[[int, int], None] | None
+) -> list[dict[str, Any]]:
+    total, done, drawn = sum(len(group.planned) for group in groups), 0, []
+    for group in groups:
+        placed = []
+        for caption, draw in group.planned:
+            placed.append(PlacedFigure(caption, _png(draw())))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        drawn.append({"title": group.title, "wide": group.wide, "figures": placed})
+    return drawn
+
+
+def _stack_group(stacks: Sequence[Stack], tagger: str) -> FigureGroup:
+    planned: list[tuple[str, Callable[[], Figure]]] = []
+    for stack in stacks:
+        title = f"{selection_label(stack.selection)}\n{stack.scenario} against mc, {tagger}"
+        caption = f"{stack.score} in the selection {stack.selection}: {stack.scenario} over mc."
+        planned.append(
+            (caption, partial(draw_stack, stack.templates, xlabel=score_label(stack.score), title=title))
         )
+    return FigureGroup("Scores in the selections", False, planned)
+
+
+def _defaults_group(defaults: Sequence[DefaultRow], training_mix: str) -> FigureGroup:
+    draw = partial(draw_defaults, defaults, factor=DEFAULT_FACTOR, title=training_mix)
+    return FigureGroup("Inputs without a value", True, [(_DEFAULTS_CAPTION, draw)])
+
+
+def _agreement_group(agreement: Sequence[AgreementRow]) -> FigureGroup:
+    planned: list[tuple[str, Callable[[], Figure]]] = [
+        (_AGREEMENT_CAPTION.format(process), partial(draw_agreement, agreement, process=process))
+        for process in dict.fromkeys(row.process for row in agreement)
     ]
-    for process in dict.fromkeys(row.process for row in agreement):
-        caption = _AGREEMENT_CAPTION.format(process)
-        wide.append((caption, lambda process=process: draw_agreement(agreement, process=process)))  # type: ignore[misc]
-    small: list[tuple[str, Callable[[], Figure]]] = []
     if agreement:
-        small.append(("P-values of all inputs: equal samples follow the diagonal.",
-                      lambda: draw_p_values(agreement)))  # fmt: skip
+        planned.append(
+            ("P-values of all inputs: equal samples follow the diagonal.", partial(draw_p_values, agreement))
+        )
+    return FigureGroup("Agreement of the scenarios", True, planned)
+
+
+def _spectrum_groups(spectra: Sequence[Spectrum], training_mix: str) -> list[FigureGroup]:
+    """Return figures of what is drawn by flavour, then of all others."""
+    of_inputs: list[tuple[str, Callable[[], Figure]]] = []
+    of_samples: list[tuple[str, Callable[[], Figure]]] = []
     for name in dict.fromkeys(spectrum.name for spectrum in spectra):
         own = [spectrum for spectrum in spectra if spectrum.name == name]
-        caption = f"{own[0].label}: {short_name(name)}"
-        small.append((caption, lambda own=own: draw_spectra(own)))  # type: ignore[misc]
-    return wide, small
+        by_flavour = {spectrum.series for spectrum in own} <= set(COLOURS)
+        placed = (f"{own[0].label}: {short_name(name)}", partial(draw_spectra, own))
+        (of_inputs if by_flavour else of_samples).append(placed)
+    return [
+        FigureGroup(f"Inputs of a tagger by flavour: {training_mix}", False, of_inputs),
+        FigureGroup("Jets, leptons and missing momentum by sample", False, of_samples),
+    ]
 
 
 def _png(figure: Figure) -> str:
@@ -186,9 +257,11 @@ def _png(figure: Figure) -> str:
 def _answer(checks: Sequence[Check]) -> str:
     counts = {verdict: sum(check.verdict == verdict for check in checks) for verdict, _ in _GROUPS}
     judged = counts["pass"] + counts["warn"] + counts["fail"]
+    failed = dict.fromkeys(check.name for check in checks if check.verdict == "fail")
+    which = f" ({'; '.join(failed)})" if failed else ""
     return (
-        f"{counts['pass']} of {judged} checks are as expected, {counts['fail']} are not, {counts['warn']} "
-        f"are unclear; {counts['skipped']} could not be made."
+        f"{counts['pass']} of {judged} checks pass, {counts['fail']} fail{which}; {counts['warn']} have too "
+        f"few events to say, {counts['skipped']} could not be made."
     )
 
 
@@ -216,52 +289,6 @@ def _with_error(value: float, error: float) -> str:
         return f"{value:.3g}"
     digits = min(max(1 - math.floor(math.log10(error)), 0), 6)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _tables(
-    defaults: Sequence[DefaultRow], agreement: Sequence[AgreementRow], ranges: Sequence[RangeRow]
-) -> list[Table]:
-    flavours = list(dict.fromkeys(row.flavour for row in defaults))
-    by_input: dict[str, list[str]] = {}
-    for row in defaults:
-        mark = "" if row.within_factor or math.isnan(row.fraction) else " !"
-        text = "–" if math.isnan(row.fraction) else f"{row.fraction:.4f} / {row.cms_fraction:.4f}{mark}"
-        by_input.setdefault(short_name(row.input), []).append(text)
-    tables = [
-        Table(
-            "Share of defaults, here / CMS; ! beyond a factor 1.5",
-            ["Input", *flavours],
-            [[name, *texts] for name, texts in by_input.items()],
-        ),
-        Table(
-            "Ranges of the inputs, defaults left out",
-            ["Input", "Sample", "Values", "Lowest", "1 %", "16 %", "Median", "84 %", "99 %", "Highest",
-             "Within ours"],
-            [[_cell(value) for value in row] for row in ranges],
-            numeric_from=2,
-        ),
-    ]  # fmt: skip
-    if agreement:
-        rows = [
-            [short_name(row.input), row.process, row.scenario, f"{row.chi2:.1f}", str(row.ndf),
-             f"{row.p_value:.3g}"]
-            for row in sorted(agreement, key=lambda row: row.p_value)
-        ]  # fmt: skip
-        tables.append(
-            Table(
-                "Shapes of the inputs against mc, worst first",
-                ["Input", "Process", "Scenario", "χ²", "Degrees of freedom", "p-value"],
-                rows,
-                numeric_from=3,
-            )
-        )
-    return tables
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.4g}"
-    return short_name(str(value))
 
 
 def _packaged(name: str) -> str:

@@ -97,9 +97,11 @@ RECO_VERTEX_RATES: Mapping[str, Expectation] = {
 }
 """Share of jets with a reconstructed secondary vertex."""
 
+TRACKS_MARGIN = 0.20
+
 SELECTED_TRACKS: Mapping[str, Expectation] = {
-    "tt": around(2.35, 0.20, "CMS simulation of top pairs, all jets in the files"),
-    "qcd": around(4.28, 0.20, "CMS simulation of QCD, all jets in the files"),
+    "tt": around(2.35, TRACKS_MARGIN, "CMS simulation of top pairs, all jets: 2.35, within 20 %"),
+    "qcd": around(4.28, TRACKS_MARGIN, "CMS simulation of QCD, all jets: 4.28, within 20 %"),
 }
 """Mean number of selected tracks of a jet, by process."""
 
@@ -119,6 +121,19 @@ PULL_SOURCE = "the settings in the file: true over reported resolution, within 0
 
 MIN_P_VALUE = 0.01
 """Of a test that simulation of the same settings agrees."""
+
+_FIRST_VERSION = "first version of this simulation"
+
+PURITIES: Mapping[str, tuple[str, Expectation]] = {
+    "dy": ("light", Expectation(0.80, 0.90, f"{_FIRST_VERSION}: 0.85, within 0.05")),
+    "wc": ("c", Expectation(0.81, 0.97, f"{_FIRST_VERSION}: 0.86; public CMS histograms: 0.946 +- 0.021")),
+    "ttsemilep": ("b", Expectation(0.77, 0.87, f"{_FIRST_VERSION}: 0.82, within 0.05")),
+}
+"""The flavour that a selection is made for, and its share of the jets; of W+c in OS-SS."""
+
+SAME_SHAPE = Expectation(MIN_P_VALUE, 1.0, "same settings, other seed")
+DATA_SPREAD = Expectation(0.08, 0.14, f"{_FIRST_VERSION}: 0.11")
+"""Rms of Data/MC of CvsB in Drell-Yan events, for the scenario with all differences."""
 
 LIFETIMES_PS: Mapping[int, tuple[str, float]] = {
     521: ("B+", 1.638),

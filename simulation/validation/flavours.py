@@ -13,6 +13,7 @@ from simulation.validation.reading import Integers, Jets
 
 _CATEGORY = index_of("Jet_DeepCSV_vertexCategory")
 _RECO_VERTEX = 0
+_TRACK_SLOTS = tuple(f"Jet_DeepCSV_trackSip2dSig_{slot}" for slot in range(6))
 
 
 class DefaultRow(NamedTuple):
@@ -64,12 +65,37 @@ def count_flavours(jets: Jets) -> FlavourCounts:
 
 
 def vertex_checks(counts: FlavourCounts, sample: str, *, judged: bool) -> list[Check]:
-    """Return the shares of jets with a reconstructed vertex, by flavour."""
+    """Return the shares of jets with a reconstructed vertex, by flavour, with that of CMS in the note."""
     checks = []
     for label, flavour in enumerate(FLAVOURS):
         value, error = rate_with_error(int(counts.n_category[label, _RECO_VERTEX]), int(counts.n_jets[label]))
         expected = expectations.RECO_VERTEX_RATES.get(flavour) if judged else None
-        checks.append(check(f"reconstructed vertex, {flavour} jets", sample, value, error, expected))
+        cms = 1 - expectations.CMS_DEFAULT_PERCENT["Jet_DeepCSV_flightDistance2dVal"][label] / 100
+        note = f"with a flight distance in CMS simulation (thesis): {cms:.3f}"
+        checks.append(check(f"reconstructed vertex, {flavour} jets", sample, value, error, expected, note))
+    return checks
+
+
+def track_checks(counts: FlavourCounts, sample: str) -> list[Check]:
+    """Return the mean number of selected tracks by flavour, where a jet counts no more than six.
+
+    That is the sum over six slots of the share of jets that fill them, which is known of CMS, too.
+    """
+    checks = []
+    for label, flavour in enumerate(FLAVOURS):
+        value, error, cms = 0.0, 0.0, 0.0
+        for branch in _TRACK_SLOTS:
+            n_default = int(counts.n_default[label, BRANCHES.index(branch)])
+            missing, spread = rate_with_error(n_default, int(counts.n_jets[label]))
+            # A jet without a third track has no fourth: errors add up as they are.
+            value, error = value + 1 - missing, error + spread
+            cms += 1 - expectations.CMS_DEFAULT_PERCENT[branch][label] / 100
+        expected = expectations.around(
+            cms, expectations.TRACKS_MARGIN, f"{expectations.THESIS_DEFAULTS}, within 20 %"
+        )
+        note = f"CMS simulation: {cms:.2f}"
+        name = f"mean number of selected tracks up to six, {flavour} jets"
+        checks.append(check(name, sample, value, error, expected, note))
     return checks
 
 

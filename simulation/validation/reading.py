@@ -34,7 +34,8 @@ UNKNOWN = -1
 _PT, _ETA = index_of("Jet_pt"), index_of("Jet_eta")
 _JET_TRUTH = ("Jet_hadronFlavour", "Jet_nBHadrons")
 _MUON = ("Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "Muon_dxy", "Muon_dxyErr")
-_EVENT = ("run", "luminosityBlock", "event", "PV_x", "PV_y")
+_ELECTRON = ("Electron_pt",)
+_EVENT = ("run", "luminosityBlock", "event", "PV_x", "PV_y", "MET_pt")
 _RESPONSE = ("Jet_genJetIdx", "GenJet_pt", "Jet_muEF", "Jet_chEmEF")
 _VERTEX = ("GenVtx_x", "GenVtx_y")
 
@@ -80,6 +81,13 @@ class Muons(NamedTuple):
     event: Integers
 
 
+class Electrons(NamedTuple):
+    """All electrons of a sample, `(n_electrons,)` each."""
+
+    pt: Floats
+    event: Integers
+
+
 class Sample(NamedTuple):
     """What was read of one process in one scenario."""
 
@@ -92,6 +100,9 @@ class Sample(NamedTuple):
     """Of each event; 1 in data."""
     jets: Jets
     muons: Muons
+    electrons: Electrons
+    met: Floats
+    """Missing transverse momentum of each event, in GeV."""
     lifetimes: LifetimeSums | None
     """Of hadrons; None where the files do not hold them, as data do not."""
     response: Floats
@@ -142,6 +153,10 @@ def read_sample(files: Sequence[Path], *, progress: Callable[[], None] | None = 
         muons=Muons(
             *(np.concatenate(column) for column in zip(*(part.muons for part in parts), strict=True))
         ),
+        electrons=Electrons(
+            *(np.concatenate(column) for column in zip(*(part.electrons for part in parts), strict=True))
+        ),
+        met=np.concatenate([part.met for part in parts]),
         lifetimes=_added([part.lifetimes for part in parts]),
         response=np.concatenate([part.response for part in parts]),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
@@ -154,7 +169,7 @@ def _read_file(path: Path, first_event: int) -> Sample:
     with uproot.open(path) as file:
         tree = file["Events"]
         available = set(tree.keys())
-        needed = [*_EVENT, *_MUON, *BRANCHES]
+        needed = [*_EVENT, *_MUON, *_ELECTRON, *BRANCHES]
         missing = [branch for branch in needed if branch not in available]
         if missing:
             raise ValueError(f"{path}: no branch {', '.join(missing)}: simulate this file again")
@@ -169,6 +184,10 @@ def _read_file(path: Path, first_event: int) -> Sample:
         weight=_weights(columns),
         jets=_jets(columns, truth, first_event),
         muons=_muons(columns, truth, first_event),
+        electrons=Electrons(
+            _flat(columns, "Electron_pt"), _event_of_each(columns, "Electron_pt", first_event)
+        ),
+        met=np.asarray(columns["MET_pt"], dtype=np.float64),
         lifetimes=sum_lifetimes(columns),
         response=_response(columns),
         notes=notes,

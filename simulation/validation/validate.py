@@ -16,6 +16,7 @@ from simulation.validation.flavours import (
     count_flavours,
     default_checks,
     default_rows,
+    track_checks,
     vertex_checks,
 )
 from simulation.validation.jets import (
@@ -34,8 +35,8 @@ from simulation.validation.spectra import (
     add_spectra,
     category_spectra,
     flavour_spectra,
-    jet_spectra,
-    muon_spectra,
+    origin_spectra,
+    sample_spectra,
 )
 
 SIMULATION, SAME_SETTINGS = "mc", "null"
@@ -120,10 +121,11 @@ def validate(
 def _training_mix(groups: dict[Group, list[Path]]) -> list[Group]:
     """Return the samples that numbers by flavour are taken from: all of simulation if none is trained on."""
     simulated = [group for group in groups if group[1] == SIMULATION] or list(groups)
-    return [group for group in simulated if _is_trained_on(group[0])] or simulated
+    return [group for group in simulated if is_trained_on(group[0])] or simulated
 
 
-def _is_trained_on(process: str) -> bool:
+def is_trained_on(process: str) -> bool:
+    """Return whether a tagger is trained on this process, rather than compared with data in it."""
     return process in TRAINED_ON or process.startswith("qcd_")
 
 
@@ -131,9 +133,9 @@ def _collect(collected: _Collected, sample: Sample, *, in_mix: bool) -> None:
     collected.n_events[sample.name] = len(sample.weight)
     collected.n_jets[sample.name] = len(sample.jets.raw)
     collected.checks += jet_checks(sample) + response_checks(sample) + muon_checks(sample)
-    collected.spectra += jet_spectra(sample)
+    collected.spectra += sample_spectra(sample)
     if sample.scenario == SIMULATION:
-        collected.spectra += muon_spectra(sample)
+        collected.spectra += origin_spectra(sample)
     if sample.lifetimes is not None:
         known = collected.lifetimes
         collected.lifetimes = sample.lifetimes if known is None else known.plus(sample.lifetimes)
@@ -164,6 +166,7 @@ def _finish(
     ranges = range_rows(collected.inputs, name=name, reference=real, source=source)
     general = [
         *vertex_checks(counts, name, judged=True),
+        *track_checks(counts, name),
         *default_checks(counts, name),
         *lifetime_checks(collected.lifetimes, "all simulation"),
         *_missing_scenarios(groups),

@@ -6,7 +6,9 @@ from scipy import stats
 
 from models.features import BRANCHES, N_FEATURES, index_of
 from simulation.validation.agreement import N_BINS, compare_inputs, shape_sums
-from simulation.validation.reading import Jets, Muons, Sample
+from simulation.validation.reading import Electrons, Jets, Muons, Sample
+
+NO_ELECTRONS = Electrons(np.empty(0), np.empty(0, np.int64))
 
 _PT, _ETA = index_of("Jet_pt"), index_of("Jet_eta")
 _N_TRACKS, _N_ETA_REL = index_of("Jet_DeepCSV_jetNSelectedTracks"), index_of("Jet_DeepCSV_jetNTracksEtaRel")
@@ -28,7 +30,8 @@ def make_sample(
     no_muons = Muons(*(np.empty(0) for _ in Muons._fields))
     jets = Jets(raw, np.zeros(len(raw), np.int8), event)
     return Sample(
-        "dy", scenario, not weighted, {}, weight, jets, no_muons, None, np.empty(0), ()
+        "dy", scenario, not weighted, {}, weight, jets, no_muons, NO_ELECTRONS, np.empty(0), None,
+        np.empty(0), (),
     )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ from simulation.validation.flavours import count_flavours, default_rows, vertex_
 from simulation.validation.jets import lifetime_checks
 from simulation.validation.lifetimes import LifetimeSums, sum_lifetimes
 from simulation.validation.muons import dimuon_mass, muon_checks
-from simulation.validation.reading import Jets, Muons, Sample
+from simulation.validation.reading import Electrons, Jets, Muons, Sample
+
+NO_ELECTRONS = Electrons(np.empty(0), np.empty(0, np.int64))
 
 TENTH = Expectation(0.4, 0.6, "hand")
 
@@ -101,7 +103,20 @@ def test_pull_width_is_that_of_the_core() -> None:
     }  # fmt: skip
     muons = make_muons(40_000, 1, scale=1.12, tails=0.07)
     jets = make_jets(1)
-    sample = Sample("dy", "data", True, detector, np.ones(1), jets, muons, None, np.empty(0), ())
+    sample = Sample(
+        "dy",
+        "data",
+        True,
+        detector,
+        np.ones(1),
+        jets,
+        muons,
+        NO_ELECTRONS,
+        np.empty(0),
+        None,
+        np.empty(0),
+        (),
+    )
     (row,) = [one for one in muon_checks(sample) if "pull" in one.name]
     assert abs(row.value - 1.12) < 4 * row.error
     assert row.error < 0.01

@@ -98,9 +98,12 @@ def bin_edges(result: Result, name: str, *, axis: str = "value") -> Floats:
 
 
 def luminosity_pb(result: Result) -> float | None:
-    """Return the luminosity of the data in inverse picobarn; None where a dataset does not tell it."""
-    told = [record.luminosity_pb for record in result.datasets.values() if record.is_data]
-    known = [value for value in told if value is not None]
+    """Return the luminosity of the processed data in inverse picobarn; None where a dataset does not tell it.
+
+    Data that were declared lost take their share of it with them.
+    """
+    told = {name: record.luminosity_pb for name, record in result.datasets.items() if record.is_data}
+    known = [value * result.processed_fraction(name) for name, value in told.items() if value is not None]
     return sum(known) if known and len(known) == len(told) else None
 
 

@@ -94,14 +94,12 @@ class Result:
         entries = [entry for entry in self.ledger if entry.dataset == dataset]
         if all(entry.status == "processed" for entry in entries):
             return 1.0
-        expected: dict[str, int] = {}
-        for entry in entries:
-            expected[entry.file] = expected.get(entry.file, 0) + entry.n_expected
-        known = [number for number in expected.values() if number > 0]
-        if not known:
+        opened = {entry.file for entry in entries if entry.n_expected > 0 or entry.status == "processed"}
+        if not opened:
             return 0.0
-        total = sum(known) * len(expected) / len(known)
-        return sum(entry.n_processed for entry in entries) / total
+        n_files = len({entry.file for entry in entries})
+        expected = sum(entry.n_expected for entry in entries) * n_files / len(opened)
+        return sum(entry.n_processed for entry in entries) / expected if expected else 0.0
 
     def check_ledger(self) -> None:
         """Check that expected = processed + declared lost per range, and that the datasets agree with it.

@@ -5,6 +5,7 @@ from pathlib import Path
 import hist
 import pytest
 
+from datamc.histograms import luminosity_pb
 from datamc.results import (
     CutflowRow,
     DatasetRecord,
@@ -235,3 +236,21 @@ def test_ledger_with_declared_losses_is_complete() -> None:
 def test_ledger_with_a_range_twice_is_an_error() -> None:
     with pytest.raises(LedgerError, match="held twice"):
         one_result(ledger=[LedgerEntry("ttbar", "a.root", 5, 5)] * 2).check_ledger()
+
+
+def test_the_processed_fraction_counts_unopened_files_as_the_mean_of_the_others() -> None:
+    """Files of 300 and 100 events opened, 200 of the 300 processed; a third file never opened.
+
+    400 events in 2 files make 600 in 3: (200 + 100) / 600 = 0.5.
+    """
+    ledger = [
+        LedgerEntry("data", "a", 300, 200, "failed", "damaged"),
+        LedgerEntry("data", "b", 100, 100),
+        LedgerEntry("data", "c", 0, 0, "skipped", "no such file"),
+        LedgerEntry("mc", "d", 0, 0),
+        LedgerEntry("gone", "e", 0, 0, "skipped", "no such file"),
+    ]
+    datasets = {"data": DatasetRecord(is_data=True, process="data", luminosity_pb=40.0, n_events=300)}
+    result = Result(selection="dy", histograms={}, datasets=datasets, ledger=ledger)
+    assert [result.processed_fraction(name) for name in ("data", "mc", "gone")] == [0.5, 1.0, 0.0]
+    assert luminosity_pb(result) == 20.0

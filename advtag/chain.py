@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SELECTIONS = ("dy", "ttsemilep", "wc")
 TRAININGS = ("basic", "adversarial")
-EPSILON = 0.1
+ATTACK = "fgsm:0.1"
 """FGSM step of the adversarial training. On these simulated events it does what 0.01 does on CMS files, whose
 scaling the defaults and outliers inflate."""
 
@@ -114,10 +114,9 @@ def train(folders: Folders, *, n_processes: int, progress: Mapping[str, Progress
 
     configs = [
         TrainConfig(
-            name=name, method=method, data=folders.training_data, output=folders.run(name),
-            epsilon=EPSILON, epochs=EPOCHS,
+            name=name, attack=attack, data=folders.training_data, output=folders.run(name), epochs=EPOCHS,
         )
-        for name, method in zip(TRAININGS, ("basic", "fgsm"), strict=True)
+        for name, attack in zip(TRAININGS, ("raw", ATTACK), strict=True)
     ]  # fmt: skip
     train_side_by_side(configs, n_processes=n_processes, progress=progress)
 

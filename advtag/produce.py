@@ -66,7 +66,7 @@ def prepare(
 
 def train(
     config: Annotated[
-        Path, typer.Argument(help="YAML: name, data, output, method; see configs/train_*.yaml.")
+        Path, typer.Argument(help="YAML: name, data, output, attack; see configs/train_*.yaml.")
     ],
     *,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last complete epoch.")] = False,

@@ -17,8 +17,9 @@ from pydantic import (
 
 from models.features import BRANCHES
 from models.scaler import FeatureScaler
+from models.variants import parse_variant
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA_KEY = "advtag"
 """The key in the ONNX file's `metadata_props` under which the JSON text lies."""
 
@@ -47,8 +48,12 @@ class TaggerMetadata(BaseModel):
         pattern=r"^[A-Za-z0-9_.+-]+$", description="label of the training, e.g. basic or adversarial"
     )
     epoch: int = Field(ge=0, description="epochs of training behind this tagger")
-    method: Literal["basic", "fgsm"]
-    epsilon: float = Field(ge=0, description="size of the training's attack, in scaled units; 0 for basic")
+    method: str = Field(
+        pattern=r"^[a-z_]+(\+[a-z_]+)*$", description="how it was trained, e.g. basic, fgsm or fgsm+mix"
+    )
+    attack: str = Field(
+        "raw", description="what was done to the inputs of the training: a variant such as fgsm:0.1, or raw"
+    )
     gamma: float = Field(ge=0, description="exponent of the focal loss")
     loss_input: Literal["softmax", "logits"] = Field(
         description="what the log-softmax of the loss acts on: softmax is the thesis, which applies it twice"
@@ -59,7 +64,7 @@ class TaggerMetadata(BaseModel):
     feature_names: tuple[str, ...] = BRANCHES
     data_fingerprint: str = Field(description="fingerprint of the prepared data it was trained on")
     advtag_version: str = Field(default_factory=_advtag_version)
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
 
     @field_validator("feature_names")
     @classmethod
@@ -70,6 +75,11 @@ class TaggerMetadata(BaseModel):
             if name != expected:
                 raise ValueError(f"feature {index} is {name}, but this advtag reads {expected} there")
         return names
+
+    @field_validator("attack")
+    @classmethod
+    def _is_a_variant(cls, text: str) -> str:
+        return parse_variant(text).name
 
     @property
     def label(self) -> str:

@@ -40,14 +40,20 @@ class TaggerNetwork(torch.nn.Module):
         width: Nodes of each hidden layer.
         depth: Number of hidden layers.
         dropout: Probability that a hidden node is dropped, in train mode only.
+        bf16: Whether its matrix products are in bfloat16 (autocast); the logits are as precise as the inputs.
+
+    Attributes:
+        trunk: From scaled features to the last hidden layer, ``(n_jets, 67)`` to ``(n_jets, width)``.
+        head: From there to the logits.
 
     Source:
         Thesis, section 3 (model and dropout); CMS, "Identification of heavy-flavour jets with the CMS
         detector in pp collisions at 13 TeV", JINST 13 (2018) P05011 (DeepCSV).
     """
 
-    def __init__(self, *, width: int = 100, depth: int = 5, dropout: float = 0.1) -> None:
+    def __init__(self, *, width: int = 100, depth: int = 5, dropout: float = 0.1, bf16: bool = False) -> None:
         super().__init__()
+        self.bf16 = bf16
         layers: list[torch.nn.Module] = []
         for n_inputs in [N_FEATURES] + [width] * (depth - 1):
             layers += [torch.nn.Linear(n_inputs, width), torch.nn.ReLU(), Dropout(dropout)]
@@ -60,6 +66,10 @@ class TaggerNetwork(torch.nn.Module):
         Args:
             scaled: Scaled features (`models.scaler`), shape ``(n_jets, 67)``.
         """
+        if self.bf16:
+            with torch.autocast(scaled.device.type, torch.bfloat16):
+                reduced: torch.Tensor = self.head(self.trunk(scaled))
+            return reduced.to(scaled.dtype)
         logits: torch.Tensor = self.head(self.trunk(scaled))
         return logits
 

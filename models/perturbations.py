@@ -1,44 +1,24 @@
 """Noise and attacks on the inputs of a tagger, the same for every chunk size, executor and order.
 
-A perturbation is given in scaled units (one unit is the width of a feature in the training sample) and
-applied in physical ones. Integers and defaults never move, and nothing is clamped.
+A perturbation (`models.variants`) is given in scaled units (one unit is the width of a feature in the
+training sample) and applied in physical ones. Integers and defaults never move, and nothing is clamped.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from models.features import IS_INTEGER, N_FEATURES, default_mask
 from models.scaler import FeatureScaler
+from models.variants import Variant, parse_variants
 
-Kind = Literal["raw", "noise", "fgsm"]
+__all__ = ["Attackable", "JetKeys", "Variant", "gaussian_noise", "parse_variants", "perturb"]
 
-_NEEDS_TRUTH: frozenset[str] = frozenset({"fgsm"})
-_EXAMPLE = "raw,noise:0.1,fgsm:0.1"
 _BLOCK = 4096
 """Jets whose noise is made at once; the working arrays stay in the processor's cache."""
-
-
-class Variant(NamedTuple):
-    """A perturbation with its size in scaled units: sigma of the noise, epsilon of the attack."""
-
-    kind: Kind
-    size: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """Its name on axes and command lines, e.g. ``noise:0.1``; `parse_variants` reads it."""
-        if self.kind == "raw":
-            return "raw"
-        return f"{self.kind}:{np.format_float_positional(self.size, trim='-')}"
-
-    @property
-    def needs_truth(self) -> bool:
-        """Whether it needs the true flavour of the jets, and so exists for simulation only."""
-        return self.kind in _NEEDS_TRUTH
 
 
 class JetKeys(NamedTuple):
@@ -63,40 +43,6 @@ class Attackable(Protocol):
         ...
 
 
-def parse_variants(text: str) -> list[Variant]:
-    """Return the variants of a comma-separated list such as ``raw,noise:0.1,fgsm:0.1``.
-
-    Raises:
-        ValueError: If a kind is unknown, a size is missing, superfluous, negative or no number, or a variant
-            is listed twice.
-    """
-    variants = [_parse_variant(part.strip()) for part in text.split(",")]
-    names = [variant.name for variant in variants]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"variants {text!r}: {name} is listed twice")
-    return variants
-
-
-def _parse_variant(text: str) -> Variant:
-    kind, colon, size_text = text.partition(":")
-    if kind not in get_args(Kind):
-        raise ValueError(
-            f"unknown variant {text!r}: choose from {', '.join(get_args(Kind))}, e.g. {_EXAMPLE}"
-        )
-    if kind == "raw":
-        if colon:
-            raise ValueError(f"variant {text!r}: raw takes no size")
-        return Variant("raw")
-    try:
-        size = float(size_text)
-    except ValueError:
-        size = math.nan
-    if not (math.isfinite(size) and size >= 0):
-        raise ValueError(f"variant {text!r}: give a size in scaled units, not below 0, e.g. {kind}:0.1")
-    return Variant(kind, size)  # type: ignore[arg-type]  # kind was checked against Kind above
-
-
 def perturb(
     variant: Variant,
     tagger: Attackable,
@@ -107,16 +53,16 @@ def perturb(
     seed: int = 0,
     noise: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Return a copy of the features moved by ``size * std * direction``, shape ``(n_jets, 67)``.
+    """Return a copy of the features moved as the variant says, shape ``(n_jets, 67)``.
 
-    Defaults, integers and everything at size 0 come back bit by bit as they were. The direction is unit
-    noise, or the sign of the loss's gradient at the raw features.
+    Defaults, integers and everything at size 0 come back bit by bit as they were. One step of PGD without a
+    random start is FGSM, bit by bit.
 
     Args:
         variant: What to do and how much.
         tagger: Whose scaling is used and, for an attack, whose gradient.
         raw: Features in physical units as read, shape ``(n_jets, 67)``.
-        keys: Which jets these are; noise needs it.
+        keys: Which jets these are; noise and random starts need it.
         labels: True flavours 0 to 3, shape ``(n_jets,)``; an attack needs them.
         seed: Seed of the noise.
         noise: The result of `gaussian_noise` for this seed and these jets, where several taggers or sizes
@@ -125,17 +71,29 @@ def perturb(
     Raises:
         ValueError: If jets without truth (label -1) are attacked, or keys or labels are missing.
     """
-    if variant.kind == "raw" or variant.size == 0.0:
+    if variant.is_identity:
         return raw.copy()
-    if variant.kind == "noise":
-        if noise is None:
-            if keys is None:
-                raise ValueError(f"variant {variant.name}: needs the keys of the jets")
-            noise = gaussian_noise(seed, keys)
-        direction = noise
-    else:
-        direction = tagger.gradient_sign(raw, _known(labels, variant))
-    return _moved(raw, np.float32(variant.size) * tagger.scaler.std, direction)
+    if variant.needs_noise and noise is None:
+        if keys is None:
+            raise ValueError(f"variant {variant.name}: needs the keys of the jets")
+        noise = gaussian_noise(seed, keys)
+    box = _Box(raw, variant, variant.feature_factors() * tagger.scaler.std)
+    moved = raw
+    if noise is not None and variant.needs_noise:
+        moved = box.move(raw, variant.noise_size, _direction(variant, noise))
+    if variant.needs_truth:
+        truth = _known(labels, variant)
+        for _ in range(variant.steps):
+            moved = box.move(moved, variant.step_length, tagger.gradient_sign(moved, truth))
+    return moved
+
+
+def _direction(variant: Variant, noise: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Return the random move of a variant in units of its size, made from normal noise."""
+    if variant.kind == "pgd":
+        # The noise through its own cumulative distribution is uniform.
+        return 2.0 * ndtr(noise) - 1.0
+    return np.sign(noise) if variant.kind == "sign_noise" else noise
 
 
 def _known(labels: NDArray[np.integer] | None, variant: Variant) -> NDArray[np.integer]:
@@ -149,14 +107,36 @@ def _known(labels: NDArray[np.integer] | None, variant: Variant) -> NDArray[np.i
     return labels
 
 
-def _moved(
-    raw: NDArray[np.float32], step: NDArray[np.float32], direction: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    movable = ~(default_mask(raw) | IS_INTEGER)
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = step * direction
-        moved += raw
-    return np.where(movable, moved, raw)
+class _Box:
+    """Where the features of some jets may go: frozen cells nowhere, the others as far as the variant says.
+
+    Args:
+        raw: The features before the perturbation, shape ``(n_jets, 67)``.
+        variant: The perturbation.
+        unit: What a size of one means, in physical units, shape ``(67,)``.
+    """
+
+    def __init__(self, raw: NDArray[np.float32], variant: Variant, unit: NDArray[np.float32]) -> None:
+        self._raw, self._unit = raw, unit
+        self._movable = ~(default_mask(raw) | IS_INTEGER) & (unit > 0)
+        reach = None if variant.box is None else np.float32(variant.box) * unit
+        if variant.restrict_impact is not None:
+            own = np.float32(variant.restrict_impact) * np.abs(raw)
+            reach = own if reach is None else np.minimum(reach, own)
+        self._reach = reach
+
+    def move(
+        self, start: NDArray[np.float32], size: float, direction: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
+        """Return ``start + size * unit * direction``, held in the box."""
+        if size == 0:
+            return start
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = (np.float32(size) * self._unit) * direction.astype(np.float32, copy=False)
+            moved += start
+            if self._reach is not None:
+                np.clip(moved, self._raw - self._reach, self._raw + self._reach, out=moved)
+        return np.where(self._movable, moved, self._raw)
 
 
 def gaussian_noise(seed: int, keys: JetKeys, n_features: int = N_FEATURES) -> NDArray[np.float32]:

@@ -5,12 +5,14 @@ deviation, integers and defaults never move, nothing is clamped.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from models.features import IS_INTEGER
-from training.config import LossInput
+from models.scaler import FeatureScaler
+from models.variants import Variant
+from training.config import AttackMode, LossInput
 
 
 def frozen_cells(mask: torch.Tensor) -> torch.Tensor:
@@ -22,43 +24,122 @@ def frozen_cells(mask: torch.Tensor) -> torch.Tensor:
     return mask | torch.from_numpy(IS_INTEGER).to(mask.device)
 
 
-def fgsm(
-    network: torch.nn.Module,
-    scaled: torch.Tensor,
-    labels: torch.Tensor,
-    frozen: torch.Tensor,
-    *,
-    epsilon: float,
-    loss_input: LossInput = "logits",
-) -> torch.Tensor:
-    r"""Return the features one step up the loss, shape ``(n_jets, 67)``.
-
-    .. math:: x + \epsilon \, \mathrm{sign}(\nabla_x J)
-
-    Crafted in evaluation mode; the network's mode and its parameters' gradients are afterwards as they were.
-    The sign is the same for every gamma, for the focal loss falls with :math:`p_t`. A jet without a finite
-    gradient stays where it is.
+class Perturbation:
+    """A variant at work on scaled features.
 
     Args:
-        network: From scaled features to logits.
-        scaled: float32, shape ``(n_jets, 67)``.
-        labels: True flavours 0 to 3, int64, shape ``(n_jets,)``.
-        frozen: Cells that never move, from `frozen_cells`.
-        epsilon: Length of the step in standard deviations; 0 is the identity.
+        variant: What to do and how much.
+        scaler: The scaling of the features; `restrict_impact` needs it, for it is in physical units.
         loss_input: As the network's loss has it.
+        mode: Crafted without dropout (``eval``), or with it as in the thesis (``train``).
+        device: Where the features are.
+
+    Raises:
+        ValueError: If the variant has a `restrict_impact`, and no scaler is given.
+    """
+
+    def __init__(
+        self,
+        variant: Variant,
+        *,
+        scaler: FeatureScaler | None = None,
+        loss_input: LossInput = "logits",
+        mode: AttackMode = "eval",
+        device: torch.device | None = None,
+    ) -> None:
+        self.variant = variant
+        self._loss_input, self._mode = loss_input, mode
+        factors = variant.feature_factors()
+        self._factors = torch.from_numpy(factors).to(device) if variant.factors else None
+        self._origin: torch.Tensor | None = None
+        if variant.restrict_impact is not None:
+            if scaler is None:
+                raise ValueError(f"variant {variant.name}: restrict_impact needs the scaler of the features")
+            # scaled - origin is 0 where the physical value is 0
+            self._origin = torch.from_numpy(-scaler.mean / scaler.std).to(device)
+
+    def __call__(
+        self, network: torch.nn.Module, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the features moved as the variant says, shape ``(n_jets, 67)``.
+
+        The network's mode and its parameters' gradients are afterwards as they were. Frozen cells and
+        everything at size 0 keep every bit; a jet without a finite gradient takes no step. Noise is drawn
+        from torch's global generator.
+
+        Args:
+            network: From scaled features to logits.
+            scaled: float32, shape ``(n_jets, 67)``.
+            labels: True flavours 0 to 3, int64, shape ``(n_jets,)``.
+            frozen: Cells that never move, from `frozen_cells`.
+        """
+        variant = self.variant
+        if variant.is_identity:
+            return scaled
+        if self._factors is not None:
+            frozen = frozen | (self._factors == 0)
+        limits = self._limits(scaled)
+        moved = scaled
+        if variant.noise_size > 0:
+            noise = self._noise(scaled).masked_fill_(frozen, 0.0)
+            moved = self._step(moved, variant.noise_size, noise, limits)
+        if variant.needs_truth and variant.step_length > 0:
+            with evaluation_mode(network) if self._mode == "eval" else nullcontext():
+                for _ in range(variant.steps):
+                    uphill = gradient_sign(network, moved, labels, self._loss_input).masked_fill_(frozen, 0.0)
+                    moved = self._step(moved, variant.step_length, uphill, limits)
+        return moved
+
+    def _noise(self, like: torch.Tensor) -> torch.Tensor:
+        if self.variant.kind == "pgd":
+            return torch.empty_like(like).uniform_(-1.0, 1.0)
+        noise = torch.randn_like(like)
+        return noise.sign_() if self.variant.kind == "sign_noise" else noise
+
+    def _step(
+        self,
+        start: torch.Tensor,
+        size: float,
+        direction: torch.Tensor,
+        limits: tuple[torch.Tensor, torch.Tensor] | None,
+    ) -> torch.Tensor:
+        if self._factors is not None:
+            direction *= self._factors
+        moved = torch.add(start, direction, alpha=size)
+        return moved if limits is None else moved.clamp_(*limits)
+
+    def _limits(self, scaled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return the lowest and highest values allowed, each ``(n_jets, 67)``; None where all are."""
+        reach: torch.Tensor | None = None
+        if self.variant.box is not None:
+            reach = torch.full_like(scaled, self.variant.box)
+            if self._factors is not None:
+                reach *= self._factors
+        if self._origin is not None:
+            own = (scaled - self._origin).abs_().mul_(self.variant.restrict_impact or 0.0)
+            reach = own if reach is None else torch.minimum(reach, own)
+        return None if reach is None else (scaled - reach, scaled + reach)
+
+
+def gradient_sign(
+    network: torch.nn.Module, scaled: torch.Tensor, labels: torch.Tensor, loss_input: LossInput = "logits"
+) -> torch.Tensor:
+    r"""Return :math:`\mathrm{sign} \nabla_x J` in -1, 0, 1, shape ``(n_jets, 67)``.
+
+    With the network in the mode it is in. The sign is the same for every gamma, for the focal loss falls with
+    :math:`p_t`. Only the inputs' gradient is computed, the parameters' stay as they are. 0 where the gradient
+    is not finite.
 
     Source:
         I. Goodfellow, J. Shlens, C. Szegedy, Explaining and Harnessing Adversarial Examples, 2015; thesis,
         Eq. 1.9.
     """
-    if epsilon == 0:
-        return scaled
     inputs = scaled.detach().requires_grad_(True)
-    with torch.enable_grad(), evaluation_mode(network):
+    with torch.enable_grad():
         logits = network(inputs)
         uphill = _uphill(logits.detach(), labels, loss_input)
         (gradient,) = torch.autograd.grad(logits, inputs, grad_outputs=uphill)
-    return scaled + epsilon * gradient.sign().nan_to_num_(nan=0.0).masked_fill_(frozen, 0.0)
+    return gradient.sign_().nan_to_num_(nan=0.0)
 
 
 def _uphill(logits: torch.Tensor, labels: torch.Tensor, loss_input: LossInput) -> torch.Tensor:
@@ -74,9 +155,9 @@ def _uphill(logits: torch.Tensor, labels: torch.Tensor, loss_input: LossInput) -
     """
     is_true = torch.nn.functional.one_hot(labels, logits.shape[1]).bool()
     if loss_input == "logits":
-        return logits.masked_fill(is_true, -torch.inf).softmax(dim=1) - is_true.float()
+        return logits.masked_fill(is_true, -torch.inf).softmax(dim=1) - is_true.to(logits.dtype)
     p = logits.softmax(dim=1)
-    g = p.softmax(dim=1) - is_true.float()
+    g = p.softmax(dim=1) - is_true.to(logits.dtype)
     # (n, 4, 1) - (n, 1, 4) -> (n, 4, 4): axis 1 is j, axis 2 is i
     return p * ((g[:, :, None] - g[:, None, :]) * p[:, None, :]).sum(dim=2)
 

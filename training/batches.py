@@ -1,12 +1,20 @@
 """Training jets in random batches, from memory or from a moving window of shards."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
-from training.attacks import frozen_cells
-from training.shards import LearningJets, TrainingData
+from models.features import IS_INTEGER, N_FEATURES
+from training.shards import TrainingData
+from training.splitting import SplitName
+from training.workers import ALONE, Workers
+
+_log = logging.getLogger(__name__)
+_SHARE_OF_MEMORY = 0.8
+"""Of a GPU's free memory, for the jets; the rest is for computing with them."""
 
 
 class Batch(NamedTuple):
@@ -27,43 +35,89 @@ class Batch(NamedTuple):
             yield Batch(*tensors)
 
 
-class StoredJets:
-    """Jets in memory as compact as on disk: features in float16 or float32, labels in a byte."""
+def joined(*batches: Batch) -> Batch:
+    """Return the jets of several batches as one."""
+    return Batch(*(torch.cat(tensors) for tensors in zip(*batches, strict=True)))
 
-    def __init__(self, jets: LearningJets, device: torch.device) -> None:
-        self._features = torch.from_numpy(jets.features).to(device)
-        self._labels = torch.from_numpy(jets.labels).to(device)
-        self._weights = torch.from_numpy(jets.weights).to(device)
-        self._frozen = frozen_cells(torch.from_numpy(jets.mask).to(device))
+
+class StoredJets:
+    """Jets of some shards in memory, as compact as on disk: 148 bytes a jet with features in float16.
+
+    Read shard by shard into place, so the memory needed beside is that of one shard.
+
+    Args:
+        data: The prepared jets.
+        split: Which split of them.
+        shards: Numbers of the shards; None for all.
+        device: Where the jets are kept.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        split: SplitName,
+        shards: Sequence[int] | None = None,
+        *,
+        device: torch.device,
+    ) -> None:
+        numbers = range(data.n_shards(split)) if shards is None else shards
+        n_jets = sum(data.manifest.splits[split].shards[number].n_jets for number in numbers)
+        stored = torch.float16 if data.manifest.config.feature_type == "float16" else torch.float32
+        self._features = torch.empty((n_jets, N_FEATURES), dtype=stored, device=device)
+        self._labels = torch.empty(n_jets, dtype=torch.uint8, device=device)
+        self._weights = torch.empty(n_jets, dtype=torch.float32, device=device)
+        self._frozen = torch.empty((n_jets, len(_PACKED_INTEGERS)), dtype=torch.uint8, device=device)
+        start = 0
+        for number in numbers:
+            jets = data.learning_jets(split, [number])
+            part = slice(start, start + len(jets.labels))
+            self._features[part] = torch.from_numpy(jets.features)
+            self._labels[part] = torch.from_numpy(jets.labels)
+            self._weights[part] = torch.from_numpy(jets.weights)
+            self._frozen[part] = torch.from_numpy(np.packbits(jets.mask, axis=1) | _PACKED_INTEGERS)
+            start = part.stop
+        self._bits = _BITS.to(device)
 
     def __len__(self) -> int:
         return len(self._labels)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the jets are."""
+        return self._labels.device
+
     def select(self, indices: torch.Tensor) -> Batch:
         """Return some jets as a batch; selecting before casting moves half the bytes."""
+        indices = indices.to(self._labels.device)
         return Batch(
             self._features.index_select(0, indices).float(),
             self._labels.index_select(0, indices).long(),
             self._weights.index_select(0, indices),
-            self._frozen.index_select(0, indices),
+            self._unpacked(self._frozen.index_select(0, indices)),
         )
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield all jets in batches as they lie."""
-        for indices in torch.arange(len(self), device=self._labels.device).split(batch_size):
+        for indices in torch.arange(len(self)).split(batch_size) if len(self) else ():
             yield self.select(indices)
 
-    def shuffled(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all jets once in random order, in batches of nearly equal size, at most `batch_size`.
+    def _unpacked(self, packed: torch.Tensor) -> torch.Tensor:
+        """Return bits as booleans, eight at once by a table: ``(n, 9)`` -> ``(n, 67)``."""
+        words = self._bits.index_select(0, packed.flatten().int())
+        return words.view(torch.bool).view(len(packed), 8 * packed.shape[1])[:, :N_FEATURES]
 
-        Equal, because the jets of a short last batch would count for more than others.
-        """
-        # Drawn on the processor, so that the order is the same on every device.
-        order = torch.randperm(len(self)).to(self._labels.device)
-        n_batches = -(-len(self) // batch_size)
-        # A small window may hold no jet: then there is no batch, and nothing to divide by its weight.
-        for indices in torch.tensor_split(order, n_batches) if n_batches else ():
-            yield self.select(indices)
+
+_PACKED_INTEGERS = np.packbits(IS_INTEGER)
+_BITS = torch.from_numpy(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).view(np.int64)[:, 0])
+"""For each byte its eight bits, highest first, as the bytes 0 or 1 of one int64."""
+
+
+def seed_of(*numbers: int) -> int:
+    """Return a seed of 64 bits that is a function of these numbers alone, none negative.
+
+    So the state of a training's random numbers is its position: nothing needs to be stored.
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 class ShuffledTrainingJets:
@@ -74,24 +128,73 @@ class ShuffledTrainingJets:
 
     Args:
         data: The prepared jets.
-        window_shards: Shards in memory at once; None for all, which are then read once.
+        batch_size: Jets of a batch, of all processes together; batches are of nearly equal size, at most
+            this, because the jets of a short last batch would count for more than others.
+        window_shards: Shards in memory at once; None for all, or on a GPU for as many as fit. All are read
+            once.
+        seed: Of the order.
         device: Where the jets are kept.
+        workers: Which share of each batch is wanted.
     """
 
-    def __init__(self, data: TrainingData, *, window_shards: int | None, device: torch.device) -> None:
-        self._data, self._device = data, device
-        self._n_shards = data.n_shards("train")
-        self._window = min(window_shards or self._n_shards, self._n_shards)
-        self._all = self._load(range(self._n_shards)) if self._window == self._n_shards else None
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        batch_size: int,
+        window_shards: int | None = None,
+        seed: int = 1,
+        device: torch.device,
+        workers: Workers = ALONE,
+    ) -> None:
+        self._data, self._batch_size, self._seed = data, batch_size, seed
+        self._device, self._workers = device, workers
+        self._sizes = [shard.n_jets for shard in data.manifest.splits["train"].shards]
+        self._window = min(window_shards or _fitting_shards(data, device), len(self._sizes))
+        self._all = self._load(range(len(self._sizes))) if self._window == len(self._sizes) else None
 
-    def batches(self, batch_size: int) -> Iterator[Batch]:
-        """Yield every jet once; the order is drawn from torch's global generator."""
+    def n_batches(self, epoch: int) -> int:
+        """Return the number of batches of an epoch; with windows it may differ from epoch to epoch."""
+        return sum(self._batches_in(window) for window in self._windows(epoch))
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield this process's share of the batches of an epoch, without the first `start` of them.
+
+        All batches of an epoch hold every jet once, in an order that is a function of seed and epoch.
+        """
+        for number, window in enumerate(self._windows(epoch)):
+            n_batches = self._batches_in(window)
+            if start < n_batches:
+                jets = self._load(window) if self._all is None else self._all
+                generator = torch.Generator(self._device).manual_seed(seed_of(self._seed, epoch, number))
+                # On the device itself: a GPU shuffles a billion jets in the time of a few batches.
+                order = torch.randperm(len(jets), generator=generator, device=self._device)
+                for indices in torch.tensor_split(order, n_batches)[start:]:
+                    yield jets.select(self._workers.share(indices))
+            start = max(0, start - n_batches)
+
+    def _windows(self, epoch: int) -> list[list[int]]:
         if self._all is not None:
-            yield from self._all.shuffled(batch_size)
-            return
-        order = torch.randperm(self._n_shards).tolist()
-        for start in range(0, self._n_shards, self._window):
-            yield from self._load(order[start : start + self._window]).shuffled(batch_size)
+            return [list(range(len(self._sizes)))]
+        order = np.random.default_rng(seed_of(self._seed, epoch)).permutation(len(self._sizes)).tolist()
+        return [order[start : start + self._window] for start in range(0, len(order), self._window)]
+
+    def _batches_in(self, window: Sequence[int]) -> int:
+        # A small window may hold no jet: then there is no batch, and nothing to divide by its weight.
+        return -(-sum(self._sizes[number] for number in window) // self._batch_size)
 
     def _load(self, shards: Sequence[int]) -> StoredJets:
-        return StoredJets(self._data.learning_jets("train", shards), self._device)
+        return StoredJets(self._data, "train", shards, device=self._device)
+
+
+def _fitting_shards(data: TrainingData, device: torch.device) -> int:
+    """Return how many shards fit into a GPU's free memory, at least 1; on a processor all are taken to."""
+    n_shards = data.n_shards("train")
+    if device.type != "cuda":
+        return n_shards
+    bytes_per_jet = N_FEATURES * (2 if data.manifest.config.feature_type == "float16" else 4) + 14
+    free, _ = torch.cuda.mem_get_info(device)
+    share = _SHARE_OF_MEMORY * free / (bytes_per_jet * data.n_jets("train"))
+    if share < 1:
+        _log.info("the jets fit into the GPU's memory %.0f%% at a time: moving windows", 100 * share)
+    return max(1, min(n_shards, int(share * n_shards)))

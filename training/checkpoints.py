@@ -1,8 +1,10 @@
 """The run directory: what a training leaves behind, epoch by epoch.
 
-`epoch_NNN.pt` is written last of an epoch's files, so where it exists the epoch is complete.
+`epoch_NNN.pt` is written last of an epoch's files, so where it exists the epoch is complete. `interrupted.pt`
+is the state in the middle of the next epoch, if a signal ended the training there.
 """
 
+import io
 import json
 import re
 from pathlib import Path
@@ -23,11 +25,14 @@ from training.config import TrainConfig
 from training.manifest import SCALER_NAME
 
 CHECKPOINT_FORMAT: Final = "advtag checkpoint"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 CONFIG_NAME: Final = "config.json"
 FEATURES_NAME: Final = "features.json"
 HISTORY_NAME: Final = "history.csv"
-MAY_CHANGE: Final = frozenset({"output", "data", "epochs", "threads", "device"})
+INTERRUPTED_NAME: Final = "interrupted.pt"
+MAY_CHANGE: Final = frozenset(
+    {"output", "data", "epochs", "threads", "device", "compile", "tensorboard", "patience", "monitor"}
+)
 """What may differ when a training is resumed: where it runs and for how long, not what it learns."""
 _CHECKPOINT: Final = re.compile(r"epoch_(\d+)\.pt")
 
@@ -35,17 +40,29 @@ _CHECKPOINT: Final = re.compile(r"epoch_(\d+)\.pt")
 class EpochRecord(NamedTuple):
     """One line of `history.csv`.
 
-    The training loss is weighted, with dropout and, for method fgsm, under attack; the validation loss is
-    unweighted, on raw inputs. The areas are of BvsL on the validation split.
+    The training loss is weighted, with dropout and, where the training has one, under attack; the validation
+    losses are unweighted, on raw inputs and under the `validation_attack`. The areas are of BvsL on the
+    validation split.
     """
 
     epoch: int
     learning_rate: float
     train_loss: float
     validation_loss: float
+    validation_loss_attacked: float
     auc_raw: float
-    auc_fgsm: float
+    auc_attacked: float
     jets_per_second: float
+
+
+class Position(NamedTuple):
+    """Where a training stands: in `epoch`, counted from 1, with the losses of the batches done in it.
+
+    After a complete epoch it is the beginning of the next.
+    """
+
+    epoch: int
+    losses: list[torch.Tensor]
 
 
 class Run(NamedTuple):
@@ -85,6 +102,8 @@ def read_run(folder: Path) -> Run:
         content = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
         config = TrainConfig.model_validate_json(json.dumps(content["config"]))
         scaler = FeatureScaler.from_dict(json.loads((folder / SCALER_NAME).read_text(encoding="utf-8")))
+        if json.loads((folder / FEATURES_NAME).read_text(encoding="utf-8")) != list(BRANCHES):
+            raise ValueError("other features")
         return Run(folder, config, scaler, str(content["data_fingerprint"]))
     except (OSError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise ValueError(
@@ -113,26 +132,42 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
     return folder / f"epoch_{epoch:03d}.pt"
 
 
-def save_checkpoint(
-    run: Run, epoch: int, network: TaggerNetwork, optimizer: torch.optim.Optimizer, device: torch.device
-) -> Path:
+def save_checkpoint(run: Run, epoch: int, network: TaggerNetwork, optimizer: torch.optim.Optimizer) -> Path:
     """Write the taggers and then the state of an epoch; return the path of the state."""
     export_onnx(run, epoch, network)
+    path = checkpoint_path(run.folder, epoch)
+    _save_state(path, run, Position(epoch + 1, []), network, optimizer)
+    (run.folder / INTERRUPTED_NAME).unlink(missing_ok=True)
+    return path
+
+
+def save_interrupted(
+    run: Run, position: Position, network: TaggerNetwork, optimizer: torch.optim.Optimizer
+) -> Path:
+    """Write the state in the middle of an epoch and return its path."""
+    path = run.folder / INTERRUPTED_NAME
+    _save_state(path, run, position, network, optimizer)
+    return path
+
+
+def _save_state(
+    path: Path, run: Run, position: Position, network: TaggerNetwork, optimizer: torch.optim.Optimizer
+) -> None:
     state = {
         "format": CHECKPOINT_FORMAT,
         "schema_version": SCHEMA_VERSION,
-        "epoch": epoch,
+        "epoch": position.epoch - 1,
+        "losses": torch.stack(position.losses) if position.losses else torch.empty(0),
         "config": run.config.model_dump_json(),
         "data_fingerprint": run.data_fingerprint,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "random_state": torch.get_rng_state(),
-        "random_state_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
-    path = checkpoint_path(run.folder, epoch)
+    # In memory first: torch's own writer reports a full disk as an error of its archive.
+    content = io.BytesIO()
+    torch.save(state, content)
     with replaced_file(path) as temporary:
-        torch.save(state, temporary)
-    return path
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:
@@ -152,41 +187,90 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
 
 def restore(
     run: Run,
-    epoch: int,
+    path: Path,
     network: TaggerNetwork,
     optimizer: torch.optim.Optimizer | None = None,
     *,
     device: torch.device | None = None,
-) -> dict[str, Any]:
-    """Set a network, and an optimiser, to an epoch of a run, and return the whole state.
+) -> Position:
+    """Set a network, and an optimiser, to a checkpoint of a run, and return where the training goes on.
 
     Raises:
-        ValueError: If the checkpoint is broken, of another version, training or epoch.
+        ValueError: If the checkpoint is broken, of another version, training or epoch, or holds numbers that
+            are not finite.
     """
-    path = checkpoint_path(run.folder, epoch)
     state = load_checkpoint(path, device)
     try:
         config = TrainConfig.model_validate_json(state["config"])
-        found = state["epoch"], state["data_fingerprint"], changed_keys(config, run.config)
-        if found != (epoch, run.data_fingerprint, []):
-            raise ValueError("another training or epoch")
+        epoch = _epoch_of(path)
+        if state["data_fingerprint"] != run.data_fingerprint or changed_keys(config, run.config):
+            raise ValueError("another training")
+        if epoch is not None and state["epoch"] != epoch:
+            raise ValueError("another epoch")
         network.load_state_dict(state["network"])
         if optimizer:
             optimizer.load_state_dict(state["optimizer"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch raises the last
+        position = Position(int(state["epoch"]) + 1, list(state["losses"].unbind()))
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:  # RuntimeError: torch
         raise ValueError(
             f"{path}: holds another training or epoch than its folder and name say: remove it"
         ) from error
-    return state
+    if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+        raise ValueError(f"{path}: holds weights that are not finite: remove it to go on before that epoch")
+    return position
+
+
+def newest_state(folder: Path) -> Path | None:
+    """Return the checkpoint to go on from: that of an interrupted epoch, else of the last complete one."""
+    epochs = epochs_of(folder)
+    interrupted = folder / INTERRUPTED_NAME
+    if interrupted.is_file() and load_checkpoint(interrupted).get("epoch") == (epochs or [0])[-1]:
+        return interrupted
+    return checkpoint_path(folder, epochs[-1]) if epochs else None
+
+
+def _epoch_of(path: Path) -> int | None:
+    match = _CHECKPOINT.fullmatch(path.name)
+    return int(match[1]) if match else None
+
+
+def open_run(run: Run, *, resume: bool) -> None:
+    """Make the run directory of a new training, or of one that goes on.
+
+    Raises:
+        ValueError: If it holds another training, or one not to be resumed.
+    """
+    folder, config = run.folder, run.config
+    if is_unused(folder):
+        create_run(run)
+        return
+    if not (folder / CONFIG_NAME).is_file():
+        raise ValueError(f"{folder}: exists and is no run directory: choose another 'output'")
+    found = read_run(folder)
+    changed = changed_keys(found.config, config)
+    if changed:
+        raise ValueError(
+            f"{folder}: holds a training with other settings ({', '.join(changed)}): choose another 'output'"
+        )
+    if found.data_fingerprint != run.data_fingerprint:
+        raise ValueError(f"{folder}: was trained on other data than {config.data}: choose another 'output'")
+    if newest_state(folder) is not None and not resume:
+        raise ValueError(
+            f"{folder}: already holds {len(epochs_of(folder))} epochs of this training: "
+            "resume it, or choose another 'output'"
+        )
+    create_run(run)
 
 
 def changed_keys(found: TrainConfig, wanted: TrainConfig) -> list[str]:
     """Return the settings that differ, as `key: found there, wanted here`, leaving out those that may."""
     before, after = found.model_dump(mode="json"), wanted.model_dump(mode="json")
+    # The cosine ends with the last epoch: more epochs are another training from the first on.
+    may_change = MAY_CHANGE - ({"epochs"} if wanted.schedule == "cosine" else set())
     return [
         f"{key}: {before[key]} there, {after[key]} here"
         for key in before
-        if key not in MAY_CHANGE and before[key] != after[key]
+        if key not in may_change and before[key] != after[key]
     ]
 
 
@@ -197,7 +281,7 @@ def export_onnx(run: Run, epoch: int, network: TaggerNetwork) -> list[Path]:
         name=config.name,
         epoch=epoch,
         method=config.method,
-        epsilon=config.training_epsilon,
+        attack=config.attack.name,
         gamma=config.gamma,
         loss_input=config.loss_input,
         scaler=run.scaler,
@@ -224,7 +308,7 @@ def export(folder: Path) -> list[Path]:
     paths = []
     for epoch in epochs:
         network = TaggerNetwork(dropout=run.config.dropout)
-        restore(run, epoch, network)
+        restore(run, checkpoint_path(run.folder, epoch), network)
         paths += export_onnx(run, epoch, network)
     return paths
 

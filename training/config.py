@@ -5,15 +5,44 @@ Paths are relative to the folder the command runs in.
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
-Reweighting = Literal["average", "flat", "none"]
-Method = Literal["basic", "fgsm"]
+from models.variants import Variant, parse_variant
+
+Reweighting = Literal["average", "flat", "none", "resample"]
+DefaultValue = Literal["minimum", "zero"]
 LossInput = Literal["logits", "softmax"]
+AttackMode = Literal["eval", "train"]
+Schedule = Literal["inverse", "constant", "cosine"]
+Monitor = Literal["validation_loss", "validation_loss_attacked", "auc_raw", "auc_attacked"]
 Device = Literal["cpu", "cuda", "auto"]
+
+
+def _to_variant(value: Any) -> Variant:
+    if isinstance(value, Variant):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("write a variant, e.g. fgsm:0.1")
+    return parse_variant(value)
+
+
+VariantText = Annotated[
+    Variant,
+    PlainValidator(_to_variant),
+    PlainSerializer(lambda variant: variant.name, return_type=str),
+]
+"""A variant, written as its name."""
 
 
 class _Card(BaseModel):
@@ -25,9 +54,15 @@ class _Card(BaseModel):
 class PrepareConfig(_Card):
     """How ROOT files become shards of jets."""
 
-    inputs: tuple[str, ...] = Field(min_length=1, description="ROOT files, or globs like samples/*.root")
+    inputs: tuple[str, ...] = Field(
+        min_length=1, description="ROOT files: paths, URLs (root://, https://), or globs like samples/*.root"
+    )
     output: Path = Field(description="folder of the shards; made anew")
-    reweighting: Reweighting = Field("average", description="target of the (pT, eta) weights per flavour")
+    reweighting: Reweighting = Field(
+        "average",
+        description="target of the (pT, eta) weights per flavour; resample: each training jet is written as "
+        "often as its weight of average says, on average, and weighs 1",
+    )
     pt_bins: int = Field(50, ge=1, le=1000, description="equal bins of pT between 20 and 1000 GeV")
     eta_bins: int = Field(50, ge=1, le=1000, description="equal bins of eta between -2.5 and 2.5")
     balance_flavours: bool = Field(
@@ -36,6 +71,11 @@ class PrepareConfig(_Card):
     )
     weight_cap: float | None = Field(
         None, gt=1, description="no weight above this multiple of its flavour's mean weight; null: no cap"
+    )
+    default_value: DefaultValue = Field(
+        "minimum",
+        description="of a feature that is missing: 0.001 below the smallest one (thesis), or zero after "
+        "scaling (DeepCSV)",
     )
     train_fraction: float = Field(0.72, gt=0, lt=1, description="share of the jets to train on")
     validation_fraction: float = Field(
@@ -66,15 +106,34 @@ class TrainConfig(_Card):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="label of the tagger in tables and plots")
     data: Path = Field(description="folder made by `advtag prepare`")
     output: Path = Field(description="run directory: one checkpoint an epoch")
-    method: Method = Field("basic", description="basic: raw inputs; fgsm: every batch is attacked first")
-    epsilon: float = Field(
-        0.1,
+    attack: VariantText = Field(
+        Variant("raw"),
+        description="what is done to the inputs it is trained on: raw (basic training), fgsm:0.1, "
+        "pgd:0.1:steps=5, noise:0.1, sign_noise:0.1, noise_fgsm:0.05:0.1",
+    )
+    mix: float = Field(
+        1.0,
         ge=0,
-        le=10,
-        description="FGSM step in standard deviations of a feature; the validation of basic uses it too",
+        le=1,
+        description="share of the attacked loss, the rest is the raw one: 0.5 is the thesis's Eq. 5.1",
+    )
+    attack_every: int = Field(1, ge=1, description="attack each k-th step of the optimiser only")
+    attack_mode: AttackMode = Field(
+        "eval", description="craft without dropout; train: with it, as in the thesis"
+    )
+    consistency: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the divergence between scores on raw and on attacked inputs (TRADES)",
+    )
+    validation_attack: VariantText = Field(
+        Variant("fgsm", 0.1), description="what each epoch is validated against, beside raw inputs"
     )
     gamma: float = Field(
         0.0, ge=0, le=100, description="focusing parameter of the loss; 0 is the cross entropy"
+    )
+    alpha: tuple[float, float, float, float] | None = Field(
+        None, description="factors of the loss of b, bb, c and udsg jets; null: none"
     )
     loss_input: LossInput = Field(
         "logits", description="softmax: the loss sees softmax twice, as in the thesis"
@@ -82,10 +141,18 @@ class TrainConfig(_Card):
     epochs: int = Field(20, ge=1, le=10_000)
     batch_size: int = Field(1000, ge=1, description="jets per step of the optimiser")
     micro_batch: int | None = Field(None, ge=1, description="jets computed at once; null: the whole batch")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="of the first epoch")
-    decay_epochs: float = Field(
-        30.0, gt=0, description="epoch e of 0, 1, ... uses learning_rate / (1 + e / this)"
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="of the first epoch, or after the warm-up")
+    schedule: Schedule = Field(
+        "inverse",
+        description="inverse: learning_rate / (1 + e / decay_epochs) in epoch e = 0, 1, ... (thesis); "
+        "constant; cosine: down to 0 at the last step",
     )
+    decay_epochs: float = Field(30.0, gt=0, description="of the inverse schedule")
+    warmup_epochs: float = Field(0.0, ge=0, description="the rate first rises from 0 for so many epochs")
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many epochs without a better `monitor`; null: never"
+    )
+    monitor: Monitor = Field("auc_raw", description="the column of history.csv that patience looks at")
     dropout: float = Field(0.1, ge=0, lt=1, description="probability to drop a node of a hidden layer")
     window_shards: int | None = Field(
         None, ge=1, description="shards in memory at once, shuffled together; null: all of them"
@@ -94,10 +161,19 @@ class TrainConfig(_Card):
     threads: int = Field(1, ge=1, le=1024, description="processor threads of torch")
     device: Device = Field("cpu", description="auto: the GPU if there is one")
 
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="bf16: faster matrix products of lower precision"
+    )
+    compile: bool = Field(False, description="let torch.compile fuse the network's operations; for GPUs")
+    tensorboard: bool = Field(False, description="log for TensorBoard, too, in the run directory")
+
     @property
-    def training_epsilon(self) -> float:
-        """The FGSM step the network is trained with: 0 for the basic method."""
-        return self.epsilon if self.method == "fgsm" else 0.0
+    def method(self) -> str:
+        """What the training does, in a word: basic, or the kind of attack and what else changes the loss."""
+        if self.attack.is_identity:
+            return "basic"
+        changes = ["mix"] * (self.mix < 1) + ["consistency"] * (self.consistency > 0)
+        return "+".join([self.attack.kind, *changes])
 
 
 _AnyCard = TypeVar("_AnyCard", bound=_Card)
@@ -164,7 +240,7 @@ def _first_complaint(error: ValidationError, card: type[_Card]) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}': choose from {', '.join(card.model_fields)}"
     if first["type"] == "missing":
-        return f"the key '{key}' is missing: add it ({card.model_fields[key].description})"
+        return f"the key '{key}' is missing: add it ({card.model_fields[str(first['loc'][0])].description})"
     if first["input"] is None:
         return f"the key '{key}' has no value: give one or remove the key"
     message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")

@@ -1,235 +1,284 @@
-"""The training loop: basic, or on FGSM-attacked inputs.
+"""The training loop.
 
 A run is a pure function of its configuration and data, on one kind of machine: a resumed training is bit by
-bit the one that never stopped.
+bit the one that never stopped, also when it was stopped in the middle of an epoch.
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 
-from models.discriminators import scores
 from models.network import TaggerNetwork
-from training.attacks import evaluation_mode, fgsm
-from training.batches import Batch, ShuffledTrainingJets, StoredJets
+from training.attacks import Perturbation
+from training.batches import Batch, ShuffledTrainingJets, StoredJets, seed_of
 from training.checkpoints import (
-    CONFIG_NAME,
     EpochRecord,
+    Position,
     Run,
-    changed_keys,
-    create_run,
-    epochs_of,
-    is_unused,
+    newest_state,
+    open_run,
     read_history,
-    read_run,
     restore,
     save_checkpoint,
+    save_interrupted,
     write_history,
 )
 from training.config import TrainConfig
+from training.interruption import Interrupted, Interruption, noted_signals
+from training.logs import EpochLog, epoch_log
 from training.losses import focal_loss
-from training.metrics import auc, split_by_truth
+from training.methods import Method, methods_of
+from training.schedules import is_exhausted, learning_rate
 from training.shards import TrainingData
+from training.validation import validate
+from training.workers import ALONE, Workers, joined_workers, local_rank
 
 Progress = Callable[[int, int], None]
+"""Called with the jets done and their total, in all epochs."""
 
 _log = logging.getLogger(__name__)
-_VALIDATION_BATCH = 4096
-
-
-class Validation(NamedTuple):
-    """Unweighted loss on raw inputs, and the area of BvsL on raw and on attacked ones."""
-
-    loss: float
-    auc_raw: float
-    auc_fgsm: float
+_REPORT_EVERY = 0.2
+"""Seconds between two calls of the progress."""
 
 
 def train(config: TrainConfig, *, resume: bool = False, progress: Progress | None = None) -> Path:
     """Train a tagger and return its run directory, with checkpoint, tagger and attack of each epoch.
 
+    After SIGTERM or SIGUSR1 the step is finished, the state kept, and the process ends with exit code 143 or
+    138. Under `torchrun` every process works on its share of each batch.
+
     Args:
         config: The run card.
-        resume: Continue after the last complete epoch in the run directory; start there if there is none.
-        progress: Called with the epochs done and their total.
+        resume: Go on where the run directory ends, or start if there is nothing in it.
+        progress: Called with the jets done and their total, some times a second.
 
     Raises:
         FileNotFoundError: If the training data are missing.
         ValueError: If the run directory holds another training, or one that `resume` was not asked for; if
-            the training data are broken; or if the loss stops being finite.
+            the training data are empty or broken; or if the loss stops being finite.
+        OSError: If a file cannot be written; what was complete before is kept.
+        Interrupted: After a signal.
     """
     data = TrainingData(config.data)
+    if data.n_jets("train") == 0:
+        raise ValueError(f"{config.data}: holds no jet to train on: prepare more files")
     device = _device(config)
-    run = _open_run(config, data, resume=resume)
-    with _own_torch_state(config, device):
-        network = TaggerNetwork(dropout=config.dropout).to(device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-        jets = ShuffledTrainingJets(data, window_shards=config.window_shards, device=device)
-        validation_jets = StoredJets(data.learning_jets("validation"), device)
-        n_done = _restore(run, network, optimizer, device)
-        history = [record for record in read_history(run.folder) if record.epoch <= n_done]
-        for epoch in range(n_done + 1, config.epochs + 1):
-            rate = learning_rate(config, epoch)
-            start = time.perf_counter()
-            loss = _train_epoch(network, optimizer, jets, config, rate=rate)
-            speed = data.n_jets("train") / (time.perf_counter() - start)
-            if not math.isfinite(loss):
-                raise ValueError(
-                    f"{config.output}: the loss of epoch {epoch} is {loss}: lower learning_rate ({rate})"
-                )
-            history.append(EpochRecord(epoch, rate, loss, *validate(network, validation_jets, config), speed))
-            write_history(run.folder, history)
-            save_checkpoint(run, epoch, network, optimizer, device)
-            _log.info("%s: %s", config.name, history[-1])
-            if progress:
-                progress(epoch, config.epochs)
+    with ExitStack() as stack:
+        workers = stack.enter_context(joined_workers(device))
+        run = Run(config.output, config, data.scaler(), data.manifest.fingerprint)
+        if workers.is_first:
+            open_run(run, resume=resume)
+        workers.wait()
+        stack.enter_context(_own_torch_state(config, device))
+        interruption = stack.enter_context(noted_signals())
+        log = stack.enter_context(epoch_log(run, is_on=workers.is_first and config.tensorboard))
+        training = _Training(run, data, device=device, workers=workers, interruption=interruption)
+        training.complete(log, progress if workers.is_first else None)
     return run.folder
 
 
-def learning_rate(config: TrainConfig, epoch: int) -> float:
-    """Return the learning rate of an epoch, counted from 1.
+class _Training:
+    """The state of a training and the steps that change it."""
 
-    Source:
-        Thesis, Eq. 2.9, which counts epochs from 0.
-    """
-    return config.learning_rate / (1.0 + (epoch - 1) / config.decay_epochs)
+    def __init__(
+        self,
+        run: Run,
+        data: TrainingData,
+        *,
+        device: torch.device,
+        workers: Workers,
+        interruption: Interruption,
+    ) -> None:
+        self._run, self._config, self._workers, self._device = run, run.config, workers, device
+        self._interruption, self._n_jets = interruption, data.n_jets("train")
+        config = run.config
+        self._network = TaggerNetwork(dropout=config.dropout, bf16=_needs_autocast(config, device)).to(device)
+        if config.compile:
+            self._network.compile()
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.learning_rate, fused=True)
+        self._methods = methods_of(config, run.scaler, device)
+        self._attack = Perturbation(
+            config.validation_attack, scaler=run.scaler, loss_input=config.loss_input, device=device
+        )
+        self._jets = ShuffledTrainingJets(
+            data, batch_size=config.batch_size, window_shards=config.window_shards, seed=config.seed,
+            device=device, workers=workers,
+        )  # fmt: skip
+        self._validation_jets = StoredJets(data, "validation", device=device)
+        state = newest_state(run.folder)
+        self._position = Position(1, [])
+        if state:
+            self._position = restore(run, state, self._network, self._optimizer, device=device)
+        self._history = [record for record in read_history(run.folder) if record.epoch < self._position.epoch]
+
+    def complete(self, log: EpochLog, progress: Progress | None) -> None:
+        """Train the epochs that are left, or until the patience is exhausted."""
+        first = self._position.epoch
+        while (epoch := self._position.epoch) <= self._config.epochs:
+            if is_exhausted(self._config, self._history):
+                if progress and epoch > first:
+                    progress((epoch - 1) * self._n_jets, (epoch - 1) * self._n_jets)
+                return
+            loss, speed = self._train_epoch(progress)
+            self._finish_epoch(loss, speed)
+            log(self._history[-1])
+            _log.info("%s: %s", self._config.name, self._history[-1])
+            if progress:
+                progress(*self._jets_done(epoch, 1.0))
+
+    def _train_epoch(self, progress: Progress | None) -> tuple[float, float]:
+        """Take the steps that are left of an epoch; return the mean of the batches' losses, and jets/s."""
+        epoch, losses = self._position
+        n_batches, n_before = self._jets.n_batches(epoch), len(losses)
+        self._network.train()
+        start = time.perf_counter()
+        reported = -math.inf
+        for batch in self._jets.batches(epoch, start=n_before):
+            done = len(losses)
+            torch.manual_seed(seed_of(self._config.seed, epoch, done, self._workers.rank))
+            rate = learning_rate(self._config, epoch, (done + 0.5) / n_batches)
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
+            step = (epoch - 1) * n_batches + done
+            loss = train_step(
+                self._network, self._optimizer, batch, self._config,
+                methods=self._methods, step=step, workers=self._workers,
+            )  # fmt: skip
+            losses.append(loss)
+            self._stop_if_told()
+            if progress and time.perf_counter() - reported > _REPORT_EVERY:
+                reported = time.perf_counter()
+                progress(*self._jets_done(epoch, len(losses) / n_batches))
+        mean_loss = float(torch.stack(losses).mean())
+        n_jets = self._n_jets * (n_batches - n_before) / n_batches
+        return mean_loss, n_jets / (time.perf_counter() - start)
+
+    def _jets_done(self, epoch: int, share: float) -> tuple[int, int]:
+        return round((epoch - 1 + share) * self._n_jets), self._config.epochs * self._n_jets
+
+    def _stop_if_told(self) -> None:
+        """Keep the state and raise `Interrupted` if a signal came, to any of the processes."""
+        received = self._interruption.received
+        if self._workers.number > 1:
+            # All must leave after the same step, or those that stay wait for the others for ever.
+            received = int(self._workers.largest(torch.tensor(received, device=self._device)))
+        if not received:
+            return
+        if self._workers.is_first:
+            with _said_where(self._run, "the state"):
+                save_interrupted(self._run, self._position, self._network, self._optimizer)
+        raise Interrupted(received)
+
+    def _finish_epoch(self, loss: float, speed: float) -> None:
+        """Validate, and write the files of an epoch."""
+        epoch, config = self._position.epoch, self._config
+        rate = learning_rate(config, epoch, 0.5)
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"{config.output}: the loss of epoch {epoch} is {loss}: lower learning_rate ({rate})"
+            )
+        found = validate(
+            self._network, self._validation_jets, config, self._attack, after_batch=self._stop_if_told
+        )
+        self._history.append(EpochRecord(epoch, rate, loss, *found, speed))
+        if self._workers.is_first:
+            with _said_where(self._run, f"epoch {epoch}"):
+                write_history(self._run.folder, self._history)
+                save_checkpoint(self._run, epoch, self._network, self._optimizer)
+        self._position = Position(epoch + 1, [])
 
 
 def train_step(
-    network: TaggerNetwork, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig
+    network: TaggerNetwork,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    config: TrainConfig,
+    *,
+    methods: Sequence[Method] = (),
+    step: int = 0,
+    workers: Workers = ALONE,
 ) -> torch.Tensor:
     """Take one step of the optimiser and return the batch's loss, sum(w L) / sum(w), a scalar.
 
     A batch is computed in pieces of `micro_batch` jets whose gradients add up, which changes the speed only.
+
+    Args:
+        network: In train mode.
+        optimizer: Of its parameters.
+        batch: This process's share of the jets.
+        config: The loss and the size of the pieces.
+        methods: What changes the pieces, or adds to their loss.
+        step: Steps before this one.
+        workers: The processes that have the other shares.
     """
     optimizer.zero_grad()
-    sum_of_weights = batch.weights.sum()
+    sum_of_weights = workers.add_up(batch.weights.sum())
     batch_loss = torch.zeros((), device=sum_of_weights.device)
-    for scaled, labels, weights, frozen in batch.pieces(config.micro_batch or config.batch_size):
-        if config.method == "fgsm":
-            inputs = fgsm(
-                network, scaled, labels, frozen, epsilon=config.epsilon, loss_input=config.loss_input
-            )
-        else:
-            inputs = scaled
-        losses = focal_loss(network(inputs), labels, gamma=config.gamma, loss_input=config.loss_input)
-        loss = (weights * losses).sum() / sum_of_weights
+    for piece in batch.pieces(config.micro_batch or config.batch_size):
+        extra_losses = [method.extra_loss(network, piece, step=step) for method in methods]
+        share = piece.weights.sum() / sum_of_weights
+        for method in methods:
+            piece = method.batch_transform(network, piece, step=step)
+        losses = focal_loss(
+            network(piece.scaled),
+            piece.labels,
+            gamma=config.gamma,
+            alpha=config.alpha,
+            loss_input=config.loss_input,
+        )
+        loss = (piece.weights * losses).sum() / sum_of_weights
+        for extra_loss in extra_losses:
+            loss = loss if extra_loss is None else loss + share * extra_loss
         loss.backward()
         batch_loss += loss.detach()
+    workers.add_up_gradients(network.parameters())
     optimizer.step()
-    return batch_loss
+    return workers.add_up(batch_loss)
 
 
-def validate(network: TaggerNetwork, jets: StoredJets, config: TrainConfig) -> Validation:
-    """Return how good the network is on jets it was not trained on; nan where a flavour is missing."""
-    losses, raw, attacked, labels = [], [], [], []
-    with torch.no_grad(), evaluation_mode(network):
-        for batch in jets.in_order(_VALIDATION_BATCH):
-            logits = network(batch.scaled)
-            losses.append(focal_loss(logits, batch.labels, gamma=config.gamma, loss_input=config.loss_input))
-            moved = fgsm(
-                network,
-                batch.scaled,
-                batch.labels,
-                batch.frozen,
-                epsilon=config.epsilon,
-                loss_input=config.loss_input,
-            )
-            raw.append(logits)
-            attacked.append(network(moved))
-            labels.append(batch.labels)
-    if not losses:
-        return Validation(math.nan, math.nan, math.nan)
-    truth = torch.cat(labels).cpu().numpy()
-    areas = []
-    for logits in (raw, attacked):
-        discriminator = scores(torch.cat(logits).cpu().numpy())["BvsL"]
-        areas.append(auc(*split_by_truth("BvsL", discriminator, truth)))
-    return Validation(float(torch.cat(losses).mean()), *areas)
-
-
-def _train_epoch(
-    network: TaggerNetwork,
-    optimizer: torch.optim.Optimizer,
-    jets: ShuffledTrainingJets,
-    config: TrainConfig,
-    *,
-    rate: float,
-) -> float:
-    """Take one pass over the training jets and return the mean of the batches' losses."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    network.train()
-    losses = [train_step(network, optimizer, batch, config) for batch in jets.batches(config.batch_size)]
-    return float(torch.stack(losses).mean())
-
-
-def _open_run(config: TrainConfig, data: TrainingData, *, resume: bool) -> Run:
-    """Return the run of a new or resumed training, its directory made.
-
-    Raises:
-        ValueError: If the directory holds another training, or one not to be resumed.
-    """
-    run = Run(config.output, config, data.scaler(), data.manifest.fingerprint)
-    if is_unused(config.output):
-        create_run(run)
-        return run
-    if not (config.output / CONFIG_NAME).is_file():
-        raise ValueError(f"{config.output}: exists and is no run directory: choose another 'output'")
-    found = read_run(config.output)
-    changed = changed_keys(found.config, config)
-    if changed:
-        raise ValueError(
-            f"{config.output}: holds a training with other settings ({', '.join(changed)}): "
-            "choose another 'output'"
-        )
-    if found.data_fingerprint != run.data_fingerprint:
-        raise ValueError(
-            f"{config.output}: was trained on other data than {config.data}: choose another 'output'"
-        )
-    if epochs_of(config.output) and not resume:
-        raise ValueError(
-            f"{config.output}: already holds {len(epochs_of(config.output))} epochs of this training: "
-            "resume it, or choose another 'output'"
-        )
-    create_run(run)
-    return run
-
-
-def _restore(run: Run, network: TaggerNetwork, optimizer: torch.optim.Optimizer, device: torch.device) -> int:
-    """Set network, optimiser and random numbers to the last complete epoch and return it; 0 if none."""
-    epochs = epochs_of(run.folder)
-    if not epochs:
-        return 0
-    state = restore(run, epochs[-1], network, optimizer, device=device)
-    torch.set_rng_state(state["random_state"].cpu())
-    if device.type == "cuda" and state["random_state_cuda"] is not None:
-        torch.cuda.set_rng_state(state["random_state_cuda"].cpu(), device)
-    return epochs[-1]
+@contextmanager
+def _said_where(run: Run, what: str) -> Iterator[None]:
+    """Say of an error of the disk what could not be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"{run.folder}: cannot write {what} ({error.strerror or error}): "
+            "make room, then resume; what was complete is kept"
+        ) from error
 
 
 def _device(config: TrainConfig) -> torch.device:
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: cuda was asked for, but torch sees no GPU: use cpu or auto")
-    return torch.device(config.device)
+    if config.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank())
+
+
+def _needs_autocast(config: TrainConfig, device: torch.device) -> bool:
+    return config.precision == "bf16" and device.type == "cuda"
 
 
 @contextmanager
 def _own_torch_state(config: TrainConfig, device: torch.device) -> Iterator[None]:
-    """Seed torch and set its threads for the training, and give the caller back what it had."""
+    """Seed torch, set threads and precision for the training, and give the caller back what it had."""
     threads = torch.get_num_threads()
+    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # torch makes it at import
+    precision = matmul.fp32_precision
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.set_num_threads(config.threads)
+        if config.precision == "bf16" and device.type == "cpu":
+            matmul.fp32_precision = "bf16"
         torch.manual_seed(config.seed)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+            matmul.fp32_precision = precision

@@ -48,7 +48,6 @@ def make_metadata(scaler: FeatureScaler) -> Callable[..., TaggerMetadata]:
             "name": "basic",
             "epoch": 3,
             "method": "basic",
-            "epsilon": 0.0,
             "gamma": 25.0,
             "loss_input": "logits",
             "scaler": scaler,

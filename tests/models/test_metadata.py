@@ -13,7 +13,7 @@ def changed(metadata, **changes):
 
 
 def test_they_read_back_as_they_were_written(make_metadata):
-    metadata = make_metadata(name="adversarial", method="fgsm", epsilon=0.01)
+    metadata = make_metadata(name="adversarial", method="fgsm", attack="fgsm:0.01")
     again = read_metadata(metadata.to_properties(), source="a.onnx")
     assert again == metadata
     assert again.scaler == metadata.scaler
@@ -33,10 +33,11 @@ def test_the_names_of_the_features_lie_inside(make_metadata):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2}, "schema 2, but this advtag reads schema 1"),
+        ({"schema_version": 1}, "schema 1, but this advtag reads schema 2"),
         ({"name": "a b"}, "wrong at name"),
         ({"epoch": -1}, "wrong at epoch"),
-        ({"method": "magic"}, "wrong at method"),
+        ({"method": "Magic!"}, "wrong at method"),
+        ({"attack": "magic:1"}, "wrong at attack"),
         ({"scaler": 3}, "wrong at scaler: .*expected an object"),
         ({"surprise": 1}, "wrong at surprise"),
         ({"feature_names": ["Jet_pt", *BRANCHES[1:]]}, "feature 0 is Jet_pt, but this advtag reads Jet_eta"),

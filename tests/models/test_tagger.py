@@ -112,7 +112,7 @@ def test_a_tagger_without_attack_works_and_says_so_when_attacked(write_run, tmp_
 
 def test_runs_load_sorted_by_name_and_epoch(write_run, tmp_path):
     basic = write_run(tmp_path / "b", epochs=(10, 2))
-    adversarial = write_run(tmp_path / "a", epochs=(1,), name="adversarial", method="fgsm", epsilon=0.1)
+    adversarial = write_run(tmp_path / "a", epochs=(1,), name="adversarial", method="fgsm", attack="fgsm:0.1")
     labels = [tagger.label for tagger in load_taggers([basic, adversarial])]
     assert labels == ["adversarial@1", "basic@2", "basic@10"]
 
@@ -199,7 +199,7 @@ def test_a_model_without_metadata_or_outputs_is_one_sentence(make_metadata, tmp_
 
 def test_metadata_of_the_future_are_one_sentence(make_metadata, tmp_path):
     model = identity_model(make_metadata)
-    text = model.metadata_props[0].value.replace('"schema_version":1', '"schema_version":9')
+    text = model.metadata_props[0].value.replace('"schema_version":2', '"schema_version":9')
     onnx.helper.set_model_props(model, {METADATA_KEY: text})
     save_onnx(model, tmp_path / "a.onnx")
     with pytest.raises(ValueError, match=r"a.onnx: its metadata have schema 9"):

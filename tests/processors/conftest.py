@@ -39,7 +39,6 @@ def random_tagger(
         name=name,
         epoch=epoch,
         method="basic",
-        epsilon=0.0,
         gamma=25.0,
         loss_input="softmax",
         scaler=scaler,

@@ -121,7 +121,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, training_data: Path) 
             name="adversarial",
             data=training_data,
             output=folder,
-            method="fgsm",
+            attack="fgsm:0.1",
             epochs=2,
             batch_size=256,
             learning_rate=2e-3,

@@ -3,9 +3,23 @@ import torch
 
 from models.features import IS_INTEGER, N_FEATURES
 from models.network import TaggerNetwork
-from training.attacks import evaluation_mode, fgsm, frozen_cells
+from models.variants import Variant
+from training.attacks import Perturbation, evaluation_mode, frozen_cells
+from training.config import LossInput
 
 N_JETS = 64
+
+
+def fgsm(
+    network: torch.nn.Module,
+    scaled: torch.Tensor,
+    labels: torch.Tensor,
+    frozen: torch.Tensor,
+    *,
+    epsilon: float,
+    loss_input: LossInput = "logits",
+) -> torch.Tensor:
+    return Perturbation(Variant("fgsm", epsilon), loss_input=loss_input)(network, scaled, labels, frozen)
 
 
 @pytest.fixture

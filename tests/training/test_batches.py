@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from training.batches import ShuffledTrainingJets, StoredJets
-from training.shards import LearningJets, TrainingData
+from models.features import IS_INTEGER
+from training.batches import ShuffledTrainingJets, StoredJets, joined, seed_of
+from training.shards import TrainingData
+from training.workers import Workers
 
 CPU = torch.device("cpu")
 
@@ -15,58 +17,81 @@ def data(training_data: Path) -> TrainingData:
     return TrainingData(training_data)
 
 
+def shuffled(data: TrainingData, batch_size: int = 100, **settings: object) -> ShuffledTrainingJets:
+    return ShuffledTrainingJets(data, batch_size=batch_size, device=CPU, **settings)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("window_shards", [None, 1, 2])
 def test_an_epoch_holds_every_jet_once(data: TrainingData, window_shards: int | None) -> None:
-    jets = ShuffledTrainingJets(data, window_shards=window_shards, device=CPU)
-    features = torch.cat([batch.scaled for batch in jets.batches(100)]).numpy()
+    jets = shuffled(data, window_shards=window_shards)
+    batches = list(jets.batches(1))
+    features = torch.cat([batch.scaled for batch in batches]).numpy()
     expected = data.learning_jets("train").features.astype(np.float32)
     assert (np.sort(features[:, 1]) == np.sort(expected[:, 1])).all()
     assert len(features) == data.n_jets("train")
+    assert len(batches) == jets.n_batches(1)
 
 
 @pytest.mark.parametrize("window_shards", [None, 1])
 def test_each_epoch_has_another_order_and_the_seed_decides_it(
     data: TrainingData, window_shards: int | None
 ) -> None:
-    def first_batch() -> torch.Tensor:
-        return next(jets.batches(100)).scaled
+    def first_batch(epoch: int, seed: int = 1) -> torch.Tensor:
+        return next(shuffled(data, window_shards=window_shards, seed=seed).batches(epoch)).scaled
 
-    jets = ShuffledTrainingJets(data, window_shards=window_shards, device=CPU)
-    torch.manual_seed(1)
-    first, second = first_batch(), first_batch()
-    torch.manual_seed(1)
-    assert torch.equal(first, first_batch())
-    assert not torch.equal(first, second)
+    assert torch.equal(first_batch(1), first_batch(1))
+    assert not torch.equal(first_batch(1), first_batch(2))
+    assert not torch.equal(first_batch(1), first_batch(1, seed=2))
+
+
+@pytest.mark.parametrize("window_shards", [None, 1])
+@pytest.mark.parametrize("start", [1, 15, 16, 40])
+def test_an_epoch_can_begin_in_the_middle(data: TrainingData, window_shards: int | None, start: int) -> None:
+    jets = shuffled(data, window_shards=window_shards)
+    whole, rest = list(jets.batches(3)), list(jets.batches(3, start))
+    assert len(rest) == max(0, len(whole) - start)
+    for one, other in zip(whole[start:], rest, strict=True):
+        assert torch.equal(one.scaled, other.scaled)
+
+
+def test_workers_share_each_batch(data: TrainingData) -> None:
+    whole = shuffled(data).batches(1)
+    parts = [shuffled(data, workers=Workers(rank, 3)).batches(1) for rank in range(3)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        together = joined(*shares)
+        assert sorted(together.weights.tolist()) == sorted(batch.weights.tolist())
+        assert max(len(share.labels) for share in shares) - min(len(share.labels) for share in shares) <= 1
 
 
 def test_batches_are_of_nearly_equal_size(data: TrainingData) -> None:
-    jets = StoredJets(data.learning_jets("train"), CPU)
-    sizes = [len(batch.labels) for batch in jets.shuffled(1000)]
+    sizes = [len(batch.labels) for batch in shuffled(data, batch_size=1000).batches(1)]
     assert max(sizes) <= 1000
     assert max(sizes) - min(sizes) <= 1
-    assert len(sizes) == -(-len(jets) // 1000)
+    assert len(sizes) == -(-data.n_jets("train") // 1000)
 
 
-def test_a_window_without_a_jet_gives_no_batch(data: TrainingData) -> None:
-    nothing = LearningJets(*(array[:0] for array in data.learning_jets("train")))
-    assert list(StoredJets(nothing, CPU).shuffled(100)) == []
+def test_no_shard_gives_no_batch(data: TrainingData) -> None:
+    assert list(StoredJets(data, "train", [], device=CPU).in_order(100)) == []
 
 
-def test_a_batch_keeps_jets_together_and_freezes_integers(data: TrainingData) -> None:
+def test_a_batch_keeps_jets_together_and_freezes_defaults_and_integers(data: TrainingData) -> None:
     jets = data.learning_jets("train")
-    stored = StoredJets(jets, CPU)
-    indices = torch.tensor([7, 3, 100])
-    batch = stored.select(indices)
-    assert torch.equal(batch.scaled, torch.from_numpy(jets.features[indices].astype(np.float32)))
-    assert batch.labels.tolist() == jets.labels[indices].tolist()
-    assert batch.weights.tolist() == jets.weights[indices].tolist()
-    assert (batch.frozen.numpy() >= jets.mask[indices]).all()
-    assert batch.frozen.numpy().all(axis=0).sum() >= 5
+    batch = StoredJets(data, "train", device=CPU).select(torch.arange(len(jets.labels)))
+    assert torch.equal(batch.scaled, torch.from_numpy(jets.features.astype(np.float32)))
+    assert (batch.labels.numpy() == jets.labels).all()
+    assert (batch.weights.numpy() == jets.weights).all()
+    assert (batch.frozen.numpy() == (jets.mask | IS_INTEGER)).all()
 
 
 def test_pieces_put_together_are_the_batch(data: TrainingData) -> None:
-    batch = next(StoredJets(data.learning_jets("train"), CPU).in_order(100))
+    batch = next(StoredJets(data, "train", device=CPU).in_order(100))
     pieces = list(batch.pieces(33))
     assert [len(piece.labels) for piece in pieces] == [33, 33, 33, 1]
-    for index, tensor in enumerate(batch):
-        assert torch.equal(torch.cat([piece[index] for piece in pieces]), tensor)
+    for left, right in zip(joined(*pieces), batch, strict=True):
+        assert torch.equal(left, right)
+
+
+def test_seeds_of_other_places_are_others() -> None:
+    seeds = {seed_of(seed, epoch, batch) for seed in (1, 2) for epoch in (1, 2) for batch in range(50)}
+    assert len(seeds) == 200
+    assert all(0 <= seed < 2**64 for seed in seeds)

@@ -10,7 +10,7 @@ import torch
 from models.network import TaggerNetwork
 from models.perturbations import Variant, perturb
 from models.tagger import load_taggers
-from training.attacks import fgsm, frozen_cells
+from training.attacks import Perturbation, frozen_cells
 from training.checkpoints import (
     checkpoint_path,
     epochs_of,
@@ -53,8 +53,8 @@ def test_a_run_directory_is_complete(finished_run: Path) -> None:
 
 def test_a_checkpoint_describes_itself_and_runs_no_code(finished_run: Path) -> None:
     state = torch.load(checkpoint_path(finished_run, 2), weights_only=True)
-    assert (state["epoch"], state["schema_version"]) == (2, 1)
-    assert json.loads(state["config"])["method"] == "fgsm"
+    assert (state["epoch"], state["schema_version"]) == (2, 2)
+    assert json.loads(state["config"])["attack"] == "fgsm:0.1"
     assert sum(tensor.numel() for tensor in state["network"].values()) == 47_604
 
 
@@ -76,12 +76,11 @@ def test_the_attack_is_the_one_trained_against(
     raw, labels = raw_and_labels
     tagger = load_taggers([finished_run], epochs=[2])[0]
     scaled, mask = tagger.scaler.scale(raw)
-    in_torch = fgsm(
+    in_torch = Perturbation(Variant("fgsm", 0.1))(
         network,
         torch.from_numpy(scaled),
         torch.from_numpy(labels),
         frozen_cells(torch.from_numpy(mask)),
-        epsilon=0.1,
     ).numpy()
     moved = perturb(Variant("fgsm", 0.1), tagger, raw, labels=labels)
     on_physical_features, _ = tagger.scaler.scale(moved)
@@ -93,7 +92,7 @@ def test_the_attack_is_the_one_trained_against(
 def test_metadata_say_how_it_was_trained(finished_run: Path, training_data: Path) -> None:
     metadata = load_taggers([finished_run], epochs=[2])[0].metadata
     assert (metadata.name, metadata.epoch, metadata.method) == ("adversarial", 2, "fgsm")
-    assert (metadata.epsilon, metadata.gamma, metadata.loss_input) == (0.1, 0.0, "logits")
+    assert (metadata.attack, metadata.gamma, metadata.loss_input) == ("fgsm:0.1", 0.0, "logits")
     assert metadata.data_fingerprint == TrainingData(training_data).manifest.fingerprint
     assert metadata.scaler == TrainingData(training_data).scaler()
 
@@ -161,7 +160,7 @@ def test_a_checkpoint_of_another_version_is_refused(own_run: Path) -> None:
         load_checkpoint(checkpoint_path(own_run, 1))
 
 
-@pytest.mark.parametrize("name", ["config.json", "scaler.json"])
+@pytest.mark.parametrize("name", ["config.json", "scaler.json", "features.json"])
 def test_a_broken_run_directory_is_one_sentence(own_run: Path, name: str) -> None:
     (own_run / name).write_text("{")
     with pytest.raises(ValueError, match="not a run directory of this version"):

@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from models.variants import Variant, parse_variant
 from training.config import TrainConfig, read_prepare_config, read_train_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -17,20 +19,37 @@ def written(folder: Path, text: str) -> Path:
 def test_a_minimal_card_is_complete(tmp_path: Path) -> None:
     config = read_train_config(written(tmp_path, MINIMAL))
     assert config.method == "basic"
-    assert config.training_epsilon == 0.0
+    assert config.attack == Variant("raw")
 
 
-def test_epsilon_is_trained_on_only_by_fgsm() -> None:
-    config = TrainConfig(name="a", data=Path("d"), output=Path("o"), method="fgsm", epsilon=0.05)
-    assert config.training_epsilon == 0.05
+@pytest.mark.parametrize(
+    ("keys", "method"),
+    [
+        ("attack: fgsm:0.1", "fgsm"),
+        ("attack: pgd:0.1:steps=3\nmix: 0.5", "pgd+mix"),
+        ("attack: noise:0.1\nmix: 0\nconsistency: 2", "noise+mix+consistency"),
+        ("attack: fgsm:0\nmix: 0.5", "basic"),
+    ],
+)
+def test_the_method_in_a_word(tmp_path: Path, keys: str, method: str) -> None:
+    assert read_train_config(written(tmp_path, MINIMAL + keys)).method == method
+
+
+def test_a_card_survives_json() -> None:
+    text = "pgd:0.1:steps=5:step=0.03:start=1:restrict=0.2:SV=0.5:vertexMass=0"
+    config = TrainConfig(name="a", data=Path("d"), output=Path("o"), attack=parse_variant(text))
+    assert json.loads(config.model_dump_json())["attack"] == text
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (MINIMAL + "gama: 2\n", "unknown key 'gama': choose from name, data, output, method"),
+        (MINIMAL + "gama: 2\n", "unknown key 'gama': choose from name, data, output, attack"),
         (MINIMAL + "gamma: -1\n", "key 'gamma': input should be greater than or equal to 0, got -1"),
-        (MINIMAL + "method: pgd\n", "key 'method': input should be 'basic' or 'fgsm', got 'pgd'"),
+        (MINIMAL + "attack: pgs:1\n", "key 'attack': unknown variant 'pgs:1': choose from raw, noise, fgsm"),
+        (MINIMAL + "attack: 0.1\n", "key 'attack': write a variant, e.g. fgsm:0.1, got 0.1"),
+        (MINIMAL + "alpha: [1, 2]\n", "the key 'alpha.2' is missing"),
         ("data: d\noutput: o\n", "the key 'name' is missing: add it"),
         ("name: [\n", "not valid YAML"),
         ("- a\n- b\n", "expected keys and values, got list"),
@@ -73,6 +92,8 @@ def test_the_cards_in_configs_are_valid() -> None:
     assert {card.data for card in cards} == {data}
     assert len({card.name for card in cards}) == len({card.output for card in cards}) == 3
     # The demo trains with the defaults; its runs go on with these cards.
-    for card, method in zip(cards[:2], ("basic", "fgsm"), strict=True):
-        assert card == TrainConfig(name=card.name, data=data, output=card.output, method=method)
+    for card, attack in zip(cards[:2], ("raw", "fgsm:0.1"), strict=True):
+        assert card == TrainConfig(
+            name=card.name, data=data, output=card.output, attack=parse_variant(attack)
+        )
     assert (cards[2].gamma, cards[2].loss_input) == (25, "softmax")

@@ -8,13 +8,17 @@ import pytest
 import torch
 
 from models.network import TaggerNetwork
-from training.attacks import fgsm
+from models.variants import Variant
+from training.attacks import Perturbation
 from training.batches import Batch, StoredJets
 from training.checkpoints import checkpoint_path, load_checkpoint, read_history
 from training.config import TrainConfig
 from training.losses import focal_loss
+from training.methods import methods_of
+from training.schedules import learning_rate
 from training.shards import TrainingData
-from training.train import learning_rate, train, train_step, validate
+from training.train import train, train_step
+from training.validation import validate
 
 MakeConfig = Callable[..., TrainConfig]
 CPU = torch.device("cpu")
@@ -23,7 +27,7 @@ CPU = torch.device("cpu")
 def parameters(folder: Path, epoch: int) -> list[torch.Tensor]:
     state = load_checkpoint(checkpoint_path(folder, epoch))
     moments = [value for entry in state["optimizer"]["state"].values() for value in entry.values()]
-    return [*state["network"].values(), *moments, state["random_state"]]
+    return [*state["network"].values(), *moments]
 
 
 def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
@@ -32,17 +36,24 @@ def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
 
 @pytest.fixture
 def batch(training_data: Path) -> Batch:
-    return next(StoredJets(TrainingData(training_data).learning_jets("train"), CPU).in_order(500))
+    return next(StoredJets(TrainingData(training_data), "train", device=CPU).in_order(500))
 
 
 def test_it_learns(train_config: MakeConfig) -> None:
     history = read_history(train(train_config(epochs=4)))
     assert history[-1].train_loss < 0.9 * history[0].train_loss
     assert history[-1].auc_raw > 0.7
-    assert history[-1].auc_fgsm < history[-1].auc_raw
+    assert history[-1].auc_attacked < history[-1].auc_raw
 
 
-@pytest.mark.parametrize("changes", [{}, {"method": "fgsm", "window_shards": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"attack": "fgsm:0.1", "window_shards": 1},
+        {"attack": "pgd:0.1:steps=2:start=1", "schedule": "constant", "warmup_epochs": 1.5},
+    ],
+)
 def test_a_resumed_training_is_bit_by_bit_the_one_that_never_stopped(
     train_config: MakeConfig, tmp_path: Path, changes: dict[str, object]
 ) -> None:
@@ -213,18 +224,19 @@ def test_fgsm_training_steps_on_the_attacked_batch(
     train_config: MakeConfig, batch: Batch, loss_input: str
 ) -> None:
     networks = []
-    for method in ("fgsm", "basic"):
+    for attack in ("fgsm:0.2", "raw"):
         torch.manual_seed(1)
         network = TaggerNetwork(dropout=0.0)
-        config = train_config(method=method, epsilon=0.2, loss_input=loss_input, batch_size=500)
+        config = train_config(attack=attack, loss_input=loss_input, batch_size=500)
+        methods = methods_of(config, TrainingData(config.data).scaler(), CPU)
         inputs = batch.scaled
-        if method == "basic":
-            inputs = fgsm(
-                network, inputs, batch.labels, batch.frozen, epsilon=0.2, loss_input=config.loss_input
-            )
+        if attack == "raw":
+            assert not methods
+            perturbation = Perturbation(Variant("fgsm", 0.2), loss_input=config.loss_input)
+            inputs = perturbation(network, inputs, batch.labels, batch.frozen)
             assert not torch.equal(inputs, batch.scaled)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-        train_step(network, optimizer, batch._replace(scaled=inputs), config)
+        train_step(network, optimizer, batch._replace(scaled=inputs), config, methods=methods)
         networks.append(network)
     for attacked, pre_attacked in zip(*(network.parameters() for network in networks), strict=True):
         assert torch.equal(attacked, pre_attacked)
@@ -245,15 +257,17 @@ def test_validation_is_unweighted_and_in_evaluation_mode(
     train_config: MakeConfig, training_data: Path
 ) -> None:
     jets = TrainingData(training_data).learning_jets("validation")
+    stored = StoredJets(TrainingData(training_data), "validation", device=CPU)
+    attack = Perturbation(Variant("noise", 0.1))
     torch.manual_seed(1)
     network = TaggerNetwork(dropout=0.5).train()
-    result = validate(network, StoredJets(jets, CPU), train_config(gamma=2))
+    result = validate(network, stored, train_config(gamma=2), attack)
     assert network.training
     network.eval()
     logits = network(torch.from_numpy(jets.features.astype(np.float32)))
     loss = focal_loss(logits, torch.from_numpy(jets.labels).long(), gamma=2).mean().item()
     assert result.loss == pytest.approx(loss, rel=1e-5)
-    assert result == validate(network, StoredJets(jets, CPU), train_config(gamma=2))
+    assert result == validate(network, stored, train_config(gamma=2), attack)
 
 
 def test_a_missing_gpu_is_one_sentence(train_config: MakeConfig) -> None:
@@ -264,7 +278,10 @@ def test_a_missing_gpu_is_one_sentence(train_config: MakeConfig) -> None:
     train(train_config(device="auto", epochs=1))
 
 
-def test_progress_counts_epochs(train_config: MakeConfig) -> None:
+def test_progress_counts_jets(train_config: MakeConfig, training_data: Path) -> None:
     calls: list[tuple[int, int]] = []
     train(train_config(epochs=2), progress=lambda *call: calls.append(call))
-    assert calls == [(1, 2), (2, 2)]
+    n_jets = TrainingData(training_data).n_jets("train")
+    assert calls[-1] == (2 * n_jets, 2 * n_jets)
+    assert (n_jets, 2 * n_jets) in calls
+    assert calls == sorted(calls)

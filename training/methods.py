@@ -1,0 +1,110 @@
+"""What sets a training apart from the basic one: two hooks, and one short class for each method.
+
+A training holds a list of methods. Each may change a batch before the loss is computed, and add a loss of its
+own; the loop knows nothing else of them. `network.trunk` gives the last hidden layer and `network.head` the
+logits, for a loss that looks at either.
+"""
+
+import torch
+
+from models.network import TaggerNetwork
+from models.scaler import FeatureScaler
+from training.attacks import Perturbation
+from training.batches import Batch, joined
+from training.config import TrainConfig
+
+
+class Method:
+    """The basic training: it changes nothing."""
+
+    def batch_transform(self, network: TaggerNetwork, batch: Batch, *, step: int) -> Batch:
+        """Return the jets that the loss is computed on; their weights are those of the batch in sum.
+
+        Args:
+            network: As it is before this step.
+            batch: The jets of a micro-batch.
+            step: Steps of the optimiser before this one, in all epochs.
+        """
+        del network, step
+        return batch
+
+    def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor | None:
+        """Return what is added to the batch's mean loss, a scalar, or None.
+
+        Args:
+            network: In train mode.
+            batch: The jets of a micro-batch, before `batch_transform`.
+            step: Steps of the optimiser before this one, in all epochs.
+        """
+        del network, batch, step
+        return None
+
+
+class Perturbed(Method):
+    r"""Noise and attacks: the loss on perturbed jets, or a mixture of it with the raw loss.
+
+    .. math:: a\, L(x + \Delta x) + (1 - a)\, L(x)
+
+    Args:
+        perturbation: What is done to the jets.
+        mix: :math:`a`.
+        every: Which steps are perturbed: each k-th, the first among them.
+
+    Source:
+        Thesis, section 1.5 and Eq. 5.1; I. Goodfellow, J. Shlens, C. Szegedy, arXiv:1412.6572, Eq. 6.
+    """
+
+    def __init__(self, perturbation: Perturbation, *, mix: float = 1.0, every: int = 1) -> None:
+        self._perturbation, self._mix, self._every = perturbation, mix, every
+
+    def batch_transform(self, network: TaggerNetwork, batch: Batch, *, step: int) -> Batch:
+        """Return the perturbed jets, and beside them the raw ones if their losses are mixed."""
+        if self._mix == 0 or step % self._every:
+            return batch
+        moved = batch._replace(scaled=self._perturbation(network, batch.scaled, batch.labels, batch.frozen))
+        if self._mix == 1:
+            return moved
+        return joined(
+            moved._replace(weights=moved.weights * self._mix),
+            batch._replace(weights=batch.weights * (1.0 - self._mix)),
+        )
+
+
+class Consistency(Method):
+    r"""Scores on perturbed jets that are close to those on raw ones.
+
+    .. math:: \lambda \sum w\, D(p(x) \parallel p(x + \Delta x)) / \sum w
+
+    Args:
+        perturbation: What is done to the jets.
+        weight: :math:`\lambda`.
+
+    Source:
+        H. Zhang et al., "Theoretically Principled Trade-off between Robustness and Accuracy",
+        arXiv:1901.08573 (TRADES, which crafts the attack on the divergence; here it is crafted on the loss).
+    """
+
+    def __init__(self, perturbation: Perturbation, *, weight: float) -> None:
+        self._perturbation, self._weight = perturbation, weight
+
+    def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
+        """Return the weighted mean divergence times lambda."""
+        del step
+        moved = self._perturbation(network, batch.scaled, batch.labels, batch.frozen)
+        raw, perturbed = (network(inputs).log_softmax(dim=1) for inputs in (batch.scaled, moved))
+        divergence = (raw.exp() * (raw - perturbed)).sum(dim=1)
+        mean: torch.Tensor = (batch.weights * divergence).sum() / batch.weights.sum()
+        return self._weight * mean
+
+
+def methods_of(config: TrainConfig, scaler: FeatureScaler, device: torch.device) -> list[Method]:
+    """Return what a run card asks for; nothing for the basic training."""
+    if config.attack.is_identity:
+        return []
+    perturbation = Perturbation(
+        config.attack, scaler=scaler, loss_input=config.loss_input, mode=config.attack_mode, device=device
+    )
+    methods: list[Method] = [Perturbed(perturbation, mix=config.mix, every=config.attack_every)]
+    if config.consistency:
+        methods.append(Consistency(perturbation, weight=config.consistency))
+    return methods

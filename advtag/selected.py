@@ -113,7 +113,7 @@ def _run(selection: str, infos: Sequence["SampleInfo"], tagger: "Tagger | None")
 
     groups: dict[str, list[SampleInfo]] = {}
     for info in infos:
-        groups.setdefault(f"{info.process} ({info.scenario})", []).append(info)
+        groups.setdefault(f"{info.primary_dataset or info.process} ({info.scenario})", []).append(info)
     return run_selection(
         selection=selection,
         fileset={name: _dataset(members) for name, members in groups.items()},
@@ -123,12 +123,21 @@ def _run(selection: str, infos: Sequence["SampleInfo"], tagger: "Tagger | None")
 
 
 def _dataset(infos: Sequence["SampleInfo"]) -> dict[str, Any]:
-    """Return a dataset of one process; shapes alone are compared, so luminosities need not fit."""
+    """Return a dataset; shapes alone are compared, so its processes need not have the same luminosity."""
     first = infos[0]
     metadata: dict[str, Any] = {"is_data": first.is_data, "process": first.process, "simulated": True}
-    if not first.is_data:
+    if first.is_data:
+        metadata |= {"process": "data", "luminosity_pb": _largest_luminosity(infos)}
+    else:
         metadata["cross_section_pb"] = first.cross_section_pb
     return {"files": [str(info.path) for info in infos], "metadata": metadata}
+
+
+def _largest_luminosity(infos: Sequence["SampleInfo"]) -> float | None:
+    by_process: dict[str, float] = {}
+    for info in infos:
+        by_process[info.process] = by_process.get(info.process, 0.0) + (info.luminosity_pb or 0.0)
+    return max(by_process.values()) or None
 
 
 def _collect(found: Selected, result: "Result", scenario: str | None, *, with_simulation: bool) -> None:

@@ -142,7 +142,7 @@ def draw_spectra(spectra: Sequence[Spectrum], *, title: str = "") -> Figure:
             axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(y=0.25)
         axes.set_ylim(bottom=max(axes.get_ylim()[0], _LOWEST_SHARE) if first.log else 0)
-        axes.legend(loc="upper right", fontsize="small", ncols=1 + (len(spectra) > 4))
+        axes.legend(loc="best", fontsize="small", ncols=1 + (len(spectra) > 4))
         draw_label(axes, SIMULATION._replace(right=title))
     return figure
 

@@ -163,7 +163,7 @@ def write_validation_page(
     groups = [
         _stack_group(stacks, tagger),
         _defaults_group(defaults, training_mix),
-        _agreement_group(agreement),
+        *_agreement_groups(agreement),
         *_spectrum_groups(spectra, training_mix),
     ]
     groups = [group for group in groups if group.planned]
@@ -220,16 +220,18 @@ def _defaults_group(defaults: Sequence[DefaultRow], training_mix: str) -> Figure
     return FigureGroup("Inputs without a value", True, [(_DEFAULTS_CAPTION, draw)])
 
 
-def _agreement_group(agreement: Sequence[AgreementRow]) -> FigureGroup:
-    planned: list[tuple[str, Callable[[], Figure]]] = [
+def _agreement_groups(agreement: Sequence[AgreementRow]) -> list[FigureGroup]:
+    """Return the figures of each process, and that of all p-values, where samples are compared at all."""
+    inputs: list[tuple[str, Callable[[], Figure]]] = [
         (_AGREEMENT_CAPTION.format(process), partial(draw_agreement, agreement, process=process))
         for process in dict.fromkeys(row.process for row in agreement)
     ]
-    if agreement:
-        planned.append(
-            ("P-values of all inputs: equal samples follow the diagonal.", partial(draw_p_values, agreement))
-        )
-    return FigureGroup("Agreement of the scenarios", True, planned)
+    caption = "P-values of all inputs: equal samples follow the diagonal."
+    p_values = [(caption, partial(draw_p_values, agreement))] if agreement else []
+    return [
+        FigureGroup("Agreement of the scenarios", True, inputs),
+        FigureGroup("P-values of the scenarios", False, [*p_values]),
+    ]
 
 
 def _spectrum_groups(spectra: Sequence[Spectrum], training_mix: str) -> list[FigureGroup]:

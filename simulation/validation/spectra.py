@@ -67,7 +67,7 @@ INPUT_AXES: dict[str, Axis] = {
         "vertexJetDeltaR": Axis(50, 0, 0.4, "ΔR of the vertex to the jet"),
         "flightDistance2dVal": Axis(50, 0, 2.5, "2D flight distance [cm]"),
         "flightDistance2dSig": Axis(50, 0, 100, "2D flight distance significance"),
-        "flightDistance3dVal": Axis(50, 0, 10, "3D flight distance [cm]"),
+        "flightDistance3dVal": Axis(50, 0, 5, "3D flight distance [cm]"),
         "jetNSecondaryVertices": Axis(5, -0.5, 4.5, "secondary vertices"),
         "jetNSelectedTracks": Axis(21, -0.5, 20.5, "selected tracks", log=False),
         "jetNTracksEtaRel": Axis(13, -0.5, 12.5, "tracks with relative η"),

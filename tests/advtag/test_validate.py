@@ -19,14 +19,35 @@ def test_validation_writes_page_and_tables(advtag, production: Path, tmp_path: P
     rows = json.loads(finished.stdout)
     names = {row["name"] for row in rows}
     assert {"reconstructed vertex, b jets", "width of the d0 pull of prompt muons"} <= names
+    assert {"Data/MC of CvsB in dy: p-value", "purity of the selection dy (light jets)"} <= names
     assert not any("NaN" in line for line in finished.stdout.splitlines())
     page = (tmp_path / "v" / "validation.html").read_text()
     assert "Validation of simulated events" in page
     with (tmp_path / "v" / "checks.csv").open(newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == [row["name"] for row in rows]
     assert {path.name for path in (tmp_path / "v").iterdir()} == {
-        "validation.html", "checks.csv", "defaults.csv", "agreement.csv", "ranges.csv",
+        "validation.html", "checks.csv", "defaults.csv", "agreement.csv", "ranges.csv", "purities.csv",
+        "cutflows.csv", "ratios.csv",
     }  # fmt: skip
+
+
+def test_validation_takes_another_tagger(advtag, production: Path, tmp_path: Path) -> None:
+    samples = sorted((production / "samples").glob("dy_*.root"))
+    run = production / "runs" / "basic"
+    finished = advtag("validate-simulation", *samples, "--out", tmp_path, "--tagger", run)
+    assert finished.returncode == 0, finished.stderr
+    page = (tmp_path / "validation.html").read_text()
+    assert "CvsB in the selection dy: data over mc." in page
+    with (tmp_path / "ratios.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["score"] == "CvsB"]
+    # Shares of simulated jets add up to one, whatever the bins.
+    assert sum(float(row["share"]) for row in rows) == pytest.approx(1)
+    with (tmp_path / "cutflows.csv").open(newline="") as file:
+        cuts = [row for row in csv.DictReader(file) if row["selection"] == "dy"]
+    assert {row["sample"] for row in cuts} == {"dy (mc)", "DoubleMuon (data)"}
+    left = [int(row["n_events"]) for row in cuts if row["sample"] == "dy (mc)"]
+    assert left == sorted(left, reverse=True)
+    assert left[-1] > 0
 
 
 def test_strict_validation_fails_on_a_bad_number(advtag, production: Path, tmp_path: Path) -> None:

@@ -1,18 +1,24 @@
 """Branches by their name in the file: which are needed, which may be absent, and who stands in for whom."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import awkward as ak
 
-from selections.parameters import DYSelection, Selection, SingleMuonSelection
+from selections.cuts import DileptonSelection, LeptonSelection, MetKind, Selection, SingleLeptonSelection
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "MET_pt": ("PFMET_pt", "PuppiMET_pt"),
     "MET_phi": ("PFMET_phi", "PuppiMET_phi"),
+    "PuppiMET_pt": ("MET_pt", "PFMET_pt"),
+    "PuppiMET_phi": ("MET_phi", "PFMET_phi"),
+    "fixedGridRhoFastjetAll": ("Rho_fixedGridRhoFastjetAll",),
     "Electron_mvaFall17V2Iso_WP80": ("Electron_mvaIso_WP80", "Electron_mvaFall17V1Iso_WP80"),
 }
 """Other names of the same quantity, in the order in which they are tried; productions differ."""
+
+MET_OF_KIND: Mapping[MetKind, str] = {"PF": "MET", "PUPPI": "PuppiMET"}
+"""Where each kind of missing energy is."""
 
 _EVENT = ("run", "luminosityBlock", "event")
 _JET = ("nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
@@ -24,9 +30,10 @@ _ELECTRON = (
     "nElectron",
     *(f"Electron_{field}" for field in ("pt", "eta", "phi", "mass", "charge")),
 )
-_SOFT_MUON = ("Muon_dxy", "Muon_dz", "Muon_sip3d", "Muon_jetIdx", "Jet_muonIdx1", "Jet_muonIdx2")
+_PROMPT_MUON = ("Muon_dxy", "Muon_dz", "Muon_sip3d", "Muon_jetIdx")
+_PROMPT_ELECTRON = ("Electron_dxy", "Electron_dz", "Electron_sip3d", "Electron_jetIdx")
+_SOFT_MUON = ("Jet_muonIdx1", "Jet_muonIdx2")
 _LEPTON_FRACTIONS = ("Jet_muEF", "Jet_neEmEF")
-_MET = ("MET_pt", "MET_phi")
 _IDENTIFICATION = ("Electron_mvaFall17V2Iso_WP80", "Electron_deltaEtaSC")
 
 GENERATOR = ("genWeight", "Jet_hadronFlavour")
@@ -42,13 +49,13 @@ class Branches:
     triggers: tuple[tuple[str, ...], ...] = ()
 
     def names(self) -> frozenset[str]:
-        """Return every branch that may be read, other names of the same quantity included."""
+        """Return every branch that may be read, other names of the same quantity and counters included."""
         own = {*self.needed, *self.optional, *(path for group in self.triggers for path in group)}
-        return frozenset(own.union(*(ALIASES.get(branch, ()) for branch in own)))
+        return with_counters(own.union(*(ALIASES.get(branch, ()) for branch in own)))
 
     def missing(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the needed branches for which a file has no name at all."""
-        return tuple(branch for branch in self.needed if resolve(branch, available) is None)
+        return missing(self.needed, available)
 
     def dropped(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the optional branches a file does not have: the cuts on them are not applied there.
@@ -76,14 +83,30 @@ def branches_of(parameters: Selection) -> Branches:
         optional.append("Jet_jetId")
     if parameters.jet.pu_id is not None:
         optional.append("Jet_puId")
-    if isinstance(parameters, DYSelection | SingleMuonSelection):
+    if isinstance(parameters, LeptonSelection):
         needed += [*_MUON, *_ELECTRON]
         optional += _IDENTIFICATION
-    if isinstance(parameters, SingleMuonSelection):
-        needed += [*_SOFT_MUON, *_MET]
+    if isinstance(parameters, SingleLeptonSelection | DileptonSelection):
+        needed += [*_SOFT_MUON, *(f"{MET_OF_KIND[parameters.met]}_{field}" for field in ("pt", "phi"))]
+        needed += ["Muon_dxy", "Muon_dxyErr"] if parameters.soft_muon.min_dxy_significance > 0 else ()
+    if isinstance(parameters, SingleLeptonSelection):
         needed += _LEPTON_FRACTIONS if parameters.max_lepton_fraction is not None else ()
-        needed += ["Muon_dxyErr"] if parameters.soft_muon.min_dxy_significance > 0 else ()
-    return Branches(tuple(needed), tuple(optional), parameters.triggers)
+    if isinstance(parameters, SingleLeptonSelection) and parameters.qcd_suppression is not None:
+        if parameters.lepton == "muon":
+            needed += _PROMPT_MUON
+        else:
+            optional += [*_PROMPT_ELECTRON, f"Electron_{parameters.qcd_suppression.isolation}"]
+    return Branches(tuple(dict.fromkeys(needed)), tuple(optional), parameters.triggers)
+
+
+def with_counters(branches: Collection[str]) -> frozenset[str]:
+    """Return the branches, and what their number in each event would be called."""
+    return frozenset([*branches, *(f"n{branch.partition('_')[0]}" for branch in branches)])
+
+
+def missing(needed: Collection[str], available: Collection[str]) -> tuple[str, ...]:
+    """Return the branches for which a file has no name at all."""
+    return tuple(branch for branch in needed if resolve(branch, available) is None)
 
 
 def resolve(branch: str, available: Collection[str]) -> str | None:

@@ -1,14 +1,21 @@
-"""The selection functions by name."""
+"""The function of each region; many rows of the table may share one."""
 
 from collections.abc import Callable, Mapping
 
-from selections import dy, inclusive, ttsemilep, wc
+from selections import dy, inclusive, ttdilep, ttsemilep, wc
 from selections.selected import Selected
 
-SELECT: Mapping[str, Callable[..., Selected]] = {
+Select = Callable[..., Selected]
+
+SELECT: Mapping[str, Select] = {
     "dy": dy.select,
+    "dy_electron": dy.select,
     "wc": wc.select,
+    "wc_electron": wc.select,
     "ttsemilep": ttsemilep.select,
+    "ttsemilep_electron": ttsemilep.select,
+    "ttdilep_emu": ttdilep.select,
+    "ttdilep_mumu": ttdilep.select,
     "inclusive": inclusive.select,
 }
-"""Each takes (events, parameters, *, good_luminosity); `parameters_of` gives the row for it."""
+"""By name of a row. Each takes (events, parameters, *, good_luminosity); `parameters_of` gives the row."""

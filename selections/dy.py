@@ -1,4 +1,4 @@
-"""Z to two muons and a jet: the leading jet is mostly light."""
+"""Z to two leptons and a jet: the leading jet is mostly light."""
 
 from typing import NamedTuple
 
@@ -6,22 +6,22 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from selections.cuts import DYSelection
 from selections.objects import (
+    COLLECTIONS,
     away_from,
-    good_electrons,
     good_jets,
-    good_muons,
+    good_leptons,
     n_selected,
     opposite_sign_pairs,
     pair_mass_and_pt,
 )
-from selections.parameters import DYSelection
 from selections.selected import Column, Selected, one_probe_per_event, pick, position_of_largest
 from selections.triggers import event_cuts
 
 
 class ZCandidate(NamedTuple):
-    """The chosen pair of each event: positions of its muons (-1 for none), mass and pT in GeV (or NaN)."""
+    """The chosen pair of each event: positions of its leptons (-1 for none), mass and pT in GeV (or NaN)."""
 
     plus: NDArray[np.int64]
     minus: NDArray[np.int64]
@@ -32,9 +32,9 @@ class ZCandidate(NamedTuple):
 def select(
     events: ak.Array, parameters: DYSelection, *, good_luminosity: NDArray[np.bool_] | None = None
 ) -> Selected:
-    """Return the leading jets of events with a Z to two muons.
+    """Return the leading jets of events with a Z to two muons, or to two electrons.
 
-    Control variables: jet_pt, jet_eta, n_jets, dimuon_mass, dimuon_pt.
+    Control variables: jet_pt, jet_eta, n_jets, dimuon_mass, dimuon_pt (or dielectron_mass, dielectron_pt).
 
     Args:
         events: A chunk of events, NanoAOD collections.
@@ -44,19 +44,20 @@ def select(
     Source:
         CMS-BTV-20-001 (JINST 17 P03014), section on the DY+jets selection; thesis, appendix A.5.
     """
-    muons, jets = events.Muon, events.Jet
-    good = good_muons(muons, parameters.muon)
-    z = z_candidate(muons, good, parameters)
+    kind, other = parameters.lepton, "electron" if parameters.lepton == "muon" else "muon"
+    leptons, jets = events[COLLECTIONS[kind]], events.Jet
+    good = good_leptons(events, kind, parameters)
+    z = z_candidate(leptons, good, parameters)
     clean = good_jets(events, parameters.jet)
-    for muon in (z.plus, z.minus):
-        clean = clean & away_from(jets, muons, muon, min_delta_r=parameters.min_delta_r, strictly=True)
+    for lepton in (z.plus, z.minus):
+        clean = clean & away_from(jets, leptons, lepton, min_delta_r=parameters.min_delta_r, strictly=True)
     n_jets = n_selected(clean)
 
     cuts = event_cuts(events, parameters, good_luminosity)
-    cuts.add("two_muons", n_selected(good) >= 2)
-    cuts.add("opposite_sign", _both_signs(muons, good))
-    cuts.add("leading_muon_pt", ak.any(good & (muons.pt > parameters.leading_muon_pt), axis=1))
-    cuts.add("electron_veto", n_selected(good_electrons(events, parameters.veto_electron)) == 0)
+    cuts.add(f"two_{kind}s", n_selected(good) >= 2)
+    cuts.add("opposite_sign", both_signs(leptons, good))
+    cuts.add(f"leading_{kind}_pt", ak.any(good & (leptons.pt > parameters.leading_pt), axis=1))
+    cuts.add(f"{other}_veto", n_selected(good_leptons(events, other, parameters)) == 0)
     cuts.add("z_candidate", z.plus >= 0)
     cuts.add("n_jets", n_jets >= parameters.min_jets)
 
@@ -65,24 +66,25 @@ def select(
         "jet_pt": pick(jets.pt, probe),
         "jet_eta": pick(jets.eta, probe),
         "n_jets": n_jets.astype(np.float64),
-        "dimuon_mass": z.mass,
-        "dimuon_pt": z.pt,
+        f"di{kind}_mass": z.mass,
+        f"di{kind}_pt": z.pt,
     }
-    return one_probe_per_event(cuts, jet=probe, sign=np.ones(len(events), dtype=np.int8), control=control)
+    sign = np.ones(len(events), dtype=np.int8)
+    return one_probe_per_event(cuts, jet=probe, sign=sign, control=control, objects={kind: (z.plus, z.minus)})
 
 
-def z_candidate(muons: ak.Array, good: ak.Array, parameters: DYSelection) -> ZCandidate:
-    """Return the pair of the leading muons of each charge if it passes, else the first pair that does.
+def z_candidate(leptons: ak.Array, good: ak.Array, parameters: DYSelection) -> ZCandidate:
+    """Return the pair of the leading leptons of each charge if it passes, else the first pair that does.
 
     Args:
-        muons: All muons of all events.
+        leptons: All leptons of a kind of all events.
         good: Which of them may be used.
         parameters: The row of the table.
     """
-    pairs = opposite_sign_pairs(muons, good)
-    mass, pt = pair_mass_and_pt(muons, pairs)
+    pairs = opposite_sign_pairs(leptons, good)
+    mass, pt = pair_mass_and_pt(leptons, pairs)
     low, high = parameters.mass_window
-    passing = (mass > low) & (mass < high) & (pt > parameters.min_dimuon_pt)
+    passing = (mass > low) & (mass < high) & (pt > parameters.min_dilepton_pt)
     plus, minus = (
         np.asarray(ak.fill_none(ak.firsts(pairs[sign][passing]), -1)) for sign in ("plus", "minus")
     )
@@ -90,5 +92,6 @@ def z_candidate(muons: ak.Array, good: ak.Array, parameters: DYSelection) -> ZCa
     return ZCandidate(plus, minus, mass, pt)
 
 
-def _both_signs(muons: ak.Array, good: ak.Array) -> ak.Array:
-    return ak.any(good & (muons.charge > 0), axis=1) & ak.any(good & (muons.charge < 0), axis=1)
+def both_signs(leptons: ak.Array, good: ak.Array) -> ak.Array:
+    """Return which events have good leptons of either charge, shape ``(n_events,)``."""
+    return ak.any(good & (leptons.charge > 0), axis=1) & ak.any(good & (leptons.charge < 0), axis=1)

@@ -4,8 +4,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from selections.cuts import InclusiveSelection
 from selections.objects import good_jets, n_selected
-from selections.parameters import InclusiveSelection
 from selections.selected import Selected, flat_values, starts_of
 from selections.triggers import event_cuts
 

@@ -4,13 +4,28 @@ Every mask has one entry for each object of the unfiltered collection, so that t
 (`Jet_muonIdx1`, `Muon_jetIdx`) stay valid.
 """
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from selections.branches import column
-from selections.parameters import ElectronCuts, JetCuts, MuonCuts
+from selections.branches import MET_OF_KIND, column
+from selections.cuts import ElectronCuts, JetCuts, LeptonSelection, MetKind, MuonCuts
 from selections.selected import Column, pick
+
+COLLECTIONS: Mapping[str, str] = {"muon": "Muon", "electron": "Electron"}
+"""Where the leptons of a kind are."""
+
+
+class Momenta(NamedTuple):
+    """One object of each event, NaN for none, shape ``(n_events,)`` each; GeV."""
+
+    pt: Column
+    eta: Column
+    phi: Column
+    mass: Column
 
 
 def tight_muons(muons: ak.Array, abs_eta: float) -> ak.Array:
@@ -37,6 +52,11 @@ def good_electrons(events: ak.Array, cuts: ElectronCuts) -> ak.Array:
     low, high = cuts.gap
     good = (electrons.pt > cuts.pt) & (abs_eta < cuts.abs_eta) & ((abs_eta < low) | (abs_eta > high))
     return good if identified is None else good & identified
+
+
+def good_leptons(events: ak.Array, kind: str, cuts: LeptonSelection) -> ak.Array:
+    """Return which muons or which electrons are good ones."""
+    return good_muons(events.Muon, cuts.muon) if kind == "muon" else good_electrons(events, cuts.electron)
 
 
 def good_jets(events: ak.Array, cuts: JetCuts) -> ak.Array:
@@ -82,9 +102,10 @@ def delta_r(objects: ak.Array, eta: ak.Array | Column, phi: ak.Array | Column) -
     return np.hypot(objects.eta - eta, delta_phi(objects.phi, phi))
 
 
-def missing_energy(events: ak.Array) -> tuple[Column, Column]:
+def missing_energy(events: ak.Array, kind: MetKind) -> tuple[Column, Column]:
     """Return size (GeV) and azimuth of the missing transverse momentum, shape ``(n_events,)`` each."""
-    size, azimuth = column(events, "MET_pt"), column(events, "MET_phi")
+    name = MET_OF_KIND[kind]
+    size, azimuth = column(events, f"{name}_pt"), column(events, f"{name}_phi")
     return np.asarray(size, dtype=np.float64), np.asarray(azimuth, dtype=np.float64)
 
 
@@ -129,9 +150,23 @@ def pair_mass_and_pt(muons: ak.Array, pairs: ak.Array) -> tuple[ak.Array, ak.Arr
 def _momentum(
     pt: ak.Array, eta: ak.Array, phi: ak.Array, mass: ak.Array, position: ak.Array
 ) -> tuple[ak.Array, ...]:
-    pt, eta, phi, mass = (ak.values_astype(values[position], np.float64) for values in (pt, eta, phi, mass))
+    return _four_vector(*(ak.values_astype(values[position], np.float64) for values in (pt, eta, phi, mass)))
+
+
+def _four_vector(pt: ak.Array, eta: ak.Array, phi: ak.Array, mass: ak.Array) -> tuple[ak.Array, ...]:
     energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
     return energy, pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+
+
+def momenta_of(objects: ak.Array, position: NDArray[np.int64]) -> Momenta:
+    """Return one object of each event."""
+    return Momenta(*(pick(objects[name], position) for name in Momenta._fields))
+
+
+def mass_and_pt_of_two(first: Momenta, second: Momenta) -> tuple[Column, Column]:
+    """Return invariant mass and transverse momentum of two objects of each event, in GeV, or NaN."""
+    energy, x, y, z = (a + b for a, b in zip(_four_vector(*first), _four_vector(*second), strict=True))
+    return np.sqrt(np.maximum(energy**2 - x**2 - y**2 - z**2, 0.0)), np.hypot(x, y)
 
 
 def n_selected(allowed: ak.Array) -> NDArray[np.int64]:

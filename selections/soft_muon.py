@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
+from coffea.analysis_tools import PackedSelection
 from numpy.typing import NDArray
 
+from selections.cuts import ProbeKind, SoftMuonCuts
 from selections.objects import delta_r, tight_muons
-from selections.parameters import SoftMuonCuts
 from selections.selected import pick, position_of_largest, require_same_counts
 
 
@@ -39,14 +40,51 @@ def soft_muon_jet(events: ak.Array, allowed: ak.Array, cuts: SoftMuonCuts) -> So
     Source:
         CMS-BTV-20-001 (JINST 17 P03014), soft-muon jets; the code behind it walks the jets in the same order.
     """
-    jets, muons = events.Jet, _with_acceptance(events.Muon, cuts)
+    jets = events.Jet
     require_same_counts(jets.pt, allowed)
-    first = _accepted_pt(jets, jets.muonIdx1, muons, cuts.max_delta_r)
-    second = _accepted_pt(jets, jets.muonIdx2, muons, cuts.max_delta_r)
+    first, second = _accepted_pts(events, cuts)
     harder = ak.where(second > first, jets.muonIdx2, jets.muonIdx1)
     probe = position_of_largest(jets.pt, allowed & ((first > 0) | (second > 0)))
     muon = pick(harder, probe)
     return SoftMuonJet(probe, np.where(probe >= 0, muon, -1).astype(np.int64))
+
+
+def jet_under_study(
+    cuts: PackedSelection,
+    events: ak.Array,
+    allowed: ak.Array,
+    found: SoftMuonJet,
+    soft_muon: SoftMuonCuts,
+    probe: ProbeKind,
+) -> NDArray[np.int64]:
+    """Return the jet under study of each event, -1 for none, shape ``(n_events,)``.
+
+    The jet with the soft muon; or, to see what the soft muon does to a tagger, the hardest allowed jet
+    without an accepted one, which is a cut of its own.
+
+    Args:
+        cuts: The cuts of the selection, to which that cut is added.
+        events: A chunk of events.
+        allowed: Which jets may be a probe, one entry for each jet as read.
+        found: The jet with the soft muon.
+        soft_muon: What an accepted soft muon is.
+        probe: Which of the two jets.
+    """
+    if probe == "soft_muon_jet":
+        return found.jet
+    first, second = _accepted_pts(events, soft_muon)
+    other = position_of_largest(events.Jet.pt, allowed & (first <= 0) & (second <= 0))
+    cuts.add("other_jet", other >= 0)
+    return other
+
+
+def _accepted_pts(events: ak.Array, cuts: SoftMuonCuts) -> tuple[ak.Array, ak.Array]:
+    """Return for each jet the pT of its first and its second accepted soft muon, 0 for none."""
+    jets, muons = events.Jet, _with_acceptance(events.Muon, cuts)
+    first, second = (
+        _accepted_pt(jets, index, muons, cuts.max_delta_r) for index in (jets.muonIdx1, jets.muonIdx2)
+    )
+    return first, second
 
 
 def _with_acceptance(muons: ak.Array, cuts: SoftMuonCuts) -> ak.Array:

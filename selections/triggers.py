@@ -6,7 +6,7 @@ from coffea.analysis_tools import PackedSelection
 from numpy.typing import NDArray
 
 from selections.branches import column
-from selections.parameters import Selection, TriggerGroups
+from selections.cuts import Selection, TriggerGroups
 
 Mask = NDArray[np.bool_]
 

@@ -4,26 +4,28 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from selections.cuts import SingleLeptonSelection
 from selections.objects import opposite_sign_pairs, pair_mass_and_pt, tight_muons
-from selections.parameters import SingleMuonSelection
 from selections.selected import Selected, one_probe_per_event, pick
-from selections.single_muon import (
+from selections.single_lepton import (
     add_probe_cuts,
     add_w_cuts,
     control_variables,
+    objects_of,
     sign_of,
-    single_muon_events,
+    single_lepton_events,
+    study_jet,
 )
 from selections.triggers import Mask, event_cuts
 
 
 def select(
-    events: ak.Array, parameters: SingleMuonSelection, *, good_luminosity: NDArray[np.bool_] | None = None
+    events: ak.Array, parameters: SingleLeptonSelection, *, good_luminosity: NDArray[np.bool_] | None = None
 ) -> Selected:
-    """Return the hardest jet with a soft muon of events with a W, and the sign of the two muons.
+    """Return the hardest jet with a soft muon of events with a W, and the sign of lepton and soft muon.
 
     Weights are not signed: opposite and same sign are told apart by `Selected.sign`, in data and simulation.
-    Control variables: jet_pt, jet_eta, n_jets, soft_muon_pt, muon_pt, mt.
+    Control variables: jet_pt, jet_eta, n_jets, soft_muon_pt, muon_pt (or electron_pt), mt.
 
     Args:
         events: A chunk of events, NanoAOD collections.
@@ -33,20 +35,26 @@ def select(
     Source:
         CMS-BTV-20-001 (JINST 17 P03014), section on the W+c selection; thesis, appendix A.5.
     """
-    found = single_muon_events(events, parameters)
+    found = single_lepton_events(events, parameters)
     cuts = event_cuts(events, parameters, good_luminosity)
     add_w_cuts(cuts, events, found, parameters)
-    cuts.add("dimuon_veto", no_resonance(events.Muon, parameters))
+    if parameters.z_veto is not None:
+        cuts.add("dimuon_veto", no_resonance(events.Muon, parameters, parameters.z_veto))
     add_probe_cuts(cuts, events, found, parameters)
     if parameters.max_lepton_fraction is not None:
         fraction = pick(events.Jet.muEF, found.probe.jet) + pick(events.Jet.neEmEF, found.probe.jet)
         cuts.add("lepton_fraction", fraction < parameters.max_lepton_fraction)
+    jet = study_jet(cuts, events, found, parameters)
     return one_probe_per_event(
-        cuts, jet=found.probe.jet, sign=sign_of(events, found), control=control_variables(events, found)
+        cuts,
+        jet=jet,
+        sign=sign_of(events, found),
+        control=control_variables(events, found, jet, parameters.lepton),
+        objects=objects_of(found, parameters.lepton),
     )
 
 
-def no_resonance(muons: ak.Array, parameters: SingleMuonSelection) -> Mask:
+def no_resonance(muons: ak.Array, parameters: SingleLeptonSelection, z_veto: tuple[float, float]) -> Mask:
     """Return the events without a resonance among tight muons of opposite sign, shape ``(n_events,)``.
 
     The pair nearest to the Z must lie outside the window, and the lightest pair above the smallest mass; an
@@ -57,7 +65,7 @@ def no_resonance(muons: ak.Array, parameters: SingleMuonSelection) -> Mask:
     """
     pairs = opposite_sign_pairs(muons, tight_muons(muons, parameters.muon.abs_eta))
     mass, _ = pair_mass_and_pt(muons, pairs)
-    low, high = parameters.z_veto
+    low, high = z_veto
     nearest = ak.firsts(mass[ak.argmin(abs(mass - parameters.z_mass), axis=1, keepdims=True)])
     outside = (nearest < low) | (nearest > high)
     heavy = ak.min(mass, axis=1) > parameters.min_dimuon_mass

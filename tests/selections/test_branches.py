@@ -39,7 +39,7 @@ def test_a_complete_file_misses_nothing() -> None:
 
 def test_a_needed_branch_is_named() -> None:
     branches = branches_of(parameters_of("wc"))
-    assert branches.missing(names("wc") - {"Jet_muonIdx2", "Muon_sip3d"}) == ("Muon_sip3d", "Jet_muonIdx2")
+    assert branches.missing(names("wc") - {"Jet_muonIdx2", "Muon_sip3d"}) == ("Jet_muonIdx2", "Muon_sip3d")
 
 
 def test_the_fall_back_trigger_counts_only_without_the_first_group() -> None:

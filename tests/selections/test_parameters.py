@@ -1,7 +1,7 @@
 import pytest
 
 from selections.catalogue import SELECT
-from selections.parameters import SELECTIONS, DYSelection, SingleMuonSelection, parameters_of
+from selections.parameters import SELECTIONS, DYSelection, SingleLeptonSelection, parameters_of
 
 
 def test_every_row_has_its_function() -> None:
@@ -23,7 +23,7 @@ def test_an_unknown_name_is_answered_with_the_choices(arguments: dict[str, str],
 
 def test_each_calibrates_its_flavour() -> None:
     assert [SELECTIONS[name].calibrates for name in ("dy", "wc", "ttsemilep")] == ["light", "c", "b"]
-    assert [SELECTIONS[name].primary_dataset for name in ("dy", "wc", "ttsemilep")] == [
+    assert [parameters_of(name).primary_dataset for name in ("dy", "wc", "ttsemilep")] == [
         "DoubleMuon",
         "SingleMuon",
         "SingleMuon",
@@ -46,7 +46,7 @@ def test_years_change_jets_and_reconstructions_their_identification() -> None:
 def test_profiles_change_only_what_they_say() -> None:
     dy, wc = parameters_of("dy", profile="btvnano"), parameters_of("wc", profile="btvnano")
     assert isinstance(dy, DYSelection)
-    assert isinstance(wc, SingleMuonSelection)
+    assert isinstance(wc, SingleLeptonSelection)
     assert dy.mass_window == (61.0, 121.0)
     assert wc.qcd_suppression is None
     assert (wc.soft_muon.min_isolation, wc.soft_muon.min_dxy_significance) == (0.2, 1.0)

@@ -5,7 +5,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from selections.parameters import SoftMuonCuts
+from selections.cuts import SoftMuonCuts
 from selections.soft_muon import soft_muon_jet
 
 Events = Callable[..., ak.Array]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from selections import ttsemilep, wc
-from selections.parameters import SingleMuonSelection, parameters_of
+from selections.parameters import SingleLeptonSelection, parameters_of
 from selections.selected import Selected
 
 Events = Callable[..., ak.Array]
@@ -17,7 +17,7 @@ SELECT = {"wc": wc.select, "ttsemilep": ttsemilep.select}
 
 def run(name: str, events: ak.Array, **options: Any) -> Selected:
     parameters = parameters_of(name, **options)
-    assert isinstance(parameters, SingleMuonSelection)
+    assert isinstance(parameters, SingleLeptonSelection)
     return SELECT[name](events, parameters)
 
 

@@ -1,0 +1,116 @@
+"""What a year of data taking decides: triggers, primary datasets, jets, missing energy and filters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from selections.cuts import JetCuts, MetKind, TriggerGroups
+
+MET_FILTERS: tuple[str, ...] = (
+    "Flag_goodVertices",
+    "Flag_globalSuperTightHalo2016Filter",
+    "Flag_HBHENoiseFilter",
+    "Flag_HBHENoiseIsoFilter",
+    "Flag_EcalDeadCellTriggerPrimitiveFilter",
+    "Flag_BadPFMuonFilter",
+    "Flag_BadPFMuonDzFilter",
+    "Flag_eeBadScFilter",
+    "Flag_ecalBadCalibFilter",
+)
+"""Source: recommendation of the CMS group on missing energy for Run 2."""
+
+MET_FILTERS_RUN_3: tuple[str, ...] = (
+    "Flag_goodVertices",
+    "Flag_globalSuperTightHalo2016Filter",
+    "Flag_EcalDeadCellTriggerPrimitiveFilter",
+    "Flag_BadPFMuonFilter",
+    "Flag_BadPFMuonDzFilter",
+    "Flag_hfNoisyHitsFilter",
+    "Flag_eeBadScFilter",
+    "Flag_ecalBadCalibFilter",
+)
+"""Source: recommendation of the CMS group on missing energy for Run 3."""
+
+_DIMUON = "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL"
+_DIMUON_TRACKER = "HLT_Mu17_TrkIsoVVL_TkMu8_TrkIsoVVL"
+_DIELECTRON = "HLT_Ele23_Ele12_CaloIdL_TrackIdL_IsoVL"
+_ELECTRON_MUON = tuple(
+    f"HLT_{legs}_CaloIdL_TrackIdL_IsoVL{dz}"
+    for legs in ("Mu12_TrkIsoVVL_Ele23", "Mu23_TrkIsoVVL_Ele12")
+    for dz in ("", "_DZ")
+)
+
+
+_JETS = JetCuts()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Era:
+    """What a year of data taking decides: triggers, primary datasets, and what jets and filters there are."""
+
+    single_muon: TriggerGroups
+    dimuon: TriggerGroups
+    single_electron: TriggerGroups
+    dielectron: TriggerGroups = ((_DIELECTRON,),)
+    electron_muon: TriggerGroups = (_ELECTRON_MUON,)
+    single_muon_data: str = "SingleMuon"
+    dimuon_data: str = "DoubleMuon"
+    single_electron_data: str = "SingleElectron"
+    dielectron_data: str = "DoubleEG"
+    jet: JetCuts = _JETS
+    met: MetKind = "PF"
+    met_filters: tuple[str, ...] = MET_FILTERS
+
+
+_RUN_3 = Era(
+    single_muon=(("HLT_IsoMu24",),),
+    dimuon=((f"{_DIMUON}_DZ_Mass3p8",),),
+    single_electron=(("HLT_Ele32_WPTight_Gsf",),),
+    single_muon_data="Muon",
+    dimuon_data="Muon",
+    single_electron_data="EGamma",
+    dielectron_data="EGamma",
+    # PUPPI jets need no identification against pileup.
+    jet=JetCuts(jet_id=4, pu_id=None),
+    met="PUPPI",
+    met_filters=MET_FILTERS_RUN_3,
+)
+
+_RUN_2: Mapping[str, Era] = {
+    "2016": Era(
+        single_muon=(("HLT_IsoMu24", "HLT_IsoTkMu24"),),
+        dimuon=((_DIMUON, f"{_DIMUON}_DZ", _DIMUON_TRACKER, f"{_DIMUON_TRACKER}_DZ"),),
+        single_electron=(("HLT_Ele27_WPTight_Gsf",),),
+        dielectron=((f"{_DIELECTRON}_DZ",),),
+        # The pixel detector of 2016 reached less far.
+        jet=JetCuts(abs_eta=2.4),
+    ),
+    "2017": Era(
+        # Never IsoMu24 in 2017: it is prescaled in a part of the data, and always on in simulation.
+        single_muon=(("HLT_IsoMu27",),),
+        # Run2017B has neither of the paths with a mass cut.
+        dimuon=((f"{_DIMUON}_DZ_Mass8", f"{_DIMUON}_DZ_Mass3p8"), (f"{_DIMUON}_DZ",)),
+        single_electron=(("HLT_Ele32_WPTight_Gsf_L1DoubleEG",),),
+    ),
+    "2018": Era(
+        single_muon=(("HLT_IsoMu24",),),
+        dimuon=((f"{_DIMUON}_DZ_Mass3p8",),),
+        single_electron=(("HLT_Ele32_WPTight_Gsf",),),
+        single_electron_data="EGamma",
+        dielectron_data="EGamma",
+    ),
+}
+
+
+def _ultra_legacy(era: Era) -> Era:
+    # jetId 4: tight with lepton veto; puId 4: loose.
+    return replace(era, jet=replace(era.jet, jet_id=4, pu_id=4))
+
+
+ERAS: Mapping[str, Era] = {
+    **_RUN_2,
+    **{f"{year}UL": _ultra_legacy(era) for year, era in _RUN_2.items()},
+    "2022": _RUN_3,
+    "2023": _RUN_3,
+}
+"""By year. A suffix UL means the ultra-legacy reconstruction; Muon stands for Muon0 and Muon1, too, and
+EGamma likewise. Source of triggers: CMS high-level trigger menus, and BTVNanoCommissioning."""

@@ -8,9 +8,10 @@ from simulation.extras import MissingExtraError
 from simulation.generate import simulate_samples
 from simulation.processes import PROCESSES
 from simulation.samples import SampleInfo, SampleRequest, events_for_luminosity, fileset_of
+from simulation.scenario_files import scenario_from
 from simulation.scenarios import SCENARIOS, scenario_name, scenario_named
-from simulation.simulate import read_sample_info, simulate_sample
-from simulation.variations import match_jets, simulate_variations
+from simulation.simulate import read_sample_info, read_scenario, simulate_sample, simulate_variations
+from simulation.variations import match_jets
 
 __all__ = [
     "PROCESSES",
@@ -22,6 +23,8 @@ __all__ = [
     "fileset_of",
     "match_jets",
     "read_sample_info",
+    "read_scenario",
+    "scenario_from",
     "scenario_name",
     "scenario_named",
     "simulate_sample",

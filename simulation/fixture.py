@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
 import uproot
 
 from simulation.provenance import METADATA_KEY
 from simulation.rewriting import extend_events, grouped
+from simulation.rootfile import make_tree
 from simulation.samples import SampleRequest
 from simulation.simulate import simulate_sample
 from storage.files import replaced_file
@@ -43,7 +43,7 @@ _KEPT: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _KEPT_OF_EVENTS = (
     "run", "luminosityBlock", "event", "genWeight", "Pileup_nTrueInt", "PV_x", "PV_y", "PV_npvsGood",
-    "MET_pt", "MET_phi",
+    "MET_pt", "MET_phi", "nPSWeight", "PSWeight", "nLHEScaleWeight", "LHEScaleWeight",
 )  # fmt: skip
 """What selections, training and validation read: every branch of so few events weighs."""
 
@@ -92,10 +92,12 @@ def slim(path: Path, output: Path) -> Path:
     ):
         kept = [name for name in whole["Events"].keys() if _is_kept(name)]  # noqa: SIM118
         columns = whole["Events"].arrays(kept)
-        extend_events(file, grouped({name: columns[name] for name in columns.fields}))
+        titles = {name: whole["Events"][name].title for name in kept if name.endswith("Weight")}
+        extend_events(file, grouped({name: columns[name] for name in columns.fields}), titles)
         for tree in ("Runs", "LuminosityBlocks"):
-            content = {name: np.asarray(column) for name, column in whole[tree].arrays(library="np").items()}
-            file.mktree(tree, {name: column.dtype for name, column in content.items()})
+            columns = whole[tree].arrays()
+            content = grouped({name: columns[name] for name in columns.fields})
+            make_tree(file, tree, content, {})
             file[tree].extend(content)
         file[METADATA_KEY] = str(whole[METADATA_KEY])
     return output

@@ -7,7 +7,9 @@ import logging
 import multiprocessing
 import os
 import queue
+import re
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -18,7 +20,14 @@ from typing import Any
 from simulation.extras import require_extra
 from simulation.randomness import derived_seed
 from simulation.samples import SampleInfo, SampleRequest, events_for_luminosity, fileset_of
-from simulation.simulate import Progress, configuration_of, fingerprint, read_sample_info, simulate_sample
+from simulation.simulate import (
+    Progress,
+    configuration_of,
+    fingerprint,
+    read_sample_info,
+    simulate_sample,
+    simulate_variations,
+)
 
 __all__ = [
     "SampleInfo",
@@ -35,7 +44,12 @@ logger = logging.getLogger(__name__)
 PART_SIZE = 5000
 """Events of a file: many small parts keep all processes busy to the end."""
 
+_LONGEST_NAME = 60
+"""Of a scenario in the name of a file, in characters."""
+
 _POLL_SECONDS = 0.1
+_TERMINATED = 128 + signal.SIGTERM
+"""The exit code of a working process that SIGTERM ended."""
 
 
 def parts_of(request: SampleRequest) -> list[SampleRequest]:
@@ -50,10 +64,14 @@ def parts_of(request: SampleRequest) -> list[SampleRequest]:
     ]
 
 
-def part_path(request: SampleRequest, directory: Path) -> Path:
-    """Return the file of a part: its name holds a fingerprint of everything its events depend on."""
-    name = f"{request.process}_{request.scenario}_{fingerprint(configuration_of(request))}.root"
-    return directory / name
+def part_paths(request: SampleRequest, directory: Path) -> list[Path]:
+    """Return the files of a part, one a scenario; a name holds a fingerprint of all its events depend on."""
+    paths = []
+    for scenario in request.scenarios:
+        readable = re.sub(r"[^\w.+=-]", "_", scenario)[:_LONGEST_NAME]
+        suffix = fingerprint(configuration_of(request, scenario))
+        paths.append(directory / f"{request.process}_{readable}_{suffix}.root")
+    return paths
 
 
 def simulate_samples(
@@ -65,7 +83,8 @@ def simulate_samples(
 ) -> list[SampleInfo]:
     """Simulate samples into a folder and return what is in its files, in the order of the requests.
 
-    A large request gives several files. A file that is there already is not made again: its name says which
+    A large request gives several files, one with variations a file for each scenario beside one another. A
+    file that is there already is not made again: its name says which
     configuration it was made with.
 
     Args:
@@ -91,18 +110,22 @@ def simulate_samples(
         raise ValueError(
             f"the same events are asked for twice ({min(map(str, repeated))}): give each its own seed"
         )
-    paths = [part_path(part, directory) for part in parts]
-    missing = [(part, path) for part, path in zip(parts, paths, strict=True) if not path.exists()]
+    paths = [part_paths(part, directory) for part in parts]
+    missing = [
+        (part, files)
+        for part, files in zip(parts, paths, strict=True)
+        if not all(path.exists() for path in files)
+    ]
     counter = _Counter(sum(part.n_events for part in parts), progress)
     counter.add(sum(part.n_events for part in parts) - sum(part.n_events for part, _ in missing))
     # The longest first, so that no process is left alone with a large part at the end.
     missing.sort(key=lambda item: item[0].n_events, reverse=True)
     if n_processes == 1 or len(missing) < 2:
-        for part, path in missing:
-            counter.simulate(part, path)
+        for part, files in missing:
+            counter.simulate(part, files)
     else:
         _simulate_in_parallel(missing, min(n_processes, len(missing)), counter)
-    return [read_sample_info(path) for path in paths]
+    return [read_sample_info(path) for files in paths for path in files]
 
 
 class _Counter:
@@ -118,9 +141,9 @@ class _Counter:
         if self._progress is not None:
             self._progress(self.done, self.total)
 
-    def simulate(self, part: SampleRequest, path: Path) -> None:
+    def simulate(self, part: SampleRequest, files: Sequence[Path]) -> None:
         before = self.done
-        simulate_sample(part, path, progress=lambda done, _: self.add(before + done - self.done))
+        simulate_variations(part, files, progress=lambda done, _: self.add(before + done - self.done))
 
 
 _events_done: Any = None
@@ -129,6 +152,10 @@ _events_done: Any = None
 
 _stop: Any = None
 """In a working process, the event that says that it is to give up."""
+
+
+_busy = False
+"""In a working process, whether it has files open that are not whole."""
 
 
 class _StoppedError(Exception):
@@ -140,7 +167,15 @@ def _start_worker(events_done: Any, stop: Any) -> None:
     _events_done, _stop = events_done, stop
     # Ctrl-C reaches all processes of a terminal; the first one tells the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _terminate(*_: object) -> None:
+    """End this process, after its unfinished files are removed if it has any."""
+    if _busy:
+        sys.exit(_TERMINATED)
+    os._exit(_TERMINATED)
 
 
 def _end_with_parent() -> None:
@@ -148,10 +183,11 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _simulate_part(part: SampleRequest, path: Path) -> None:
+def _simulate_part(part: SampleRequest, files: Sequence[Path]) -> None:
+    global _busy
     reported = 0
 
     def report(done: int, _: int) -> None:
@@ -163,7 +199,13 @@ def _simulate_part(part: SampleRequest, path: Path) -> None:
 
     if _stop.is_set():
         raise _StoppedError
-    simulate_sample(part, path, progress=report)
+    _busy = True
+    try:
+        simulate_variations(part, files, progress=report)
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 1)  # a pool would take it for a result
+    finally:
+        _busy = False
 
 
 def _compile_detector() -> None:
@@ -179,7 +221,7 @@ def _compile_reconstruction() -> None:
 
 
 def _simulate_in_parallel(
-    missing: Sequence[tuple[SampleRequest, Path]], n_processes: int, counter: _Counter
+    missing: Sequence[tuple[SampleRequest, Sequence[Path]]], n_processes: int, counter: _Counter
 ) -> None:
     context = multiprocessing.get_context("spawn")
     events_done, stop = context.Queue(), context.Event()
@@ -189,7 +231,9 @@ def _simulate_in_parallel(
             _await(
                 [pool.submit(_compile_detector), pool.submit(_compile_reconstruction)], events_done, counter
             )
-            _await([pool.submit(_simulate_part, part, path) for part, path in missing], events_done, counter)
+            _await(
+                [pool.submit(_simulate_part, part, files) for part, files in missing], events_done, counter
+            )
         except BaseException:
             stop.set()  # the others give up after the batch that they work on
             raise

@@ -289,11 +289,25 @@ def _match(
                 matched[j] = best - other_offsets[event]
 
 
+def nearest_of(
+    jets: Records,
+    offsets: NDArray[np.int64],
+    others: Records,
+    other_offsets: NDArray[np.int64],
+    radius: float,
+) -> NDArray[np.int32]:
+    """Return each jet's nearest other jet within `radius`, counted in its event, -1 for none.
+
+    Each of the others is given away once; the first jet of an event chooses first. Shape ``(n_jets,)``.
+    """
+    matched = np.full(len(jets), -1, np.int32)
+    _match(jets, offsets, others, other_offsets, radius, matched)
+    return matched
+
+
 def generated_jet_of(jets: Jets, truth: GeneratorTruth) -> NDArray[np.int32]:
     """Return each jet's nearest generated jet within 0.4, in its event, -1 for none, shape ``(n_jets,)``.
 
     Each generated jet is given away once; the hardest jet chooses first, as in CMS.
     """
-    matched = np.full(len(jets.jets), -1, np.int32)
-    _match(jets.jets, jets.offsets, truth.jets, truth.jet_offsets, RADIUS, matched)
-    return matched
+    return nearest_of(jets.jets, jets.offsets, truth.jets, truth.jet_offsets, RADIUS)

@@ -1,6 +1,7 @@
 """Reconstructed events as columns with the names, types and precision of CMS's PFNano files."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from simulation.leptons import Leptons
 from simulation.randomness import RandomStreams
 from simulation.reference_tagger import btag_scores, load_reference_tagger
 from simulation.triggers import trigger_decisions
+
+if TYPE_CHECKING:
+    from simulation.theory import TheoryWeights
 
 Column = NDArray[np.generic]
 
@@ -179,7 +183,9 @@ def _jets(
     jets = events.jets.jets
     muon1, muon2, n_muons = _lepton_indices(events.muons, events.jets)
     electron1, electron2, n_electrons = _lepton_indices(events.electrons, events.jets)
-    passes_pileup_id = (jets["pt"] > 50) | (streams.uniform("pileup identification", len(jets)) < 0.97)
+    # Of the jets of CMS that match no generated one, 0.31 have the tight identification.
+    efficiency = np.where(jets["pileup"] > 0.5, 0.31, 0.97)
+    passes_pileup_id = (jets["pt"] > 50) | (streams.uniform("pileup identification", len(jets)) < efficiency)
     fields = _kinematics(jets) | {
         "mass": rounded(jets["mass"]),
         # The energy scale is right without a correction, see the test of the response.
@@ -251,6 +257,11 @@ def _event_numbers(events: ReconstructedEvents, run: int) -> dict[str, Column]:
     }
 
 
+def _theory(theory: "TheoryWeights") -> dict[str, Column]:
+    """Return weights, shape ``(n_events, n_variations)``, and what is known of the hard process."""
+    return theory.hard_process | {name: rounded(weights) for name, weights in theory.branches().items()}
+
+
 def nano_columns(
     events: ReconstructedEvents,
     *,
@@ -258,6 +269,7 @@ def nano_columns(
     streams: RandomStreams,
     is_data: bool,
     uninitialised_tracks: bool = False,
+    theory: "TheoryWeights | None" = None,
 ) -> Columns:
     """Return the columns of the Events tree; data hold nothing that only the generator knows."""
     n_events = len(events)
@@ -283,6 +295,7 @@ def nano_columns(
     if not is_data:
         columns["genWeight"] = events.weights.astype(np.float32)
         columns["Pileup_nTrueInt"] = events.n_pileup.astype(np.float32)
+        columns |= _theory(theory) if theory is not None else {}
     collections = {"Jet": jets, "Muon": muons, "Electron": electrons}
     return Columns(columns, collections if is_data else collections | _generated(events.truth))
 

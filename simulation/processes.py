@@ -31,22 +31,28 @@ class Process:
 
     Attributes:
         generated_cross_section_pb: Of the events that are generated, after the filter; see `PROCESSES`.
-        primary_dataset: Where CMS would find it in data; None for a process made as simulation only.
+        primary_dataset: Where CMS would find it in data.
+        coupling_power: Of the strong coupling in the cross section of the hard process.
         forced_charm_decays: Whether all charm hadrons decay to a muon; events then carry the product of the
             branching fractions as a weight.
-        mean_weight: Mean product of branching fractions: 1 without forced decays.
+        mean_weight: Mean weight of the events: 1 without forced decays or preferred ones.
         largest_weight: Largest one, to which "data" are unweighted.
+        includes: Processes whose events are among those of this one: "data" hold only one of them.
+        top_and_w: Whether PYTHIA gets the process that it lacks, `simulation.top_and_w`.
     """
 
     name: str
     title: str
     pythia: tuple[str, ...]
     generated_cross_section_pb: float
-    primary_dataset: str | None = None
+    primary_dataset: str
+    coupling_power: int
     hard_filter: HardFilter | None = None
     forced_charm_decays: bool = False
     mean_weight: float = 1.0
     largest_weight: float = 1.0
+    includes: tuple[str, ...] = ()
+    top_and_w: bool = False
 
     @property
     def cross_section_pb(self) -> float:
@@ -83,6 +89,8 @@ def _qcd_slice(low: int, high: int | None, cross_section_pb: float) -> Process:
         f"two jets of {low} to {high} GeV" if high else f"two jets above {low} GeV",
         ("HardQCD:all = on", *limits),
         generated_cross_section_pb=cross_section_pb,
+        primary_dataset="JetHT",
+        coupling_power=2,
     )
 
 
@@ -104,6 +112,7 @@ PROCESSES: dict[str, Process] = {
             ),
             generated_cross_section_pb=278.5,
             primary_dataset="DoubleMuon",
+            coupling_power=1,
             hard_filter=HardFilter(n_muons=2, muon_pt=12.0),
         ),
         Process(
@@ -112,6 +121,7 @@ PROCESSES: dict[str, Process] = {
             _W_AND_JET,
             generated_cross_section_pb=254.5,
             primary_dataset="SingleMuon",
+            coupling_power=1,
             hard_filter=HardFilter(n_muons=1, muon_pt=27.0, charm=True),
             forced_charm_decays=True,
             mean_weight=0.0862,
@@ -123,9 +133,18 @@ PROCESSES: dict[str, Process] = {
             (*_TOP, "24:onMode = off", "24:onIfAny = 1 2 3 4 5 13"),
             generated_cross_section_pb=50.66,
             primary_dataset="SingleMuon",
+            coupling_power=2,
             hard_filter=_ONE_MUON,
         ),
-        Process("tt", "top pairs, any decay", _TOP, generated_cross_section_pb=509.7),
+        Process(
+            "tt",
+            "top pairs, any decay",
+            _TOP,
+            generated_cross_section_pb=509.7,
+            primary_dataset="JetHT",
+            coupling_power=2,
+            includes=("ttsl", "ttdl", "ttmm", "tthad"),
+        ),
         Process(
             "qcd",
             "two jets above 20 GeV, hard ones preferred and weighted down",
@@ -135,7 +154,12 @@ PROCESSES: dict[str, Process] = {
                 "PhaseSpace:bias2Selection = on",
                 "PhaseSpace:bias2SelectionPow = 4.5",
             ),
-            generated_cross_section_pb=7.203e8,
+            generated_cross_section_pb=7.203e8 / 1.226e-3,
+            primary_dataset="JetHT",
+            coupling_power=2,
+            mean_weight=1.226e-3,
+            largest_weight=(10.0 / 20.0) ** 4.5,
+            includes=tuple(f"qcd_{low}_{high or 'inf'}" for low, high in _QCD_SLICES),
         ),
         Process(
             "wlight",
@@ -143,6 +167,7 @@ PROCESSES: dict[str, Process] = {
             _W_AND_JET,
             generated_cross_section_pb=2015,
             primary_dataset="SingleMuon",
+            coupling_power=1,
             hard_filter=HardFilter(n_muons=1, muon_pt=27.0, charm=False),
         ),
         Process(
@@ -151,6 +176,7 @@ PROCESSES: dict[str, Process] = {
             (*_TOP, "24:onMode = off", "24:onIfAny = 11 13 15"),
             generated_cross_section_pb=16.25,
             primary_dataset="SingleMuon",
+            coupling_power=2,
             hard_filter=_ONE_MUON,
         ),
         Process(
@@ -159,6 +185,7 @@ PROCESSES: dict[str, Process] = {
             (*_TOP, *_TO_MUON),
             generated_cross_section_pb=4.399,
             primary_dataset="DoubleMuon",
+            coupling_power=2,
             hard_filter=HardFilter(n_muons=2, muon_pt=12.0),
         ),
         Process(
@@ -166,6 +193,8 @@ PROCESSES: dict[str, Process] = {
             "top pairs with both W to quarks",
             (*_TOP, "24:onMode = off", "24:onIfAny = 1 2 3 4 5"),
             generated_cross_section_pb=232.8,
+            primary_dataset="JetHT",
+            coupling_power=2,
         ),
         Process(
             "st_s",
@@ -173,6 +202,7 @@ PROCESSES: dict[str, Process] = {
             ("Top:ffbar2tqbar(s:W) = on", *_TO_MUON),
             generated_cross_section_pb=0.4449,
             primary_dataset="SingleMuon",
+            coupling_power=0,
             hard_filter=_ONE_MUON,
         ),
         Process(
@@ -181,7 +211,18 @@ PROCESSES: dict[str, Process] = {
             ("Top:qq2tq(t:W) = on", *_TO_MUON),
             generated_cross_section_pb=10.25,
             primary_dataset="SingleMuon",
+            coupling_power=0,
             hard_filter=_ONE_MUON,
+        ),
+        Process(
+            "tw",
+            "single top with a W, with one muon above 27 GeV",
+            (),
+            generated_cross_section_pb=7.03,
+            primary_dataset="SingleMuon",
+            coupling_power=1,
+            hard_filter=_ONE_MUON,
+            top_and_w=True,
         ),
         *(_qcd_slice(low, high, cross_section) for (low, high), cross_section in _QCD_SLICES.items()),
     )
@@ -194,14 +235,16 @@ statistical error is 0.1 to 0.2 per cent. The mean weight of `wc` is that of 40 
 per cent); the largest is the branching fraction of the D+ to a muon in PYTHIA's tables. Each file also
 records what its own events measure.
 
-Those of the processes after `qcd` are from 100 000 kept events, with errors of 0.3 to 0.5 per cent. They can
-be overridden in a request, for instance with a calculation of higher order.
+Those of the processes after `qcd` are from 100 000 kept events, with errors of 0.3 to 0.5 per cent, that of
+`tw` from 60 000. They can be overridden in a request, for instance with a calculation of higher order. Events
+of `qcd` weigh (10 GeV / pT)^4.5, 1.226e-3 in the mean of 300 000 (error 0.7 per cent): 2.8 per cent of them are
+left as "data".
 
-Each process belongs to one primary dataset, and no event of nature to two processes of one: `wc` and `wlight`
-are told apart by the charm quark of the hard process, top pairs by the leptons. `wlight` is not enriched in
-soft muons: as simulation, any number of events stands for the whole cross section; as "data" it is dear.
-Missing are single top with a W, which PYTHIA 8 does not have, and W with charm that decays without a muon,
-which no selection of soft muons keeps.
+Each process belongs to one primary dataset, and no event of nature to two processes of one, but for those that
+a process `includes`: `tt` and `qcd` are for training and stand alone. `wc` and `wlight` are told apart by the
+charm quark of the hard process, top pairs by the leptons. `wlight` is not enriched in soft muons: as
+simulation, any number of events stands for the whole cross section; as "data" it is dear. Missing is W with
+charm that decays without a muon, which no selection of soft muons keeps, unless another muon is there.
 
 A jet of 15 GeV at the hard vertex is part of `dy` and `wc`. An event of `wc` with several charm hadrons is
 made only with all of them decaying to muons.

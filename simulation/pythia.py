@@ -1,7 +1,7 @@
 """PYTHIA 8: seeded events of one process, as arrays that kernels read without a copy."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from simulation.processes import CHARM_HADRONS, HardFilter, Process
 from simulation.scenarios import Scenario
+from simulation.theory import SHOWER_SETTINGS, TheoryVariations, TheoryWeights
+from simulation.top_and_w import TopAndW
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +65,14 @@ class GeneratedBatch:
         weights: PYTHIA's weight times the branching fractions of forced decays, shape ``(n_events,)``.
         first: How many events of the run came before.
         record: Owns the memory.
+        theory: Weights of the variations of theory; None where nobody asked.
     """
 
     particles: GeneratedParticles
     weights: NDArray[np.float64]
     first: int
     record: Any
+    theory: TheoryWeights | None = None
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -103,19 +107,36 @@ class _ProcessFilter(pythia8mc.UserHooks):  # type: ignore[misc]
 class EventGenerator:
     """PYTHIA set up for one process, scenario and seed.
 
-    The events are a function of these three alone, whatever the size of the batches.
+    The events are a function of these alone, whatever the size of the batches.
+
+    Args:
+        process: What collides and what is kept.
+        scenario: What PYTHIA is told beyond.
+        seed: Of its random numbers.
+        with_theory: Whether batches come with the weights of `simulation.theory`.
+        with_showers: Whether showers are among them; other events come out then, about a tenth slower.
 
     Raises:
-        RuntimeError: If PYTHIA refuses a setting or does not start.
+        ValueError: If PYTHIA refuses a setting.
+        RuntimeError: If it does not start.
     """
 
-    def __init__(self, process: Process, scenario: Scenario, *, seed: int) -> None:
+    def __init__(
+        self,
+        process: Process,
+        scenario: Scenario,
+        *,
+        seed: int,
+        with_theory: bool = False,
+        with_showers: bool = False,
+    ) -> None:
         self.process = process
         self.n_failed = 0
         self._n_made, self._sum_decay_weights = 0, 0.0
         self._pythia = pythia8mc.Pythia("", False)
         self._hook = _ProcessFilter(process.hard_filter) if process.hard_filter else None
-        settings = [*_COMMON, *process.pythia, *scenario.pythia]
+        self._extra_process = TopAndW(self._pythia) if process.top_and_w else None
+        settings = [*_COMMON, *process.pythia, *scenario.pythia, *(SHOWER_SETTINGS if with_showers else ())]
         settings += ["Random:setSeed = on", f"Random:seed = {seed % 899_999_999 + 1}"]
         self._branching_fractions: dict[int, float] = {}
         if process.forced_charm_decays:
@@ -123,16 +144,23 @@ class EventGenerator:
             settings += [
                 f"{pdg}:{rule}" for pdg in CHARM_HADRONS for rule in ("onMode = off", "onIfAny = 13")
             ]
+        self._start(settings)
+        self._theory = TheoryVariations(self._pythia, process.coupling_power) if with_theory else None
+
+    def _start(self, settings: Iterable[str]) -> None:
         for setting in settings:
             if not self._pythia.readString(setting):
-                raise RuntimeError(
-                    f"PYTHIA does not know the setting '{setting}' of process '{process.name}'"
+                raise ValueError(
+                    f"PYTHIA does not know the setting '{setting}' of process '{self.process.name}':"
+                    " mend it in the scenario"
                 )
         if self._hook is not None:
             self._pythia.setUserHooksPtr(self._hook)
+        if self._extra_process is not None:
+            self._pythia.setSigmaPtr(self._extra_process)
         if not self._pythia.init():
             raise RuntimeError(
-                f"PYTHIA could not start process '{process.name}': see its messages with Print:quiet off"
+                f"PYTHIA could not start process '{self.process.name}': see its messages with Print:quiet off"
             )
 
     @property
@@ -141,15 +169,22 @@ class EventGenerator:
         mean_weight = self._sum_decay_weights / max(self._n_made, 1)
         return float(self._pythia.infoPython().sigmaGen()) * 1e9 * mean_weight
 
-    def batches(self, n_events: int, batch_size: int) -> Iterator[GeneratedBatch]:
+    def batches(
+        self, n_events: int, batch_size: int, *, block: int | None = None
+    ) -> Iterator[GeneratedBatch]:
         """Yield events until there are `n_events`. Events that PYTHIA gives up are logged and made anew.
+
+        Args:
+            n_events: How many.
+            batch_size: At most so many at a time.
+            block: If given, no batch holds events on both sides of a multiple of it.
 
         Raises:
             RuntimeError: If PYTHIA fails on every event of a batch.
         """
         done = 0
         while done < n_events:
-            wanted = min(batch_size, n_events - done)
+            wanted = min(batch_size, n_events - done, block - done % block if block else batch_size)
             record = self._pythia.nextBatch(wanted, errorMode="skip")
             if len(record) == 0:
                 raise RuntimeError(f"PYTHIA failed on {wanted} events of '{self.process.name}' in a row")
@@ -161,7 +196,8 @@ class EventGenerator:
             self._n_made += len(record)
             self._sum_decay_weights += float(decay_weights.sum())
             weights = ak.to_numpy(record.info.weights[:, 0]) * decay_weights
-            yield GeneratedBatch(particles, weights, done, record)
+            theory = self._theory.weights(record) if self._theory is not None else None
+            yield GeneratedBatch(particles, weights, done, record, theory)
             done += len(record)
         if self.n_failed:
             logger.info("PYTHIA gave up %d of %d events of %s", self.n_failed, n_events, self.process.name)

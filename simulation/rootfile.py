@@ -1,7 +1,7 @@
 """ROOT files: columns in, trees out, complete or not at all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from simulation.nanoaod import Collection, Column, Columns
+from simulation.nanoaod import Collection, Columns
 from simulation.provenance import METADATA_KEY
 from storage.files import replaced_file
 
@@ -31,20 +31,42 @@ def _jagged(collections: Sequence[Collection]) -> ak.Array:
 
 
 def joined(parts: Sequence[Columns]) -> dict[str, Any]:
-    """Return consecutive columns as arrays that uproot writes: one array a branch, one a collection."""
-    arrays: dict[str, Any] = {
-        name: np.concatenate([part.events[name] for part in parts]) for name in parts[0].events
-    }
+    """Return consecutive columns as arrays that uproot writes: one array a branch, one a collection.
+
+    Several values per event become lists with a counter (`nPSWeight`), as NanoAOD has them.
+    """
+    arrays: dict[str, Any] = {}
+    for name in parts[0].events:
+        column = np.concatenate([part.events[name] for part in parts])
+        arrays[name] = ak.from_regular(ak.Array(column)) if column.ndim > 1 else column
     for name in parts[0].collections:
         arrays[name] = _jagged([part.collections[name] for part in parts])
     return arrays
 
 
-def _types(arrays: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: array.type.content if isinstance(array, ak.Array) else array.dtype
-        for name, array in arrays.items()
-    }
+def make_tree(file: Any, name: str, arrays: Mapping[str, Any], titles: Mapping[str, str]) -> None:
+    """Make a tree for arrays of these types; assigning would make an RNTuple, which NanoAOD has not.
+
+    Args:
+        file: Open for writing.
+        name: Of the tree.
+        arrays: By branch or collection; nothing is written yet.
+        titles: By branch; the others get what uproot gives them.
+    """
+    tree = file.mktree(
+        name,
+        {
+            name: array.type.content if isinstance(array, ak.Array) else array.dtype
+            for name, array in arrays.items()
+        },
+        counter_name=lambda collection: f"n{collection}",
+        field_name=lambda collection, field: f"{collection}_{field}",
+    )
+    # uproot takes no titles of branches: they are set in what it writes anew before the first events.
+    cascade = tree._cascading
+    for branch in cascade._branch_data:
+        branch["fTitle"] = titles.get(branch.get("fName"), branch.get("fTitle"))
+    cascade._needs_relocation_before_extend = True
 
 
 class NanoFile:
@@ -59,8 +81,9 @@ class NanoFile:
         ...     file.finish(trees, metadata)
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, titles: Mapping[str, str] | None = None) -> None:
         self.path = path
+        self._titles = titles or {}
         self.n_events = 0
         self._open = ExitStack()
         self._pending: list[Columns] = []
@@ -93,17 +116,12 @@ class NanoFile:
     def _write(self) -> None:
         arrays = joined(self._pending)
         if not self._begun:
-            self._file.mktree(
-                "Events",
-                _types(arrays),
-                counter_name=lambda collection: f"n{collection}",
-                field_name=lambda collection, field: f"{collection}_{field}",
-            )
+            make_tree(self._file, "Events", arrays, self._titles)
             self._begun = True
         self._file["Events"].extend(arrays)
         self._pending, self._n_pending = [], 0
 
-    def finish(self, runs: dict[str, Column], metadata: dict[str, Any]) -> None:
+    def finish(self, runs: dict[str, Any], metadata: dict[str, Any]) -> None:
         """Write the last events, the trees Runs and LuminosityBlocks, and how the file was made."""
         if self._pending:
             self._write()
@@ -112,7 +130,6 @@ class NanoFile:
             ("Runs", runs),
             ("LuminosityBlocks", {"run": blocks[:, 0], "luminosityBlock": blocks[:, 1]}),
         ):
-            # Assigning would make an RNTuple, which NanoAOD readers do not expect.
-            self._file.mktree(name, {branch: column.dtype for branch, column in tree.items()})
+            make_tree(self._file, name, tree, {})
             self._file[name].extend(tree)
         self._file[METADATA_KEY] = json.dumps(metadata)

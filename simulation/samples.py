@@ -20,10 +20,13 @@ class SampleRequest:
         n_events: To generate: after the filter, but before "data" are unweighted by accepting and rejecting.
         seed: Any integer from 0; the same request gives the same events.
         cross_section_pb: What the events stand for, in pb, in place of the recorded constant of the process.
+        variations: Further scenarios: their detectors see the same events, into files of their own.
+        shower_weights: Whether simulation holds the weights of varied showers (`PSWeight`); other events come
+            out then, and they take PYTHIA about a third longer.
 
     Raises:
-        ValueError: If process or scenario is unknown, the number is not positive, the seed negative, or the
-            process is one that "data" do not have.
+        ValueError: If process or scenario is unknown, the number is not positive, the seed negative, or a
+            variation tells PYTHIA something else than the scenario or is there twice.
     """
 
     process: str
@@ -31,9 +34,17 @@ class SampleRequest:
     n_events: int
     seed: int = 1
     cross_section_pb: float | None = None
+    variations: tuple[str, ...] = ()
+    shower_weights: bool = False
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """The scenario and its variations."""
+        return (self.scenario, *self.variations)
 
     def __post_init__(self) -> None:
-        process, scenario = process_named(self.process), scenario_named(self.scenario)
+        process_named(self.process)
+        settings = set(scenario_named(self.scenario).pythia)
         if self.n_events < 1:
             raise ValueError(f"n_events is {self.n_events} for '{self.process}': ask for at least one event")
         if self.seed < 0:
@@ -42,8 +53,14 @@ class SampleRequest:
             raise ValueError(
                 f"cross_section_pb is {self.cross_section_pb} for '{self.process}': give a positive number"
             )
-        if scenario.is_data and process.primary_dataset is None:
-            raise ValueError(f"process '{self.process}' is made as simulation only: ask for scenario 'mc'")
+        for name in self.variations:
+            if set(scenario_named(name).pythia) != settings:
+                raise ValueError(
+                    f"scenario '{name}' changes the generator, not only the detector:"
+                    " make a sample of its own"
+                )
+            if self.scenarios.count(name) > 1:
+                raise ValueError(f"scenario '{name}' is asked for twice: leave one out")
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,12 @@ def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
     scenarios = sorted({info.scenario for info in infos})
     if len(scenarios) > 1:
         raise ValueError(f"{dataset} mixes the scenarios {' and '.join(scenarios)}: make one fileset of each")
+    processes = {info.process for info in infos}
+    for process in sorted(processes):
+        if counted_twice := processes.intersection(process_named(process).includes):
+            raise ValueError(
+                f"{dataset} holds '{process}' and '{min(counted_twice)}', which is part of it: leave one out"
+            )
     generated: dict[str, int] = {}
     per_event: dict[str, float] = {}
     for info in infos:

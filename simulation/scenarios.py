@@ -6,11 +6,19 @@ is known. Every knob of `data` also exists alone, and `scenario_named` composes 
 """
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-_Value = TypeVar("_Value", float, str)
+import numpy as np
+
+from simulation.randomness import derived_seed
+
+_Value = TypeVar("_Value", float, str, tuple[float, float])
+
+KNOB_EVENTS = 250
+"""So many consecutive events are measured with the same knobs, where these are drawn from a prior."""
 
 
 class Detector(NamedTuple):
@@ -77,12 +85,24 @@ class Detector(NamedTuple):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A detector, and what PYTHIA is told beyond the process."""
+    """A detector, and what PYTHIA is told beyond the process.
+
+    Attributes:
+        priors: Knobs that are drawn anew every `KNOB_EVENTS` events, and the ends of their uniform
+            distributions.
+    """
 
     name: str
     is_data: bool = False
     detector: Detector = field(default_factory=Detector)
     pythia: tuple[str, ...] = ()
+    priors: tuple[tuple[str, float, float], ...] = ()
+
+
+def drawn_knobs(scenario: Scenario, seed: int, *, block: int) -> dict[str, float]:
+    """Return the knobs of the events of a block, drawn from the priors of a scenario."""
+    generator = np.random.default_rng(derived_seed("knobs", scenario.name, seed, block))
+    return {knob: float(generator.uniform(low, high)) for knob, low, high in scenario.priors}
 
 
 _RESOLUTION = {"resolution_scale": 1.12}
@@ -119,13 +139,13 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def scenario_named(name: str) -> Scenario:
-    """Return a scenario by name, or one composed of several and of single knobs.
+    """Return a scenario by name, or one composed of several, of single knobs and of settings of PYTHIA.
 
-    It is data if one of its parts is.
+    It is data if one of its parts is. A knob given as ``low..high`` is drawn from a uniform distribution.
 
     Example:
         >>> scenario_named("data_resolution+data_radiation")
-        >>> scenario_named("mc+tail_fraction=0.08+efficiency_scale=0.97")
+        >>> scenario_named("mc+tail_fraction=0.08+efficiency_scale=0.95..1.03+StringZ:rFactB=1.05")
 
     Raises:
         ValueError: If there is none of that name, or its parts contradict one another.
@@ -133,32 +153,72 @@ def scenario_named(name: str) -> Scenario:
     if name in SCENARIOS:
         return SCENARIOS[name]
     knobs: dict[str, float] = {}
+    priors: dict[str, tuple[float, float]] = {}
     settings: dict[str, str] = {}
     is_data = False
-    for part in name.split("+"):
-        if "=" in part:
-            _merge(knobs, _knob(part), name)
-            continue
-        if part not in SCENARIOS:
-            known = ", ".join(SCENARIOS)
-            raise ValueError(
-                f"unknown scenario '{part}': choose from {known}, or knob=value, composed with '+'"
-            )
-        scenario = SCENARIOS[part]
-        is_data |= scenario.is_data
-        _merge(knobs, _changed(scenario.detector), name)
-        _merge(settings, {setting.split(" = ")[0]: setting for setting in scenario.pythia}, name)
-    return Scenario(name, is_data, Detector(**knobs), tuple(settings.values()))
+    for part in _PLUS.split(name):
+        key, is_setting, text = (piece.strip() for piece in part.partition("="))
+        if is_setting and ":" in key:
+            _merge(settings, {key: text}, name)
+        elif is_setting and ".." in text:
+            low, _, high = text.partition("..")
+            _merge(priors, {key: _range(key, low, high)}, name)
+        elif is_setting:
+            _merge(knobs, {key: _knob(key, text)}, name)
+        else:
+            scenario = _plain(part)
+            is_data |= scenario.is_data
+            _merge(knobs, _changed(scenario.detector), name)
+            _merge(settings, dict(_setting(line) for line in scenario.pythia), name)
+    if twice := sorted(set(knobs) & set(priors)):
+        raise ValueError(f"scenario '{name}' sets {twice[0]} to a number and to a range: leave one out")
+    return Scenario(
+        name,
+        is_data,
+        Detector(**knobs),
+        tuple(f"{key} = {value}" for key, value in settings.items()),
+        tuple((knob, *ends) for knob, ends in priors.items()),
+    )
 
 
-def scenario_name(base: str = "mc", knobs: Mapping[str, float] | None = None) -> str:
-    """Return the name of a scenario with some knobs turned: what a YAML's mapping becomes.
+def scenario_name(
+    base: str | Sequence[str] = "mc",
+    knobs: Mapping[str, float | tuple[float, float]] | None = None,
+    pythia: Mapping[str, object] | None = None,
+) -> str:
+    """Return the name of a scenario with some knobs and settings changed: what a YAML's mapping becomes.
+
+    Args:
+        base: One or several scenarios.
+        knobs: Of the detector; two numbers are the ends of a range that the knob is drawn from.
+        pythia: Settings of PYTHIA by name.
 
     Raises:
         ValueError: As of `scenario_named`.
     """
-    name = "+".join([base, *(f"{knob}={value!r}" for knob, value in sorted((knobs or {}).items()))])
-    return scenario_named(name).name
+    parts = [base] if isinstance(base, str) else list(base)
+    for knob, value in sorted((knobs or {}).items()):
+        parts.append(
+            f"{knob}=" + (f"{value[0]!r}..{value[1]!r}" if isinstance(value, tuple) else f"{value!r}")
+        )
+    parts += [f"{setting}={value}" for setting, value in sorted((pythia or {}).items())]
+    return scenario_named("+".join(parts)).name
+
+
+_PLUS = re.compile(r"(?<![0-9.][eE])\+")
+"""Between the parts of a name; that of 1e+05 is none."""
+
+
+def _plain(name: str) -> Scenario:
+    if name not in SCENARIOS:
+        known = ", ".join(SCENARIOS)
+        raise ValueError(f"unknown scenario '{name}': choose from {known}, or knob=value, composed with '+'")
+    return SCENARIOS[name]
+
+
+def _setting(line: str) -> tuple[str, str]:
+    key, _, value = line.partition("=")
+    return key.strip(), value.strip()
 
 
 def _changed(detector: Detector) -> dict[str, float]:
@@ -166,8 +226,14 @@ def _changed(detector: Detector) -> dict[str, float]:
     return {knob: value for knob, value in detector._asdict().items() if value != defaults[knob]}
 
 
-def _knob(part: str) -> dict[str, float]:
-    knob, _, text = part.partition("=")
+def _range(knob: str, low: str, high: str) -> tuple[float, float]:
+    ends = _knob(knob, low), _knob(knob, high)
+    if ends[0] >= ends[1]:
+        raise ValueError(f"knob '{knob}' is drawn from {low} to {high}: give the smaller number first")
+    return ends
+
+
+def _knob(knob: str, text: str) -> float:
     if knob not in Detector._fields:
         raise ValueError(f"unknown knob '{knob}' of the detector: choose from {', '.join(Detector._fields)}")
     try:
@@ -176,7 +242,20 @@ def _knob(part: str) -> dict[str, float]:
         value = math.nan
     if not math.isfinite(value):
         raise ValueError(f"knob '{knob}' is set to '{text}': give a number")
-    return {knob: value}
+    lowest, highest = _limits(knob)
+    if not lowest <= value <= highest:
+        raise ValueError(f"knob '{knob}' is set to {text}: give a number from {lowest:g} to {highest:g}")
+    return value
+
+
+def _limits(knob: str) -> tuple[float, float]:
+    """Return what a knob can be: offsets anything, probabilities up to one, all others not negative."""
+    if knob.startswith("misalignment"):
+        return -math.inf, math.inf
+    is_probability = knob.endswith(("_fraction", "_to_muon")) or (
+        "efficiency" in knob and not knob.endswith("_scale")
+    )
+    return 0.0, 1.0 if is_probability else math.inf
 
 
 def _merge(known: dict[str, _Value], more: Mapping[str, _Value], name: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from simulation import SampleRequest, generate, read_sample_info, simulate_sample, simulate_samples
-from simulation.generate import part_path, parts_of
+from simulation.generate import part_paths, parts_of
 from simulation.randomness import RandomStreams, derived_seed
 
 
@@ -79,11 +79,11 @@ def test_a_large_request_is_split_into_parts_with_seeds_of_their_own():
 def test_the_name_of_a_file_changes_with_what_it_depends_on(tmp_path):
     request = SampleRequest("dy", "mc", 100)
     names = {
-        part_path(other, tmp_path).name
+        part_paths(other, tmp_path)[0].name
         for other in (request, SampleRequest("dy", "mc", 101), SampleRequest("dy", "mc", 100, seed=2))
     }
     assert len(names) == 3
-    assert part_path(request, tmp_path) == part_path(SampleRequest("dy", "mc", 100), tmp_path)
+    assert part_paths(request, tmp_path) == part_paths(SampleRequest("dy", "mc", 100), tmp_path)
 
 
 def test_two_processes_make_what_one_makes_and_only_once(tmp_path, monkeypatch):
@@ -104,7 +104,7 @@ def test_two_processes_make_what_one_makes_and_only_once(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(generate, "simulate_sample", refuse)
+    monkeypatch.setattr(generate, "simulate_variations", refuse)
     assert simulate_samples(requests, tmp_path / "two", n_processes=1) == parallel
 
 

@@ -100,7 +100,7 @@ def test_b_mesons_live_as_long_as_nature_says():
 
 def test_a_wrong_setting_is_named():
     wrong = dataclasses.replace(PROCESSES["dy"], pythia=("WeakZ0:everything = on",))
-    with pytest.raises(RuntimeError, match="does not know the setting 'WeakZ0:everything = on'"):
+    with pytest.raises(ValueError, match="does not know the setting 'WeakZ0:everything = on'"):
         EventGenerator(wrong, SCENARIOS["mc"], seed=1)
 
 

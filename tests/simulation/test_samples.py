@@ -92,6 +92,21 @@ def test_luminosities_of_one_dataset_must_agree():
         fileset_of([info("wc", is_data=True), info("ttsl", is_data=True, n_generated=9000)])
 
 
+def test_data_hold_no_event_twice():
+    with pytest.raises(ValueError, match="JetHT holds 'tt' and 'tthad', which is part of it: leave one out"):
+        fileset_of([info("tt", is_data=True), info("tthad", is_data=True)])
+    # As simulation they may stand side by side, for whoever picks one of them.
+    assert set(fileset_of([info("tt"), info("tthad")])) == {"tt", "tthad"}
+
+
+def test_weighted_jets_become_few_data():
+    # Weights (10 / pT)^4.5 from 20 GeV: the mean of 1.226e-3 over the largest of 2^-4.5 leaves 2.8 %.
+    qcd = PROCESSES["qcd"]
+    assert qcd.mean_weight / qcd.largest_weight == pytest.approx(0.0277, abs=0.0001)
+    assert qcd.cross_section_pb == pytest.approx(7.203e8)
+    assert luminosity_of("qcd", 10_000) == pytest.approx(277.4 / 7.203e8, rel=1e-3)
+
+
 def test_scenarios_of_data_are_not_mixed():
     null = dataclasses.replace(info("dy", is_data=True), scenario="null")
     with pytest.raises(ValueError, match="DoubleMuon mixes the scenarios data and null"):
@@ -105,7 +120,6 @@ def test_scenarios_of_data_are_not_mixed():
         (("dy", "real", 10), "unknown scenario 'real': choose from mc, null, data"),
         (("dy", "mc", 0), "ask for at least one event"),
         (("dy", "mc", 10, -1), "choose one from 0"),
-        (("qcd", "data", 10), "is made as simulation only"),
     ],
 )
 def test_a_wrong_request_is_refused_in_one_sentence(arguments, message):

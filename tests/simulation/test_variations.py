@@ -1,14 +1,28 @@
+import dataclasses
+
 import awkward as ak
 import numpy as np
 import pytest
 import uproot
 
-from simulation import SampleRequest, match_jets, scenario_name, scenario_named, simulate_sample
+from simulation import (
+    SampleRequest,
+    generate,
+    match_jets,
+    scenario_name,
+    scenario_named,
+    simulate_sample,
+    simulate_samples,
+    simulate_variations,
+)
 from simulation.provenance import read_provenance
-from simulation.variations import read_jets, simulate_variations
+from simulation.scenarios import KNOB_EVENTS, drawn_knobs
+from simulation.variations import read_jets
 
 REQUEST = SampleRequest("ttsl", "mc", 150, seed=3)
 SCENARIOS = ("mc", "mc+efficiency_scale=0.95", "data_resolution")
+VARIED = dataclasses.replace(REQUEST, variations=SCENARIOS[1:])
+DRAWN = "mc+efficiency_scale=0.95..1.03+misalignment_d0=-0.001..0.001"
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +30,7 @@ def varied(tmp_path_factory):
     """One set of events as three detectors see it."""
     folder = tmp_path_factory.mktemp("varied")
     paths = [folder / f"{number}.root" for number in range(3)]
-    return simulate_variations(REQUEST, SCENARIOS, paths)
+    return simulate_variations(VARIED, paths)
 
 
 def events(info):
@@ -76,11 +90,83 @@ def test_matching_takes_each_jet_once_and_knows_the_angle():
         match_jets(first, second[:1])
 
 
+def test_jets_of_a_variation_know_the_jet_that_they_are(varied):
+    nominal, seen = (read_jets(info.path) for info in varied[:2])
+    index = events(varied[1])["Jet_nominalIdx"].array()
+    matched = seen[index >= 0]
+    partner = nominal[index[index >= 0]]
+    assert ak.all(np.hypot(matched.eta - partner.eta, (matched.phi - partner.phi + 3.2) % 6.4 - 3.2) < 0.3)
+    # The same pairs as matching from the other side finds, but for a few where two jets are near.
+    assert ak.count(matched.eta) == pytest.approx(len(match_jets(nominal, seen)), rel=0.01)
+    for info in (varied[0], varied[2]):
+        assert "Jet_nominalIdx" not in events(info)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Two blocks of events whose detector is drawn from a prior, in two sizes of batches."""
+    request = SampleRequest("dy", "mc", KNOB_EVENTS + 20, seed=4, variations=(DRAWN,))
+    made = {}
+    for size in (KNOB_EVENTS, 70):
+        folder = tmp_path_factory.mktemp(f"drawn{size}")
+        made[size] = simulate_variations(request, [folder / "a.root", folder / "b.root"], batch_size=size)
+    return made
+
+
+def test_knobs_are_drawn_for_blocks_of_events_and_stored_with_jets(drawn):
+    info = drawn[KNOB_EVENTS][1]
+    arrays = events(info).arrays(["Jet_knob_efficiency_scale", "Jet_knob_misalignment_d0", "event"])
+    knobs = arrays["Jet_knob_efficiency_scale"]
+    first, second = knobs[arrays["event"] <= KNOB_EVENTS], knobs[arrays["event"] > KNOB_EVENTS]
+    assert len(set(ak.flatten(first).tolist())) == len(set(ak.flatten(second).tolist())) == 1
+    assert ak.flatten(first)[0] != ak.flatten(second)[0]
+    assert ak.all((knobs > 0.95) & (knobs < 1.03))
+    assert ak.all(abs(arrays["Jet_knob_misalignment_d0"]) < 0.001)
+    assert read_provenance(info.path)["scenario"]["priors"] == [
+        ["efficiency_scale", 0.95, 1.03],
+        ["misalignment_d0", -0.001, 0.001],
+    ]
+
+
+def test_batches_do_not_change_what_is_drawn(drawn):
+    for whole, parts in zip(drawn[KNOB_EVENTS], drawn[70], strict=True):
+        first, second = (events(info).arrays() for info in (whole, parts))
+        assert all(first[name].tolist() == second[name].tolist() for name in first.fields)
+
+
+def test_priors_are_uniform():
+    scenario = scenario_named(DRAWN)
+    values = [drawn_knobs(scenario, 1, block=block)["efficiency_scale"] for block in range(1000)]
+    # Uniform from 0.95 to 1.03: mean 0.99 known to 0.08 / sqrt(12 x 1000) = 0.0007.
+    assert np.mean(values) == pytest.approx(0.99, abs=0.003)
+    assert np.std(values) == pytest.approx(0.08 / 12**0.5, rel=0.05)
+
+
+def test_variations_are_made_in_parts_and_only_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(generate, "PART_SIZE", 30)
+    requests = [SampleRequest(process, "mc", 60, variations=(DRAWN,)) for process in ("dy", "wc")]
+    parallel = simulate_samples(requests, tmp_path / "two", n_processes=2)
+    assert [(info.process, info.scenario) for info in parallel] == [
+        (process, scenario) for process in ("dy", "wc") for _ in range(2) for scenario in ("mc", DRAWN)
+    ]
+    serial = simulate_samples(requests, tmp_path / "one", n_processes=1)
+    for first, second in zip(parallel, serial, strict=True):
+        assert events(first).arrays().tolist() == events(second).arrays().tolist()
+
+    def refuse(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(generate, "simulate_variations", refuse)
+    assert simulate_samples(requests, tmp_path / "two", n_processes=1) == parallel
+
+
 def test_what_changes_the_generator_is_no_variation(tmp_path):
     with pytest.raises(ValueError, match="'data_radiation' changes the generator"):
-        simulate_variations(REQUEST, ["mc", "data_radiation"], [tmp_path / "a", tmp_path / "b"])
+        SampleRequest("dy", "mc", 10, variations=("data_radiation",))
+    with pytest.raises(ValueError, match="'mc' is asked for twice"):
+        SampleRequest("dy", "mc", 10, variations=("mc",))
     with pytest.raises(ValueError, match="give each scenario one path"):
-        simulate_variations(REQUEST, ["mc", "null"], [tmp_path / "a"])
+        simulate_variations(VARIED, [tmp_path / "a"])
 
 
 def test_scenarios_are_composed():

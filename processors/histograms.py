@@ -47,9 +47,14 @@ CONTROL_BINNING: Mapping[str, Binning] = {
     "n_jets": Binning(11, -0.5, 10.5, "number of jets"),
     "soft_muon_pt": Binning(25, 0.0, 25.0, "soft muon $p_T$ [GeV]"),
     "muon_pt": Binning(40, 0.0, 200.0, "muon $p_T$ [GeV]"),
-    "mt": Binning(40, 0.0, 200.0, r"$m_T(\mu, E_T^{miss})$ [GeV]"),
+    "mt": Binning(40, 0.0, 200.0, r"$m_T(\ell, E_T^{miss})$ [GeV]"),
+    "electron_pt": Binning(40, 0.0, 200.0, "electron $p_T$ [GeV]"),
+    "met": Binning(40, 0.0, 200.0, "$E_T^{miss}$ [GeV]"),
     "dimuon_mass": Binning(60, 61.0, 121.0, r"$m_{\mu\mu}$ [GeV]"),
     "dimuon_pt": Binning(40, 0.0, 200.0, r"$p_T(\mu\mu)$ [GeV]"),
+    "dielectron_mass": Binning(60, 61.0, 121.0, "$m_{ee}$ [GeV]"),
+    "dielectron_pt": Binning(40, 0.0, 200.0, "$p_T(ee)$ [GeV]"),
+    "dilepton_mass": Binning(60, 0.0, 300.0, r"$m_{\ell\ell}$ [GeV]"),
 }
 
 

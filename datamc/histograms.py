@@ -107,8 +107,10 @@ def luminosity_pb(result: Result) -> float | None:
     return sum(known) if known and len(known) == len(told) else None
 
 
-def dataset_scales(result: Result) -> dict[str, float]:
+def dataset_scales(result: Result, systematic: str = NOMINAL) -> dict[str, float]:
     """Return what each simulated dataset is multiplied by: cross section x luminosity / sum of weights.
+
+    A variation of theory is divided by its own sum of weights, so that it changes shapes and no rate.
 
     An unknown luminosity counts as 1 (inverse picobarn): the factor data/MC then carries it.
 
@@ -120,10 +122,11 @@ def dataset_scales(result: Result) -> dict[str, float]:
     for name, record in result.datasets.items():
         if record.is_data:
             continue
+        sum_weights = record.variation_sums.get(systematic, record.sum_weights)
         if record.cross_section_pb is None:
             raise ValueError(f"{name}: simulation without cross_section_pb: add it to the fileset")
         events = record.cross_section_pb * (1.0 if luminosity is None else luminosity)
-        scales[name] = events / record.sum_weights if record.sum_weights else 0.0
+        scales[name] = events / sum_weights if sum_weights else 0.0
     return scales
 
 
@@ -152,7 +155,8 @@ def content_of(
         of_data |= {"tagger": tagger, "epoch": epoch, "variant": DATA_VARIANT}
         of_mc |= {"tagger": tagger, "epoch": epoch, "variant": variant}
     data = _sum_data(result, histogram, _chosen_cells(histogram, of_data))
-    mc = _sum_simulation(result, histogram, _chosen_cells(histogram, of_mc), rate)
+    scales = dataset_scales(result, systematic)
+    mc = _sum_simulation(result, histogram, _chosen_cells(histogram, of_mc), scales, rate)
     return Content(*data, *mc)
 
 
@@ -202,11 +206,14 @@ def _sum_data(result: Result, histogram: hist.Hist[Any], cells: NDArray[Any]) ->
 
 
 def _sum_simulation(
-    result: Result, histogram: hist.Hist[Any], cells: NDArray[Any], rate: RateShift | None
+    result: Result,
+    histogram: hist.Hist[Any],
+    cells: NDArray[Any],
+    scales: Mapping[str, float],
+    rate: RateShift | None,
 ) -> tuple[Floats, Floats]:
     datasets = list(histogram.axes["dataset"])
     rows = [i for i, name in enumerate(datasets) if not _record(result, name).is_data]
-    scales = dataset_scales(result)
     of_process = [_record(result, datasets[i]).process for i in rows]
     # (dataset, group)
     scale = np.array(

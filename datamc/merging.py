@@ -29,7 +29,8 @@ def merge_results(results: Sequence[Result]) -> Result:
         selection=first.selection,
         histograms=_merge_histograms(results),
         datasets=_merge_datasets(results),
-        cutflows=_merge_cutflows(results),
+        cutflows=_merge_cutflows([result.cutflows for result in results]),
+        n_minus_one=_merge_cutflows([result.n_minus_one for result in results]),
         ledger=_merge_ledgers(results),
         notes=list(
             dict.fromkeys(
@@ -106,13 +107,17 @@ def _add_records(name: str, left: DatasetRecord, right: DatasetRecord) -> Datase
         n_events=left.n_events + right.n_events,
         sum_weights=left.sum_weights + right.sum_weights,
         sum_weights2=left.sum_weights2 + right.sum_weights2,
+        variation_sums={
+            variation: left.variation_sums.get(variation, 0.0) + right.variation_sums.get(variation, 0.0)
+            for variation in dict.fromkeys([*left.variation_sums, *right.variation_sums])
+        },
     )
 
 
-def _merge_cutflows(results: Iterable[Result]) -> dict[str, list[CutflowRow]]:
+def _merge_cutflows(tables: Iterable[dict[str, list[CutflowRow]]]) -> dict[str, list[CutflowRow]]:
     merged: dict[str, list[CutflowRow]] = {}
-    for result in results:
-        for name, rows in result.cutflows.items():
+    for table in tables:
+        for name, rows in table.items():
             merged[name] = _add_cutflows(name, merged[name], rows) if name in merged else list(rows)
     return merged
 

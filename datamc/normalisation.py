@@ -22,6 +22,8 @@ _SIGN_COEFFICIENTS: Mapping[View, tuple[float, float]] = {
     "OS-SS": (1.0, -1.0),
 }
 
+_W_PLUS_C = ("wc", "wc_electron")
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ class PurityRow(NamedTuple):
 
 def default_view(selection: str) -> View:
     """Return how the signs of a selection are combined: OS-SS for W+c, the sum for every other one."""
-    return "OS-SS" if selection == "wc" else "OS+SS"
+    return "OS-SS" if selection in _W_PLUS_C else "OS+SS"
 
 
 def combine_signs(values: Floats, variances: Floats, view: View, *, axis: int) -> tuple[Floats, Floats]:

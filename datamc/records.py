@@ -21,6 +21,7 @@ class DatasetRecord:
     `sum_weights` sums the generator weights of *all* processed events, before any cut; it is what a cross
     section is divided by. `luminosity_pb` (inverse picobarn) is known for data only, `cross_section_pb` for
     simulation only. `simulated` is true also for simulated events that play the role of data.
+    `variation_sums` are the same sums with the weights of variations of theory, which change shapes alone.
     """
 
     is_data: bool
@@ -31,11 +32,15 @@ class DatasetRecord:
     n_events: int = 0
     sum_weights: float = 0.0
     sum_weights2: float = 0.0
+    variation_sums: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CutflowRow:
-    """What is left after one cut (and all cuts above it): events, sum of weights, sum of squared weights."""
+    """What is left after one cut (and all cuts above it): events, sum of weights, sum of squared weights.
+
+    In a table of N-1 it is what passes all cuts but this one.
+    """
 
     cut: str
     n_events: int
@@ -79,6 +84,7 @@ class Result:
     histograms: dict[str, hist.Hist[Any]]
     datasets: dict[str, DatasetRecord]
     cutflows: dict[str, list[CutflowRow]] = field(default_factory=dict)
+    n_minus_one: dict[str, list[CutflowRow]] = field(default_factory=dict)
     ledger: list[LedgerEntry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)

@@ -48,6 +48,7 @@ class _Document(BaseModel):
     histograms: list[str]
     datasets: dict[str, DatasetRecord]
     cutflows: dict[str, list[CutflowRow]]
+    n_minus_one: dict[str, list[CutflowRow]] = {}
     ledger: list[LedgerEntry]
     notes: list[str]
     config: dict[str, Any]
@@ -77,6 +78,7 @@ def write_result(result: Result, path: Path) -> None:
         histograms=list(result.histograms),
         datasets=result.datasets,
         cutflows=result.cutflows,
+        n_minus_one=result.n_minus_one,
         ledger=result.ledger,
         notes=result.notes,
         config=result.config,
@@ -114,6 +116,7 @@ def read_result(path: Path) -> Result:
         histograms=histograms,
         datasets=document.datasets,
         cutflows=document.cutflows,
+        n_minus_one=document.n_minus_one,
         ledger=document.ledger,
         notes=document.notes,
         config=document.config,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from datamc.results import CutflowRow
+from datamc.results import CutflowRow, Result
 from processors.luminosity import GoldenJson
 from processors.planning import Plan
 from processors.tagger_processor import Output
@@ -17,6 +17,7 @@ def notes_of(
         *plan.notes,
         *_luminosity_notes(plan, golden),
         *_loss_notes(output),
+        *_remarks(output),
         *_empty_notes(cutflows, golden),
     ]
 
@@ -26,6 +27,15 @@ def _loss_notes(output: Output) -> list[str]:
         f"{dataset}: chunks lost, {reason}"
         for (dataset, _), reasons in output.get("lost", {}).items()
         for reason in sorted(reasons)
+    ]
+
+
+def _remarks(output: Output) -> list[str]:
+    """Return what was found out of a dataset only when it was read, each thing once."""
+    return [
+        f"{dataset}: {remark}"
+        for dataset, remarks in output.get("remarks", {}).items()
+        for remark in sorted(remarks)
     ]
 
 
@@ -50,3 +60,14 @@ def _empty_notes(cutflows: Mapping[str, Sequence[CutflowRow]], golden: GoldenJso
         elif cut is not None:
             notes.append(f"{name}: no event is left after the cut {cut}")
     return notes
+
+
+def fraction_notes(result: Result) -> list[str]:
+    """Return for each dataset with losses which share of it is left."""
+    shares = {name: result.processed_fraction(name) for name in result.datasets}
+    return [
+        f"{name}: {100 * share:.4g} % of its events were processed"
+        + (", its luminosity counts for as much" if result.datasets[name].luminosity_pb is not None else "")
+        for name, share in shares.items()
+        if share < 1
+    ]

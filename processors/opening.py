@@ -12,7 +12,7 @@ import uproot
 from coffea.processor.executor import FileMeta, WorkItem
 
 from processors.filesets import DatasetMetadata, FileEntry
-from selections.branches import GENERATOR, Branches
+from selections.branches import GENERATOR, Branches, missing
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class PlannedFile:
         dropped: Optional branches of the selection it does not have.
         replaced: Branches and what is read in their place.
         no_truth: Optional branches of simulation it does not have.
+        unvaried: Branches of simulation that variations are made of and that it does not have.
     """
 
     dataset: str
@@ -51,6 +52,7 @@ class PlannedFile:
     dropped: tuple[str, ...]
     replaced: tuple[tuple[str, str], ...]
     no_truth: tuple[str, ...]
+    unvaried: tuple[str, ...] = ()
 
     @property
     def entry_start(self) -> int:
@@ -93,6 +95,8 @@ def open_file(
     available = content["available"]
     _require_branches(path, branches.missing(available))
     is_data = _is_data(dataset, path, metadata, available)
+    if not is_data:
+        _require_branches(path, missing(branches.simulation, available))
     return PlannedFile(
         dataset=dataset,
         path=path,
@@ -104,6 +108,7 @@ def open_file(
         dropped=branches.dropped(available),
         replaced=branches.replaced(available),
         no_truth=() if is_data else tuple(name for name in TRUTH_BRANCHES if name not in available),
+        unvaried=() if is_data else missing(branches.optional_simulation, available),
     )
 
 

@@ -4,7 +4,7 @@ A job that would find its last file unreadable after an hour should not start.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from datamc.results import LedgerEntry
@@ -43,10 +43,9 @@ class Plan:
         return sum(file.n_events for file in self.files)
 
 
-def tagger_branches(branches: Branches) -> Branches:
-    """Return the branches of a selection and, needed, all inputs of a tagger."""
-    needed = tuple(dict.fromkeys([*branches.needed, *BRANCHES]))
-    return Branches(needed, branches.optional, branches.triggers)
+def tagger_branches(branches: Branches, inputs: Sequence[str] = BRANCHES) -> Branches:
+    """Return the branches of a selection and, needed, what a tagger reads: by default all 67 inputs."""
+    return replace(branches, needed=tuple(dict.fromkeys([*branches.needed, *inputs])))
 
 
 def make_plan(
@@ -162,6 +161,8 @@ def _branch_notes(files: Sequence[PlannedFile]) -> list[str]:
         notes += [f"{name}: {other} read in place of {branch}" for branch, other in replaced]
         no_truth = _union(file.no_truth for file in own)
         notes += [f"{name}: without {branch}, {_WITHOUT_TRUTH[branch]}" for branch in no_truth]
+        unvaried = _union(file.unvaried for file in own)
+        notes += [f"{name}: without {branch}, what is made of it varies nothing" for branch in unvaried]
     return notes
 
 

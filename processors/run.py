@@ -5,31 +5,38 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import uproot
 from coffea.nanoevents import NanoAODSchema
 from coffea.processor import Runner
+from coffea.processor.executor import WorkItem
 
 from datamc.results import CutflowRow, DatasetRecord, Result
 from models.perturbations import Variant
 from models.tagger import Tagger
+from processors import reference
 from processors.chunk_store import ChunkStore, code_fingerprint
+from processors.corrections import Corrections
 from processors.executors import Chunks, ExecutorName, open_executor
+from processors.extras import Extras
 from processors.filesets import parse_fileset
 from processors.histograms import in_order
+from processors.jet_table import join_tables
 from processors.ledger import ledger_of, require_all_chunks
 from processors.luminosity import read_golden_json
-from processors.notes import notes_of
+from processors.notes import fraction_notes, notes_of
 from processors.opening import TRUTH_BRANCHES
-from processors.planning import Plan, make_plan, tagger_branches
+from processors.planning import Plan, make_plan
+from processors.systematics import Mode, Systematics
 from processors.tagger_processor import Output, TaggerProcessor
-from processors.weights import CORRECTIONS
 from processors.worker import Limits
-from selections.branches import branches_of
+from selections.branches import branches_of, with_simulation
 from selections.parameters import Selection, parameters_of
+from storage.files import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +68,14 @@ def run_selection(
     profile: str = "btv20001",
     year: str = "2017",
     golden_json: Path | None = None,
+    corrections: Corrections | None = None,
+    systematics: Mode = "none",
     skip_bad_files: bool = False,
     retries: int = 0,
     memory_limit_mb: int | None = None,
     keep_chunks: Path | None = None,
+    extras: Extras | None = None,
+    table: Path | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Return the result of one selection on all files, in one pass for all taggers and variants.
@@ -85,11 +96,15 @@ def run_selection(
         profile: One of `selections.parameters.PROFILES`.
         year: One of `selections.parameters.YEARS`.
         golden_json: Certified luminosity sections, for data.
+        corrections: What simulation is corrected with; None for nothing.
+        systematics: Which variations are filled: `none`, `weight_only` or `total` (shifted events, too).
         skip_bad_files: Whether what cannot be read is declared lost instead of ending everything.
         retries: How often a chunk that cannot be read is tried again, after 1, 2, 4 ... seconds.
         memory_limit_mb: Memory a worker may take, in MiB; None for no limit.
         keep_chunks: A folder in which finished chunks are kept, and from which those of an earlier run are
             taken; None keeps none.
+        extras: What is made besides.
+        table: A folder for one parquet file per dataset with a row for each jet; None writes none.
         progress: Called with (events done, all events).
 
     Raises:
@@ -98,11 +113,15 @@ def run_selection(
         LedgerError: If events went missing.
     """
     parameters = parameters_of(selection, profile=profile, year=year)
-    _require_usable(taggers, variants, chunksize)
+    extras = replace(extras or Extras(), rows=table is not None)
+    _require_usable(taggers, variants, extras, chunksize)
     golden = None if golden_json is None else read_golden_json(golden_json)
-    branches = branches_of(parameters)
+    varied = Systematics(systematics, corrections or Corrections())
+    branches = with_simulation(branches_of(parameters), *varied.branches(selection))
     if taggers:
         branches = tagger_branches(branches)
+    if extras.reference_tagger:
+        branches = tagger_branches(branches, reference.BRANCHES)
     plan = make_plan(parse_fileset(fileset), parameters, branches, skip_bad_files=skip_bad_files)
     processor = TaggerProcessor(
         parameters=parameters,
@@ -111,42 +130,65 @@ def run_selection(
         variants=variants,
         seed=seed,
         golden=golden,
+        systematics=varied,
+        extras=extras,
     )
     names = branches.names() | frozenset(TRUTH_BRANCHES)
     config = _config(parameters, processor, profile, year)
     versions = {name: _version(name) for name in _VERSIONS}
-    with open_executor(
-        executor,
-        workers=workers,
-        address=address,
-        limits=Limits(skip_unreadable=skip_bad_files, retries=retries, memory_mb=memory_limit_mb),
-        store=None if keep_chunks is None else _store(keep_chunks, plan, names, config, versions),
-        report=_reporter(progress, plan),
-    ) as chunks:
-        output, usage = _run(chunks, plan, processor, names, chunksize=chunksize)
-    cutflows = _cutflows(output, plan)
+    with ExitStack() as stack:
+        folder = keep_chunks
+        if folder is None and table is not None:
+            folder = Path(stack.enter_context(temporary_folder(table)))
+        store = None
+        if folder is not None:
+            context = _context(plan, names, config, versions)
+            store = ChunkStore(folder, context=context, chunks=keep_chunks is not None)
+        chunks = stack.enter_context(
+            open_executor(
+                executor,
+                workers=workers,
+                address=address,
+                limits=Limits(skip_unreadable=skip_bad_files, retries=retries, memory_mb=memory_limit_mb),
+                store=store,
+                report=_reporter(progress, plan),
+            )
+        )
+        items = [item for file in plan.files for item in file.work_items(chunksize)]
+        output, usage = _run(chunks, items, plan, processor, names)
+        if store is not None and table is not None:
+            join_tables(store, items, table)
+    cutflows = _tables(output, plan, "cutflow")
     result = Result(
         selection=selection,
         histograms=_histograms(output, plan, processor),
         datasets=_records(output, plan),
         cutflows=cutflows,
+        n_minus_one=_tables(output, plan, "n_minus_one"),
         ledger=ledger_of(plan, output.get("processed", {}), output.get("lost", {})),
         notes=notes_of(plan, output, cutflows, golden),
         config=config,
         versions=versions,
         usage=usage,
     )
+    result.notes += fraction_notes(result)
     result.check_ledger()
     return result
 
 
-def _require_usable(taggers: Sequence[Tagger], variants: Sequence[Variant], chunksize: int) -> None:
+def _require_usable(
+    taggers: Sequence[Tagger], variants: Sequence[Variant], extras: Extras, chunksize: int
+) -> None:
     if chunksize < 1:
         raise ValueError(f"chunk size {chunksize}: at least one event is needed")
     if taggers and not variants:
         raise ValueError("no variant to fill: ask for raw at least")
-    _refuse_twins("tagger", [tagger.label for tagger in taggers])
+    labels = [tagger.label for tagger in taggers]
+    names = [f"{reference.NAME}@{reference.EPOCH}"] if extras.reference_tagger else []
+    _refuse_twins("tagger", [*labels, *names])
     _refuse_twins("variant", [variant.name for variant in variants])
+    if extras.inputs_of is not None and extras.inputs_of not in labels:
+        raise ValueError(f"inputs of {extras.inputs_of!r}: choose from {', '.join(labels) or 'no tagger'}")
     for tagger in taggers:
         attacks = [variant.name for variant in variants if variant.needs_truth]
         if attacks and tagger.attack_bytes is None:
@@ -162,18 +204,17 @@ def _refuse_twins(what: str, names: Sequence[str]) -> None:
         raise ValueError(f"{what} {twice[0]} is asked for twice: give each {what} once")
 
 
-def _store(
-    folder: Path, plan: Plan, names: frozenset[str], config: Mapping[str, Any], versions: Mapping[str, str]
-) -> ChunkStore:
-    """Return where finished chunks are kept; all that decides their content is in their names."""
-    context = {
+def _context(
+    plan: Plan, names: frozenset[str], config: Mapping[str, Any], versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return all that decides the content of finished chunks, but for the file and the range."""
+    return {
         "config": config,
         "versions": versions,
         "code": code_fingerprint(),
         "branches": sorted(names),
         "is_data": {name: metadata.is_data for name, metadata in plan.datasets.items()},
     }
-    return ChunkStore(folder, context=context)
 
 
 def _reporter(progress: Progress | None, plan: Plan) -> Callable[[int], None]:
@@ -190,11 +231,14 @@ def _reporter(progress: Progress | None, plan: Plan) -> Callable[[int], None]:
 
 
 def _run(
-    chunks: Chunks, plan: Plan, processor: TaggerProcessor, names: frozenset[str], *, chunksize: int
+    chunks: Chunks,
+    items: Sequence[WorkItem],
+    plan: Plan,
+    processor: TaggerProcessor,
+    names: frozenset[str],
 ) -> tuple[Output, dict[str, float]]:
     """Return the sum over all chunks, read with the named branches, and what the work took."""
-    runner = Runner(executor=chunks, schema=Schema, chunksize=chunksize, skipbadfiles=False, savemetrics=True)
-    items = [item for file in plan.files for item in file.work_items(runner.chunksize)]
+    runner = Runner(executor=chunks, schema=Schema, skipbadfiles=False, savemetrics=True)
     answer = runner.run(
         items,
         processor,
@@ -224,9 +268,10 @@ def _opening(plan: Plan) -> dict[str, Any]:
 def _histograms(output: Output, plan: Plan, processor: TaggerProcessor) -> dict[str, Any]:
     order: dict[str, Sequence[str | int]] = {
         "dataset": list(plan.datasets),
-        "tagger": list(dict.fromkeys(tagger.name for tagger in processor.taggers)),
-        "epoch": sorted({tagger.epoch for tagger in processor.taggers}),
+        "tagger": [*dict.fromkeys(tagger.name for tagger in processor.taggers), reference.NAME],
+        "epoch": sorted({reference.EPOCH, *(tagger.epoch for tagger in processor.taggers)}),
         "variant": list(dict.fromkeys(["raw", *(variant.name for variant in processor.variants)])),
+        "systematic": processor.systematics.names(processor.parameters.name),
     }
     return {name: in_order(histogram, order) for name, histogram in output.get("histograms", {}).items()}
 
@@ -246,18 +291,18 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
             n_events=int(n_events),
             sum_weights=float(sum_weights),
             sum_weights2=float(sum_weights2),
+            variation_sums=output.get("variation_sums", {}).get(name, {}),
         )
     return records
 
 
-def _cutflows(output: Output, plan: Plan) -> dict[str, list[CutflowRow]]:
+def _tables(output: Output, plan: Plan, kind: str) -> dict[str, list[CutflowRow]]:
+    """Return the tables of a kind (`cutflow`, `n_minus_one`) of the datasets that were processed."""
+    tables = output.get(kind, {})
     return {
-        name: [
-            CutflowRow(cut, int(n), float(w), float(w2))
-            for cut, (n, w, w2) in output["cutflow"][name].items()
-        ]
+        name: [CutflowRow(cut, int(n), float(w), float(w2)) for cut, (n, w, w2) in tables[name].items()]
         for name in plan.datasets
-        if name in output.get("cutflow", {})
+        if name in tables
     }
 
 
@@ -275,11 +320,21 @@ def _config(parameters: Selection, processor: TaggerProcessor, profile: str, yea
         ],
         "variants": [variant.name for variant in processor.variants],
         "seed": processor.seed,
+        "reference_tagger": processor.extras.reference_tagger,
+        "inputs": _inputs(processor),
         "golden_json": None if golden is None else {"file": Path(golden.path).name, "sha256": golden.sha256},
-        "corrections": list(CORRECTIONS),
+        "corrections": processor.systematics.as_config(),
     }
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return plain
+
+
+def _inputs(processor: TaggerProcessor) -> dict[str, Any] | None:
+    """Return the tagger whose inputs are filled, and the scaling of the axis; None without one."""
+    for tagger in processor.taggers:
+        if tagger.label == processor.extras.inputs_of:
+            return {"tagger": tagger.label, **tagger.scaler.to_dict()}
+    return None
 
 
 def _version(distribution: str) -> str:

@@ -22,9 +22,6 @@ COLLECTIONS: Mapping[str, str] = {
 }
 """Where the objects of each kind are; the kind `event` is none."""
 
-CORRECTIONS = ("genWeight",)
-"""The named weights that simulation always carries; none of them is normalised."""
-
 _EVENT_PREFIX = "event."
 
 

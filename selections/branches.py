@@ -1,7 +1,7 @@
 """Branches by their name in the file: which are needed, which may be absent, and who stands in for whom."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import awkward as ak
 
@@ -42,15 +42,26 @@ GENERATOR = ("genWeight", "Jet_hadronFlavour")
 
 @dataclass(frozen=True)
 class Branches:
-    """What a selection reads."""
+    """What a selection reads.
+
+    Attributes:
+        needed: Without one of them a file cannot be processed.
+        optional: Without one of them a cut is left out.
+        triggers: Paths in groups, see `selections.cuts.TriggerGroups`.
+        simulation: Needed of simulation, by its corrections.
+        optional_simulation: Of simulation; without one of them a variation varies nothing.
+    """
 
     needed: tuple[str, ...]
     optional: tuple[str, ...]
     triggers: tuple[tuple[str, ...], ...] = ()
+    simulation: tuple[str, ...] = ()
+    optional_simulation: tuple[str, ...] = ()
 
     def names(self) -> frozenset[str]:
         """Return every branch that may be read, other names of the same quantity and counters included."""
         own = {*self.needed, *self.optional, *(path for group in self.triggers for path in group)}
+        own.update(self.simulation, self.optional_simulation)
         return with_counters(own.union(*(ALIASES.get(branch, ()) for branch in own)))
 
     def missing(self, available: Collection[str]) -> tuple[str, ...]:
@@ -97,6 +108,17 @@ def branches_of(parameters: Selection) -> Branches:
         else:
             optional += [*_PROMPT_ELECTRON, f"Electron_{parameters.qcd_suppression.isolation}"]
     return Branches(tuple(dict.fromkeys(needed)), tuple(optional), parameters.triggers)
+
+
+def with_simulation(
+    branches: Branches, simulation: Collection[str], optional_simulation: Collection[str]
+) -> Branches:
+    """Return the branches and what is read of simulation besides: needed ones, and ones it may lack."""
+    return replace(
+        branches,
+        simulation=tuple(sorted(simulation)),
+        optional_simulation=tuple(sorted(optional_simulation)),
+    )
 
 
 def with_counters(branches: Collection[str]) -> frozenset[str]:

@@ -359,7 +359,8 @@ def test_an_attack_needs_its_file(fileset: dict[str, Any], tagger: Callable[...,
 def test_the_result_says_what_made_it(fileset: dict[str, Any], taggers: list[Tagger], whole: Result) -> None:
     assert whole.config["variants"] == ["raw", "noise:0.1", "fgsm:0.1"]
     assert [entry["sha256"] for entry in whole.config["taggers"]] == [one.content_hash for one in taggers]
-    assert whole.config["corrections"] == ["genWeight"]
+    assert whole.config["corrections"]["mode"] == "none"
+    assert whole.config["corrections"]["tables"] == {}
     assert whole.config == json.loads(json.dumps(whole.config))
     assert whole.versions["coffea"] != "not installed"
 

@@ -6,6 +6,7 @@ from scipy import stats
 
 from models.features import BRANCHES, N_FEATURES, index_of
 from simulation.validation.agreement import N_BINS, compare_inputs, shape_sums
+from simulation.validation.jets import agreement_checks
 from simulation.validation.reading import Electrons, Jets, Muons, Sample
 
 NO_ELECTRONS = Electrons(np.empty(0), np.empty(0, np.int64))
@@ -15,13 +16,14 @@ _N_TRACKS, _N_ETA_REL = index_of("Jet_DeepCSV_jetNSelectedTracks"), index_of("Je
 
 
 def make_sample(
-    seed: int, n_events: int = 4000, *, scenario: str = "null", weighted: bool = False, shift: float = 0.0
-) -> Sample:
+    seed: int, n_events: int = 4000, *, scenario: str = "null", weighted: bool = False, shift: float = 0.0,
+    stretch: float = 1.0,
+) -> Sample:  # fmt: skip
     """Events of one to four jets that share a number, so that jets of an event are alike."""
     random = np.random.default_rng(seed)
     event = np.repeat(np.arange(n_events), random.integers(1, 5, n_events))
     common = random.normal(size=(n_events, 1))[event]
-    raw = (common + random.normal(size=(len(event), N_FEATURES))).astype(np.float32)
+    raw = (stretch * (common + random.normal(size=(len(event), N_FEATURES)))).astype(np.float32)
     raw[:, index_of("Jet_DeepCSV_vertexMass")] += shift
     raw[:, _PT], raw[:, _ETA] = 30 + random.exponential(20, len(event)), random.uniform(-2, 2, len(event))
     raw[:, _N_TRACKS], raw[:, _N_ETA_REL] = 9, 9
@@ -82,6 +84,17 @@ def test_a_shifted_input_is_found_and_no_other() -> None:
     assert worst.p_value < 1e-10
     assert second.p_value > 1e-5
     assert agreement.smallest_p_value == 0
+
+
+@pytest.mark.parametrize(("stretch", "verdict"), [(1.0, "pass"), (1.1, "fail")])
+def test_the_check_of_same_settings_can_fail(stretch: float, verdict: str) -> None:
+    # Ten per cent wider inputs, as of a resolution that is worse than in simulation.
+    agreement = compare_inputs(make_sample(1), make_sample(2, stretch=stretch))
+    rows = agreement_checks(agreement, "dy (null)", same_settings=True)
+    assert [row.verdict for row in rows] == [verdict, verdict]
+    # Of other settings nothing is expected.
+    rows = agreement_checks(agreement, "dy (data)", same_settings=False)
+    assert [row.verdict for row in rows] == ["shown", "shown"]
 
 
 def test_constant_inputs_are_skipped_not_tested() -> None:

@@ -23,6 +23,7 @@ from datamc.results import LedgerEntry, read_account
 
 State = Literal["done", "running", "idle", "held", "failed", "planned"]
 
+NO_OUTPUT: Final = "no output"
 _JUDGED_AT_ONCE: Final = 8
 _NO_MEMORY: Final = re.compile(
     r"oom.?kill|out.of.memory|memory limit|MemoryError|lack of memory", re.IGNORECASE
@@ -69,10 +70,12 @@ def judge_jobs(manifest: Manifest, folder: Path, system: BatchSystem | None) -> 
     submissions = read_submissions(folder)
     last = last_attempts(submissions)
     numbers = range(len(manifest.jobs))
-    with ThreadPoolExecutor(_JUDGED_AT_ONCE) as threads:
-        verdicts = list(threads.map(lambda job: _verdict(manifest, folder, job), numbers))
+    verdicts = _verdicts(manifest, folder, numbers)
     open_jobs = [job for job in numbers if isinstance(verdicts[job], OutputError) and job in last]
     states = system.states(submissions) if system is not None and open_jobs else {}
+    # The output of a job that ended in the meantime is there now.
+    ended = [job for job in open_jobs if job in states and states[job].state == "gone"]
+    verdicts |= _verdicts(manifest, folder, ended)
     return [_status(manifest, folder, job, verdicts[job], last.get(job), states.get(job)) for job in numbers]
 
 
@@ -85,7 +88,7 @@ def account_of(manifest: Manifest, folder: Path, job: int) -> list[LedgerEntry]:
     selection = manifest.jobs[job].selection
     path = output_path(folder, job, selection)
     if not path.is_file():
-        raise OutputError("no output")
+        raise OutputError(NO_OUTPUT)
     try:
         with zipfile.ZipFile(path) as file:
             if (broken := file.testzip()) is not None:
@@ -135,11 +138,17 @@ def _require_planned(manifest: Manifest, job: int, ledger: Sequence[LedgerEntry]
             )
 
 
-def _verdict(manifest: Manifest, folder: Path, job: int) -> list[LedgerEntry] | OutputError:
-    try:
-        return account_of(manifest, folder, job)
-    except OutputError as error:
-        return error
+def _verdicts(
+    manifest: Manifest, folder: Path, jobs: Sequence[int]
+) -> dict[int, list[LedgerEntry] | OutputError]:
+    def verdict(job: int) -> list[LedgerEntry] | OutputError:
+        try:
+            return account_of(manifest, folder, job)
+        except OutputError as error:
+            return error
+
+    with ThreadPoolExecutor(_JUDGED_AT_ONCE) as threads:
+        return dict(zip(jobs, threads.map(verdict, jobs), strict=True))
 
 
 def _status(
@@ -181,8 +190,9 @@ def _open_state(
         return queue.state, ""
     if queue.state == "held":
         return "held", queue.reason
-    reasons = [queue.reason, str(verdict) if str(verdict) != "no output" or not queue.reason else "", words]
-    return "failed", "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+    what = queue.reason or str(verdict) if str(verdict) == NO_OUTPUT else str(verdict)
+    words = words.removeprefix("Error: ")
+    return "failed", f"{what}: {words}" if words else what
 
 
 def summary_of(jobs: Sequence[JobStatus]) -> str:

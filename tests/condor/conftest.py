@@ -1,0 +1,106 @@
+"""Pools on this machine, brought up once for all tests that submit real jobs."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+POOLS = Path(__file__).parent / "pools"
+PREFIX = Path(os.environ.get("ADVTAG_POOL_PREFIX", "/var/tmp/advtag-condor-23"))
+"""Where HTCondor is unpacked; kept between runs of the tests."""
+
+
+class Finished(NamedTuple):
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Finished]
+
+
+def unavailable() -> str | None:
+    """Say why no pool can be brought up here; None where one can."""
+    if os.environ.get("ADVTAG_POOLS") == "no":
+        return "ADVTAG_POOLS is no"
+    release = platform.freedesktop_os_release() if sys.platform == "linux" else {}
+    if (release.get("ID"), release.get("VERSION_ID")) != ("debian", "12") or platform.machine() != "x86_64":
+        return "the pools of the tests are for Debian 12 on x86-64"
+    return "the pools of the tests need root" if os.geteuid() != 0 else None
+
+
+def require_pools() -> None:
+    """Skip where no pool can be had; where ADVTAG_POOLS is required, as in CI, that is a failure."""
+    if (reason := unavailable()) is None:
+        return
+    if os.environ.get("ADVTAG_POOLS") == "required":
+        pytest.fail(f"batch pools are required, but {reason}")
+    pytest.skip(reason)
+
+
+def pool(script: str, *before: object, environment: Mapping[str, str]) -> Iterator[Run]:
+    """Install, start and at last stop a pool; yield what runs a command in it."""
+    command = ["bash", str(POOLS / script), *map(str, before)]
+
+    def run(*arguments: object, cwd: Path | None = None) -> Finished:
+        finished = subprocess.run(
+            [*command, *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | dict(environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Finished(finished.returncode, finished.stdout, finished.stderr)
+
+    for action in ("install", "start"):
+        came = run(action)
+        assert came.returncode == 0, came.stderr
+    try:
+        yield lambda *arguments, cwd=None: run("run", *arguments, cwd=cwd)
+    finally:
+        run("stop")
+
+
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "COLUMNS": "250", "CPUS": "4", "MEMORY": "8000"}
+
+
+@pytest.fixture(scope="session")
+def htcondor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run a command on the submit node of a real HTCondor pool."""
+    require_pools()
+    yield from pool("htcondor.sh", PREFIX, tmp_path_factory.mktemp("htcondor"), environment=ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run a command on the login node of a real SLURM cluster."""
+    require_pools()
+    yield from pool("slurm.sh", tmp_path_factory.mktemp("slurm"), environment=ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def advtag() -> str:
+    """The installed command."""
+    return str(Path(sys.executable).parent / "advtag")
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fileset of the events that come with the package."""
+    import json
+
+    from simulation import fileset_of, read_sample_info
+    from simulation.fixture import fixture_files
+
+    path = tmp_path_factory.mktemp("samples") / "fileset.json"
+    fileset: dict[str, Any] = fileset_of(read_sample_info(file) for file in fixture_files().values())
+    path.write_text(json.dumps(fileset, default=str))
+    return path

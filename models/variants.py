@@ -72,8 +72,8 @@ class Variant:
         sizes = (self.size, self.sigma, self.step, self.restrict_impact or 0.0)
         if not all(math.isfinite(size) and size >= 0 for size in (*sizes, *dict(self.factors).values())):
             raise ValueError(f"give a size in scaled units, not below 0, e.g. {self.kind}:0.1")
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}: give at least 1")
+        if self.steps < 1 or self.steps != int(self.steps):
+            raise ValueError(f"steps is {self.steps:g}: give a whole number from 1 on")
         unknown = sorted(set(dict(self.factors)) - _GROUPS - set(JET_FIELDS) - set(_SHORT))
         if unknown:
             raise ValueError(
@@ -208,7 +208,8 @@ def _options(kind: str, texts: Mapping[str, str]) -> dict[str, object]:
         raise ValueError("an option has no number: write name=number, e.g. restrict=0.2") from None
     found: dict[str, object] = {}
     if kind == "pgd":
-        found = {"steps": int(values.pop("steps", _STEPS)), "step": values.pop("step", 0.0)}
+        steps = values.pop("steps", _STEPS)
+        found = {"steps": int(steps) if steps == int(steps) else steps, "step": values.pop("step", 0.0)}
         found["random_start"] = bool(values.pop("start", 0))
     if "restrict" in values:
         found["restrict_impact"] = values.pop("restrict")

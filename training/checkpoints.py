@@ -254,9 +254,11 @@ def open_run(run: Run, *, resume: bool) -> None:
         )
     if found.data_fingerprint != run.data_fingerprint:
         raise ValueError(f"{folder}: was trained on other data than {config.data}: choose another 'output'")
-    if newest_state(folder) is not None and not resume:
+    state = newest_state(folder)
+    if state is not None and not resume:
+        begun = " and the beginning of the next" if state.name == INTERRUPTED_NAME else ""
         raise ValueError(
-            f"{folder}: already holds {len(epochs_of(folder))} epochs of this training: "
+            f"{folder}: already holds {len(epochs_of(folder))} epochs{begun} of this training: "
             "resume it, or choose another 'output'"
         )
     create_run(run)

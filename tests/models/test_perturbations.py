@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.features import IS_INTEGER, N_FEATURES, default_mask
+from models.features import FEATURES, IS_INTEGER, N_FEATURES, default_mask
 from models.perturbations import JetKeys, Variant, gaussian_noise, parse_variants, perturb
 from models.tagger import load_tagger
 
@@ -266,3 +266,125 @@ def test_what_is_needed_and_missing_is_named(tagger, make_jets):
         perturb(Variant("fgsm", 0.1), tagger, make_jets(3), keys=jet_keys(3), labels=None, seed=0)
     with pytest.raises(ValueError, match=r"noise:0.1: needs the keys"):
         perturb(Variant("noise", 0.1), tagger, make_jets(3), keys=None, labels=None, seed=0)
+
+
+def perturbed(text, tagger, raw, labels, seed=0):
+    (variant,) = parse_variants(text)
+    return perturb(variant, tagger, raw, keys=jet_keys(len(raw)), labels=labels, seed=seed)
+
+
+def change_of(moved, raw):
+    """The change of movable cells, 0 elsewhere."""
+    movable = ~(default_mask(raw) | IS_INTEGER)
+    return np.where(movable, moved, 0.0).astype(np.float64) - np.where(movable, raw, 0.0)
+
+
+ALL = [
+    "noise:0.1",
+    "sign_noise:0.1",
+    "fgsm:0.1",
+    "noise_fgsm:0.05:0.1",
+    "pgd:0.1:steps=3:step=0.05",
+    "pgd:0.1:steps=3:start=1",
+]
+
+
+@pytest.mark.parametrize("text", ALL)
+@pytest.mark.parametrize("options", ["", ":restrict=0.2", ":SV=0:track=2"])
+def test_every_variant_leaves_defaults_and_integers_alone(text, options, tagger, make_jets):
+    raw, labels = make_jets(300), np.arange(300) % 4
+    moved = perturbed(text + options, tagger, raw, labels)
+    frozen = default_mask(raw) | IS_INTEGER
+    assert np.array_equal(bits(moved[frozen]), bits(raw[frozen]))
+    assert not np.array_equal(bits(moved), bits(raw))
+
+
+@pytest.mark.parametrize("text", ["fgsm:0.1", "noise_fgsm:0.05:0.1", "pgd:0.1:steps=3:start=1"])
+def test_jets_are_perturbed_one_by_one(text, tagger, make_jets):
+    raw, labels, keys = make_jets(300), np.arange(300) % 4, jet_keys(300)
+    (variant,) = parse_variants(text)
+    whole = perturb(variant, tagger, raw, keys=keys, labels=labels, seed=4)
+    parts = [
+        perturb(variant, tagger, raw[p], keys=JetKeys(*(k[p] for k in keys)), labels=labels[p], seed=4)
+        for p in (slice(0, 7), slice(7, 300))
+    ]
+    assert np.array_equal(bits(np.concatenate(parts)), bits(whole))
+
+
+@pytest.mark.parametrize("step", ["0.1", "0.25", ""])
+def test_one_step_of_pgd_is_fgsm_bit_by_bit(step, tagger, make_jets):
+    raw, labels = make_jets(500), np.arange(500) % 4
+    pgd = perturbed("pgd:0.1:steps=1" + (f":step={step}" if step else ""), tagger, raw, labels)
+    assert np.array_equal(bits(pgd), bits(perturbed("fgsm:0.1", tagger, raw, labels)))
+
+
+def test_noise_of_width_zero_before_fgsm_is_fgsm(tagger, make_jets):
+    raw, labels = make_jets(100), np.arange(100) % 4
+    both = [perturbed(text, tagger, raw, labels) for text in ("noise_fgsm:0:0.1", "fgsm:0.1")]
+    assert np.array_equal(bits(both[0]), bits(both[1]))
+
+
+def test_noise_before_fgsm_is_one_after_the_other(tagger, make_jets):
+    raw, labels = make_jets(100), np.arange(100) % 4
+    first = perturbed("noise:0.05", tagger, raw, labels)
+    then = perturbed("fgsm:0.1", tagger, first, labels)
+    assert np.array_equal(bits(perturbed("noise_fgsm:0.05:0.1", tagger, raw, labels)), bits(then))
+
+
+def test_sign_noise_has_the_size_of_fgsm_and_the_signs_of_the_noise(tagger, make_jets):
+    raw, labels, keys = make_jets(100), np.zeros(100, dtype=int), jet_keys(100)
+    moved = perturbed("sign_noise:0.1", tagger, raw, labels, seed=5)
+    expected = raw + np.float32(0.1) * tagger.scaler.std * np.sign(gaussian_noise(5, keys))
+    movable = ~(default_mask(raw) | IS_INTEGER)
+    assert np.array_equal(moved[movable], expected[movable])
+
+
+def test_pgd_stays_in_the_box_and_climbs_higher_than_fgsm(tagger, make_jets):
+    raw, labels = make_jets(1000), np.arange(1000) % 4
+
+    def loss(features):
+        z = tagger.logits(features).astype(np.float64)
+        return np.logaddexp.reduce(z, axis=1) - z[np.arange(len(z)), labels]
+
+    fgsm = perturbed("fgsm:0.3", tagger, raw, labels)
+    pgd = perturbed("pgd:0.3:steps=10:start=1", tagger, raw, labels)
+    movable = ~(default_mask(raw) | IS_INTEGER)
+    change = change_of(pgd, raw) / tagger.scaler.std
+    assert np.abs(change).max() < 0.3 + 1e-4
+    assert (np.abs(change[movable]) > 0.29).mean() > 0.5
+    assert loss(pgd).mean() > loss(fgsm).mean()
+
+
+def test_a_random_start_is_uniform_in_the_box(tagger, make_jets):
+    raw, labels = make_jets(2000), np.zeros(2000, dtype=int)
+    # A step far below rounding: what is left is the start.
+    moved = perturbed("pgd:0.1:steps=1:step=0.000000001:start=1", tagger, raw, labels)
+    movable = ~(default_mask(raw) | IS_INTEGER)
+    start = (change_of(moved, raw) / tagger.scaler.std)[movable]
+    # rounding of float32 is far below the size of the box
+    assert stats.kstest(start[:50_000], "uniform", args=(-0.1, 0.2)).pvalue > 0.01
+
+
+@pytest.mark.parametrize("text", ALL)
+def test_no_value_changes_by_more_than_its_restricted_share(text, tagger, make_jets):
+    raw, labels = make_jets(500), np.arange(500) % 4
+    moved = perturbed(f"{text}:restrict=0.02", tagger, raw, labels)
+    movable = ~(default_mask(raw) | IS_INTEGER)
+    change = np.abs(moved[movable].astype(np.float64) - raw[movable])
+    allowed = 0.02 * np.abs(raw[movable].astype(np.float64))
+    assert (change <= allowed + 2e-7 * np.abs(raw[movable])).all()
+    assert (change > 0.99 * allowed).mean() > 0.5
+
+
+def test_factors_scale_the_steps_of_their_features(tagger, make_jets):
+    raw, labels = make_jets(200), np.arange(200) % 4
+    raw[:, 1] = -0.0  # pt
+    plain = perturbed("fgsm:0.1", tagger, raw, labels)
+    own = perturbed("fgsm:0.1:track=0.5:pt=0", tagger, raw, labels)
+    halved = np.array([feature.group == "track" for feature in FEATURES])
+    others = ~halved
+    others[1] = False
+    assert np.array_equal(bits(own[:, 1]), bits(raw[:, 1]))
+    assert np.array_equal(bits(own[:, others]), bits(plain[:, others]))
+    step, half = (change_of(moved, raw)[:, halved] for moved in (plain, own))
+    assert half == pytest.approx(0.5 * step, abs=1e-5)

@@ -3,7 +3,7 @@ import torch
 
 from models.features import IS_INTEGER, N_FEATURES
 from models.network import TaggerNetwork
-from models.variants import Variant
+from models.variants import Variant, parse_variant
 from training.attacks import Perturbation, evaluation_mode, frozen_cells
 from training.config import LossInput
 
@@ -185,3 +185,89 @@ def test_modes_come_back_after_an_error(network: TaggerNetwork) -> None:
     with pytest.raises(RuntimeError, match="broken"), evaluation_mode(network):
         raise RuntimeError("broken")
     assert network.training
+
+
+ALL = [
+    "noise:0.1",
+    "sign_noise:0.1",
+    "fgsm:0.1",
+    "noise_fgsm:0.05:0.1",
+    "pgd:0.1:steps=3",
+    "pgd:0.1:steps=3:start=1",
+]
+
+
+def bits(values: torch.Tensor) -> torch.Tensor:
+    return values.contiguous().view(torch.int32)
+
+
+@pytest.mark.parametrize("text", ALL)
+def test_every_variant_leaves_the_network_and_frozen_cells_alone(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor, text: str
+) -> None:
+    network.train()
+    network(scaled).sum().backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters()]
+    before = scaled.clone()
+    moved = Perturbation(parse_variant(text))(network, scaled, labels, frozen)
+    assert network.training
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        assert torch.equal(parameter.grad, gradient)
+    assert torch.equal(bits(scaled), bits(before))
+    assert torch.equal(bits(moved)[frozen], bits(scaled)[frozen])
+    assert (moved != scaled)[~frozen].all()
+    assert not moved.requires_grad
+
+
+@pytest.mark.parametrize(
+    "text", ["raw", "noise:0", "sign_noise:0", "fgsm:0", "noise_fgsm:0:0", "pgd:0:start=1"]
+)
+def test_every_variant_of_size_zero_is_the_identity(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor, text: str
+) -> None:
+    scaled[:, 0] = -0.0
+    moved = Perturbation(parse_variant(text))(network, scaled, labels, frozen)
+    assert torch.equal(bits(moved), bits(scaled))
+
+
+@pytest.mark.parametrize("step", ["0.1", "0.25"])
+def test_one_step_of_pgd_is_fgsm_bit_by_bit(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor, step: str
+) -> None:
+    pgd, fgsm_ = (
+        Perturbation(parse_variant(text))(network, scaled, labels, frozen)
+        for text in (f"pgd:0.1:steps=1:step={step}", "fgsm:0.1")
+    )
+    assert torch.equal(bits(pgd), bits(fgsm_))
+
+
+def test_pgd_stays_in_the_box_and_starts_anywhere_in_it(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    torch.manual_seed(1)
+    for text in ("pgd:0.1:steps=8:start=1", "pgd:0.1:steps=1:step=0.000000001:start=1"):
+        moved = Perturbation(parse_variant(text))(network, scaled, labels, frozen)
+        assert (moved - scaled).abs().max() < 0.1 + 1e-6
+    start = (moved - scaled)[~frozen]
+    # Uniform in +-0.1: variance 0.2^2/12 = 0.00333, mean 0 +- 0.0577/sqrt(2800)
+    assert start.var().item() == pytest.approx(0.00333, rel=0.1)
+    assert abs(start.mean().item()) < 0.005
+
+
+def test_train_mode_crafts_with_dropout(
+    network: TaggerNetwork, scaled: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor
+) -> None:
+    network.train()
+    torch.manual_seed(1)
+    moved = [
+        Perturbation(Variant("fgsm", 0.1), mode=mode)(network, scaled, labels, frozen)
+        for mode in ("train", "train", "eval")
+    ]
+    assert not torch.equal(moved[0], moved[1])
+    agree = (moved[0] == moved[2])[~frozen].float().mean()
+    assert 0.5 < agree < 0.99  # the thesis's attack: correlated with the true gradient, but another
+
+
+def test_a_restricted_impact_needs_the_scaler() -> None:
+    with pytest.raises(ValueError, match="restrict_impact needs the scaler"):
+        Perturbation(parse_variant("fgsm:0.1:restrict=0.1"))

@@ -1,0 +1,77 @@
+"""Two processes of one training, as torchrun starts them, on this machine."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.checkpoints import checkpoint_path, load_checkpoint, read_history
+from training.config import TrainConfig
+from training.train import train
+
+SCRIPT = """
+import json, sys
+from training.config import TrainConfig
+from training.train import train
+train(TrainConfig.model_validate(json.loads(sys.argv[1])))
+"""
+
+
+def train_in_two_processes(config: TrainConfig) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    card = json.dumps(config.model_dump(mode="json"))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, card],
+            env=os.environ
+            | {
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "WORLD_SIZE": "2",
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "GLOO_SOCKET_IFNAME": "lo",
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("settings", [{"attack": "fgsm:0.1", "mix": 0.5, "micro_batch": 60}])
+def test_two_processes_train_as_one_does_on_their_joint_batches(
+    training_data: Path, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    one, two = (
+        TrainConfig.model_validate(
+            {
+                "name": "joint",
+                "data": training_data,
+                "output": tmp_path / name,
+                "epochs": 1,
+                "batch_size": 255,  # the shares of a batch differ in size
+                "dropout": 0.0,  # its masks depend on the process
+            }
+            | settings
+        )
+        for name in ("one", "two")
+    )
+    train(one)
+    train_in_two_processes(two)
+    states = [load_checkpoint(checkpoint_path(config.output, 1))["network"] for config in (one, two)]
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(states[1][name], tensor, atol=2e-4, rtol=1e-2)
+    histories = [read_history(config.output)[-1] for config in (one, two)]
+    assert histories[1][2:-1] == pytest.approx(histories[0][2:-1], rel=1e-3)
+    assert {path.name for path in one.output.iterdir()} == {path.name for path in two.output.iterdir()}

@@ -30,8 +30,8 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 REFERENCE := build/reference_tagger
 
 reference-tagger: $(ENVIRONMENT)  ## the tagger whose scores simulated files hold, again from nothing: docs/reference_tagger.md
-	$(BIN)/advtag simulate qcd --events 80000 --seed 101 --out $(REFERENCE)/qcd_mc.root
-	$(BIN)/advtag simulate tt --events 40000 --seed 101 --out $(REFERENCE)/tt_mc.root
+	$(BIN)/advtag simulate qcd --events 30000 --seed 101 --out $(REFERENCE)/qcd_mc.root
+	$(BIN)/advtag simulate tt --events 20000 --seed 101 --out $(REFERENCE)/tt_mc.root
 	$(BIN)/advtag prepare configs/reference_prepare.yaml
 	$(BIN)/advtag train configs/reference_train.yaml
 	$(BIN)/advtag evaluate $(REFERENCE)/run --data $(REFERENCE)/jets --epochs 30 --out $(REFERENCE)/evaluation

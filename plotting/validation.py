@@ -1,7 +1,7 @@
 """Figures of the validation of simulated files: distributions by flavour, defaults, agreement."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -115,6 +115,41 @@ class AgreementRow(Protocol):
     @property
     def p_value(self) -> float:
         """The probability of a larger chi-square in equal samples."""
+
+
+class RangeRow(Protocol):
+    """The values of one input in one sample."""
+
+    @property
+    def input(self) -> str:
+        """The branch."""
+
+    @property
+    def sample(self) -> str:
+        """Simulated jets, or a real file."""
+
+    @property
+    def q01(self) -> float:
+        """Quantile of 1 %; NaN where there is no value, as are the others."""
+
+    @property
+    def q16(self) -> float:
+        """Quantile of 16 %."""
+
+    @property
+    def median(self) -> float:
+        """Quantile of 50 %."""
+
+    @property
+    def q84(self) -> float:
+        """Quantile of 84 %."""
+
+    @property
+    def q99(self) -> float:
+        """Quantile of 99 %."""
+
+    def __iter__(self) -> Any:
+        """Go through input, sample, number of values, seven quantiles and the share inside."""
 
 
 def short_name(branch: str) -> str:
@@ -258,6 +293,40 @@ def draw_p_values(rows: Iterable[AgreementRow]) -> Figure:
         axes.legend(loc="lower right", fontsize="small")
         draw_label(axes, SIMULATION)
     return figure
+
+
+def draw_ranges(rows: Sequence[RangeRow]) -> Figure:
+    """Return a figure of the values of all inputs, sample beside sample, in units of the first sample.
+
+    Zero is its median, one half of its central 68 %. Boxes hold the central 68 %, lines the central 98 %.
+    """
+    samples = list(dict.fromkeys(row.sample for row in rows))
+    first = {row.input: row for row in rows if row.sample == samples[0] and row.q84 > row.q16}
+    inputs = list(first)
+    with figure_style(font_size=_FONT_SIZE):
+        figure = Figure(figsize=(14, 5.6), layout="constrained")
+        axes = figure.add_subplot()
+        for i, sample in enumerate(samples):
+            own = [row for row in rows if row.sample == sample and row.input in first]
+            x = np.array([inputs.index(row.input) for row in own]) + 0.36 * (i - (len(samples) - 1) / 2)
+            quantiles = np.array([_in_units_of(first[row.input], row) for row in own]).reshape(-1, 5)
+            low, box_low, median, box_high, high = quantiles.T
+            colour = LINE_COLOURS[i % len(LINE_COLOURS)]
+            axes.vlines(x, low, high, color=colour, linewidth=1)
+            axes.vlines(x, box_low, box_high, color=colour, linewidth=4, alpha=0.5, label=sample)
+            axes.plot(x, median, linestyle="", marker="_", color=colour, markersize=7)
+        axes.set_yscale("symlog", linthresh=2)
+        axes.yaxis.set_major_formatter(_PLAIN)
+        axes.set(ylabel="(value - median) / half width", xlim=(-0.8, len(inputs) - 0.2))
+        _label_inputs(axes, inputs)
+        axes.legend(loc="upper left", fontsize="small", ncols=len(samples))
+        draw_label(axes, SIMULATION)
+    return figure
+
+
+def _in_units_of(first: RangeRow, row: RangeRow) -> list[float]:
+    width = (first.q84 - first.q16) / 2
+    return [(value - first.median) / width for value in (row.q01, row.q16, row.median, row.q84, row.q99)]
 
 
 def _label_inputs(axes: Axes, inputs: Sequence[str]) -> None:

@@ -21,14 +21,16 @@ from plotting.validation import (
     COLOURS,
     AgreementRow,
     DefaultRow,
+    RangeRow,
     Spectrum,
     draw_agreement,
     draw_defaults,
     draw_p_values,
+    draw_ranges,
     draw_spectra,
     short_name,
 )
-from plotting.validation_tables import CutflowRow, PurityRow, RangeRow, validation_tables
+from plotting.validation_tables import CutflowRow, PurityRow, validation_tables
 from storage.files import write_text
 
 DEFAULT_FACTOR = 1.5
@@ -47,6 +49,10 @@ _DEFAULTS_CAPTION = (
 )
 _AGREEMENT_CAPTION = (
     "Shapes of the inputs in {}: other scenarios against mc; 95 % of equal samples are in the band."
+)
+_RANGES_CAPTION = (
+    "Values of the inputs, defaults left out: box central 68 %, line central 98 %, in units of the simulated "
+    "median and half width. The real file may hold other processes and flavours."
 )
 _OPEN = ("fail", "warn")
 
@@ -164,6 +170,7 @@ def write_validation_page(
         _stack_group(stacks, tagger),
         _defaults_group(defaults, training_mix),
         *_agreement_groups(agreement),
+        _range_group(ranges),
         *_spectrum_groups(spectra, training_mix),
     ]
     groups = [group for group in groups if group.planned]
@@ -232,6 +239,14 @@ def _agreement_groups(agreement: Sequence[AgreementRow]) -> list[FigureGroup]:
         FigureGroup("Agreement of the scenarios", True, inputs),
         FigureGroup("P-values of the scenarios", False, [*p_values]),
     ]
+
+
+def _range_group(ranges: Sequence[RangeRow]) -> FigureGroup:
+    """Return the figure of all ranges, where there is a real file to compare with."""
+    planned: list[tuple[str, Callable[[], Figure]]] = []
+    if len({row.sample for row in ranges}) > 1:
+        planned.append((_RANGES_CAPTION, partial(draw_ranges, ranges)))
+    return FigureGroup("Inputs in a real file", True, planned)
 
 
 def _spectrum_groups(spectra: Sequence[Spectrum], training_mix: str) -> list[FigureGroup]:

@@ -2,17 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from plotting.tables import Table
-from plotting.validation import AgreementRow, DefaultRow, short_name
-
-
-class RangeRow(Protocol):
-    """The values of one input in one sample, in order."""
-
-    def __iter__(self) -> Any:
-        """Go through input, sample, number of values, seven quantiles and the share inside."""
+from plotting.validation import AgreementRow, DefaultRow, RangeRow, short_name
 
 
 class PurityRow(Protocol):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from plotting.validation import draw_agreement, draw_defaults, draw_p_values, draw_spectra
+from datamc.templates import Templates
+from plotting.validation import draw_agreement, draw_defaults, draw_p_values, draw_ranges, draw_spectra
 from plotting.validation_page import write_validation_page
 
 
@@ -37,6 +38,42 @@ class Agreement(NamedTuple):
     chi2: float
     ndf: int
     p_value: float
+
+
+class Range(NamedTuple):
+    input: str
+    sample: str
+    n_values: int
+    low: float
+    q01: float
+    q16: float
+    median: float
+    q84: float
+    q99: float
+    high: float
+    share_inside: float
+
+
+class Stack(NamedTuple):
+    selection: str
+    scenario: str
+    score: str
+    templates: Templates
+
+
+class Purity(NamedTuple):
+    selection: str
+    flavour: str
+    fraction: float
+    error: float
+
+
+class Cut(NamedTuple):
+    selection: str
+    sample: str
+    cut: str
+    n_events: int
+    share: float
 
 
 class Check(NamedTuple):
@@ -73,6 +110,26 @@ CHECKS = [
     Check("tracks", "tt", 3.05, 0.01, 1.88, 2.82, "CMS", "fail", "all jets"),
     Check("lifetime", "", math.nan, math.nan, math.nan, math.nan, "", "skipped", "no GenPart"),
 ]
+
+
+RANGES = [
+    Range("Jet_pt", "qcd", 3, 20.0, 21.0, 25.0, 30.0, 45.0, 80.0, 90.0, math.nan),
+    Range("Jet_pt", "real.root", 3, 20.0, 21.0, 20.0, 40.0, 50.0, 80.0, 90.0, 1.0),
+]
+STACK = Stack(
+    "dy", "null", "CvsB",
+    Templates(
+        np.array([0.0, 0.5, 1.0]), np.array([3.0, 5.0]), np.array([3.0, 5.0]), np.ones((3, 2)),
+        np.ones((3, 2)), ("b", "c", "light"), 1.0,
+    ),
+)  # fmt: skip
+
+
+def test_ranges_are_in_units_of_the_first_sample() -> None:
+    (axes,) = draw_ranges(RANGES).axes
+    medians = [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "_"]
+    # Half of the central 68 % is (45 - 25) / 2 = 10 GeV: 40 GeV is one above the median of 30.
+    assert medians == [[0.0], [1.0]]
 
 
 def test_each_series_adds_up_to_one_and_empty_ones_are_left_out() -> None:
@@ -121,17 +178,18 @@ def page(tmp_path) -> str:
     steps = []
     path = write_validation_page(
         tmp_path / "validation.html", checks=CHECKS, defaults=DEFAULTS, agreement=AGREEMENT,
-        ranges=[("Jet_pt", "qcd", 3, 20.0, 20.5, 25.0, 30.0, 40.0, 80.0, 90.0, math.nan)],
-        spectra=[spectrum("b", [1, 3])], n_events={"qcd (mc)": 1500}, training_mix="qcd",
+        ranges=RANGES, spectra=[spectrum("b", [1, 3])], stacks=[STACK], tagger="reference@30",
+        purities=[Purity("dy", "light", 0.853, 0.004)], cutflows=[Cut("dy", "dy (mc)", "n_jets", 1234, 0.25)],
+        n_events={"qcd (mc)": 1500}, training_mix="qcd",
         progress=lambda done, total: steps.append((done, total)),
     )  # fmt: skip
-    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert steps == [(done, 6) for done in range(1, 7)]
     return path.read_text()
 
 
 def test_page_needs_nothing_but_itself(page: str) -> None:
     images = re.findall(r'<img [^>]*src="([^"]*)"', page)
-    assert len(images) == 4
+    assert len(images) == 6
     for image in images:
         kind, _, content = image.partition(",")
         assert kind == "data:image/png;base64"
@@ -145,5 +203,7 @@ def test_page_tells_the_verdicts_and_trusts_no_string(page: str) -> None:
     assert "vertex &lt;b&gt;" in page
     assert "0.751 ± 0.012" in page
     assert "no GenPart" in page
-    assert page.index("Outside what is expected") < page.index("As expected")
+    assert "85.3 ± 0.4 %" in page
+    assert "1,234 (25 %)" in page
+    assert page.index("Fail: outside") < page.index("Pass: as expected")
     assert "nan" not in re.sub(r'src="[^"]*"', "", page).lower()

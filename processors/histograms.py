@@ -90,7 +90,7 @@ def score_histogram(
 ) -> Histogram:
     """Return an empty histogram of one score, with the categories that will be filled."""
     value = hist.axis.Regular(*SCORE_BINNING, name="value")
-    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), systematics, [value])
+    return empty_histogram(dataset, _tagger_axes(taggers, epochs, variants), [value], systematics=systematics)
 
 
 def plane_histogram(
@@ -103,15 +103,14 @@ def plane_histogram(
 ) -> Histogram:
     """Return an empty histogram of the plane of CvsL and CvsB, in which scale factors are fitted."""
     plane = [hist.axis.Regular(*CVSL_BINNING, name="cvsl"), hist.axis.Regular(*CVSB_BINNING, name="cvsb")]
-    return _histogram(dataset, _tagger_axes(taggers, epochs, variants), systematics, plane)
+    return empty_histogram(dataset, _tagger_axes(taggers, epochs, variants), plane, systematics=systematics)
 
 
 def control_histogram(dataset: str, name: str, systematics: Sequence[str] = (NOMINAL,)) -> Histogram:
     """Return an empty histogram of a control variable."""
     n_bins, low, high, label = CONTROL_BINNING[name]
-    return _histogram(
-        dataset, [], systematics, [hist.axis.Regular(n_bins, low, high, name="value", label=label)]
-    )
+    value = hist.axis.Regular(n_bins, low, high, name="value", label=label)
+    return empty_histogram(dataset, [], [value], systematics=systematics)
 
 
 def default_counts(dataset: str) -> Histogram:
@@ -185,9 +184,14 @@ def _tagger_axes(taggers: Sequence[str], epochs: Sequence[int], variants: Sequen
     ]
 
 
-def _histogram(
-    dataset: str, categories: Sequence[Any], systematics: Sequence[str], values: Sequence[Any]
+def empty_histogram(
+    dataset: str,
+    categories: Sequence[Any],
+    values: Sequence[Any],
+    *,
+    systematics: Sequence[str] = (NOMINAL,),
 ) -> Histogram:
+    """Return an empty histogram of jets: the axes of all, and its own around systematics."""
     return hist.Hist(
         hist.axis.StrCategory([dataset], name="dataset", growth=True),
         hist.axis.IntCategory(FLAVOURS, name="flavour"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.discriminators import scores
-from models.features import BRANCHES, JET_FIELDS, feature_matrix
+from models.features import BRANCHES
 from models.perturbations import JetKeys, Variant, gaussian_noise, perturb
 from models.tagger import Tagger
 from processors.jet_inputs import read_jets
@@ -19,12 +19,13 @@ BLOCK = 16384
 
 
 class Scored(NamedTuple):
-    """The scores of some jets by one tagger for one variant."""
+    """The scores of some jets by one tagger for one variant, and the distorted features behind them."""
 
     jets: slice
     tagger: Tagger
     variant: Variant
     scores: dict[str, NDArray[np.float64]]
+    features: NDArray[np.float32]
 
 
 def gather_features(events: ak.Array, selected: Selected) -> NDArray[np.float32]:
@@ -32,15 +33,22 @@ def gather_features(events: ak.Array, selected: Selected) -> NDArray[np.float32]
 
     They are those in the file, whatever has been done to the jets of `events`.
     """
+    return _transposed(jet_columns(events, selected, BRANCHES))
+
+
+def jet_columns(events: ak.Array, selected: Selected, branches: Sequence[str]) -> NDArray[np.float32]:
+    """Return branches of the probes as they are in the file, shape ``(n_branches, n_probes)``."""
     if len(selected.jet) == 0:
-        return feature_matrix({field: np.empty(0, dtype=np.float32) for field in JET_FIELDS})
+        return np.empty((len(branches), 0), dtype=np.float32)
     tree = _local_tree(events)
     if tree is not None:
         entry = selected.event + int(events.metadata["entrystart"])
-        return _transposed(read_jets(tree, BRANCHES, entry=entry, jet=selected.jet))
+        return read_jets(tree, branches, entry=entry, jet=selected.jet)
     jets = events.Jet
     position = selected.flat_position(jets.pt)
-    return feature_matrix({field: flat_values(jets[field])[position] for field in JET_FIELDS})
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = [flat_values(jets[branch.removeprefix("Jet_")])[position] for branch in branches]
+        return np.array(columns, dtype=np.float32)
 
 
 def _local_tree(events: ak.Array) -> Any:
@@ -118,4 +126,4 @@ def score_jets(
                 distorted = perturb(
                     variant, attacked, part, keys=own_keys, labels=labels[jets], seed=seed, noise=noise
                 )
-                yield Scored(jets, tagger, variant, scores(tagger.logits(distorted)))
+                yield Scored(jets, tagger, variant, scores(tagger.logits(distorted)), distorted)

@@ -5,20 +5,55 @@ reach the folder, and joined in the order of the files at the end: the rows are 
 chunk size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from coffea.processor.executor import WorkItem
 from numpy.typing import NDArray
 
+from models.discriminators import SCORES
+from models.perturbations import JetKeys
+from processors.chunk_store import ChunkStore
+from processors.histograms import Jets, Scenario
 from storage.files import replaced_file
 
 Rows = Mapping[str, NDArray[Any]]
 
 
-def score_column(tagger: str, epoch: int, variant: str, score: str) -> str:
+def empty_rows(
+    keys: JetKeys,
+    jets: Jets,
+    control: Mapping[str, NDArray[np.floating]],
+    scenarios: Iterable[Scenario],
+) -> dict[str, NDArray[Any]]:
+    """Return the rows of the jets of a chunk, scores not yet filled: every chunk has the same columns.
+
+    Args:
+        keys: What names the jets.
+        jets: Their flavour, sign and weight; nominal.
+        control: Control variables, shape ``(n_jets,)`` each.
+        scenarios: Whose scores will be added.
+    """
+    rows: dict[str, NDArray[Any]] = {name: np.asarray(values) for name, values in keys._asdict().items()}
+    rows |= {name: np.asarray(values, dtype=np.float32) for name, values in control.items()}
+    rows |= {"flavour": jets.flavour.astype(np.int8), "sign": jets.sign, "weight": jets.weight}
+    names = [score_column(scenario, score) for scenario in scenarios for score in SCORES]
+    return rows | {name: np.full(len(jets.flavour), np.nan, dtype=np.float32) for name in names}
+
+
+def add_scores(
+    rows: dict[str, NDArray[Any]], part: slice, scenario: Scenario, scores: Mapping[str, NDArray[np.floating]]
+) -> None:
+    """Write the scores of some jets into their rows."""
+    for score, values in scores.items():
+        rows[score_column(scenario, score)][part] = values
+
+
+def score_column(scenario: Scenario, score: str) -> str:
     """Return the name of a column of scores, e.g. ``basic@12/noise:0.1/CvsL``."""
-    return f"{tagger}@{epoch}/{variant}/{score}"
+    return f"{scenario.tagger}@{scenario.epoch}/{scenario.variant}/{score}"
 
 
 def write_rows(rows: Rows, path: Path) -> None:
@@ -28,6 +63,17 @@ def write_rows(rows: Rows, path: Path) -> None:
 
     with replaced_file(path) as temporary:
         pyarrow.parquet.write_table(pyarrow.table(dict(rows)), temporary, compression="zstd")
+
+
+def join_tables(store: ChunkStore, items: Iterable[WorkItem], folder: Path) -> None:
+    """Write one file per dataset in a folder, of what the chunks left behind, in their order."""
+    parts: dict[str, list[Path]] = {}
+    for item in items:
+        path = store.rows_path(item)
+        if path.is_file():  # chunks that were lost left none
+            parts.setdefault(item.dataset, []).append(path)
+    for dataset, paths in parts.items():
+        join_rows(paths, folder / f"{dataset}.parquet")
 
 
 def join_rows(parts: Sequence[Path], path: Path) -> int:

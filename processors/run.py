@@ -30,7 +30,7 @@ from processors.ledger import ledger_of, require_all_chunks
 from processors.luminosity import read_golden_json
 from processors.notes import fraction_notes, notes_of
 from processors.opening import TRUTH_BRANCHES
-from processors.planning import Plan, make_plan
+from processors.planning import Plan, make_plan, tagger_branches
 from processors.systematics import Mode, Systematics
 from processors.tagger_processor import Output, TaggerProcessor
 from processors.worker import Limits

@@ -1,6 +1,6 @@
 """The processor: shift, select, weigh, gather features, perturb, infer, fill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,10 +13,13 @@ from models.discriminators import SCORES
 from models.features import BRANCHES, default_mask
 from models.perturbations import Variant
 from models.tagger import Tagger
-from processors import histograms, weights
+from processors import histograms, reference, weights
+from processors.extras import Extras
 from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
-from processors.inference import gather_features, jet_keys, score_jets
+from processors.inference import gather_features, jet_columns, jet_keys, score_jets
+from processors.input_shapes import fill_inputs, input_histogram
+from processors.jet_table import add_scores, empty_rows
 from processors.luminosity import GoldenJson, certified
 from processors.systematics import Systematics, Theory
 from processors.truth import flavour_of, labels_of
@@ -28,6 +31,7 @@ Output = dict[str, Any]
 Features = NDArray[np.float32]
 
 _PT = BRANCHES.index("Jet_pt")
+_REFERENCE = Scenario(reference.NAME, reference.EPOCH, "raw")
 
 
 class Sample(NamedTuple):
@@ -57,6 +61,7 @@ class TaggerProcessor(ProcessorABC):
         seed: The seed of the noise.
         golden: Certified luminosity sections, for data; None takes all.
         systematics: How simulation is corrected and varied; data are filled as they are.
+        extras: What is made besides.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class TaggerProcessor(ProcessorABC):
         seed: int = 0,
         golden: GoldenJson | None = None,
         systematics: Systematics | None = None,
+        extras: Extras | None = None,
     ) -> None:
         self.parameters = parameters
         self.datasets = dict(datasets)
@@ -77,6 +83,7 @@ class TaggerProcessor(ProcessorABC):
         self.seed = seed
         self.golden = golden
         self.systematics = systematics or Systematics()
+        self.extras = extras or Extras()
 
     def process(self, events: ak.Array) -> Output:
         """Return histograms, cutflow and sums of weights of a chunk of events."""
@@ -92,9 +99,12 @@ class TaggerProcessor(ProcessorABC):
         ]
         for sample in samples:
             self._fill_control(filled, sample, is_data=is_data)
-        if self.taggers:
-            for sample, raw in zip(samples, _features(events, samples), strict=True):
-                self._fill_scores(filled, sample, raw, is_data=is_data)
+        rows: dict[str, Any] = {}
+        if self.taggers or self.extras.reference_tagger:
+            scenarios = self._scenarios(is_data=is_data)
+            filled |= self._empty_histograms(dataset, scenarios, is_data=is_data)
+            rows = self._rows(samples[0], scenarios)
+            self._fill_all_scores(filled, rows, events, samples, is_data=is_data)
         return {
             "histograms": filled,
             "cutflow": {dataset: weights.cutflow(samples[0].selected, generated)},
@@ -102,6 +112,7 @@ class TaggerProcessor(ProcessorABC):
             "variation_sums": {dataset: {name: float(generated @ factor) for name, factor in theory.items()}},
             "remarks": {dataset: set(without)},
             "processed": {(dataset, path): len(events)},
+            **({"rows": rows} if rows else {}),
         }
 
     def postprocess(self, accumulator: Output) -> Output:
@@ -138,29 +149,69 @@ class TaggerProcessor(ProcessorABC):
         )
         return Sample(shifted, selected, jets)
 
-    def _fill_scores(
-        self, filled: dict[str, Histogram], sample: Sample, raw: Features, *, is_data: bool
+    def _fill_all_scores(
+        self,
+        filled: dict[str, Histogram],
+        rows: dict[str, Any],
+        events: ak.Array,
+        samples: Sequence[Sample],
+        *,
+        is_data: bool,
     ) -> None:
-        """Add the scores of one shift; every systematic of it is filled with the same scores."""
-        events, selected, jets = sample
-        variants = (Variant("raw"),) if is_data else self.variants
-        if "defaults" not in filled:
-            filled |= self._empty_histograms(jets[0].dataset, variants, is_data=is_data)
-            histograms.fill_defaults(filled["defaults"], default_mask(raw))
+        """Add the scores of all shifts; a jet's row is that of the nominal one."""
+        features = _features(events, samples) if self.taggers else [None] * len(samples)
+        for sample, raw in zip(samples, features, strict=True):
+            if sample is samples[0] and raw is not None:
+                histograms.fill_defaults(filled["defaults"], default_mask(raw))
+            for part, scenario, scores in self._scored(filled, sample, raw, is_data=is_data):
+                for some in (each.part(part) for each in sample.jets):
+                    for name, values in scores.items():
+                        histograms.fill_score(filled[name], some, values, scenario)
+                    histograms.fill_plane(filled["plane"], some, scores["CvsL"], scores["CvsB"], scenario)
+                if rows and sample is samples[0]:
+                    add_scores(rows, part, scenario, scores)
+
+    def _scored(
+        self, filled: dict[str, Histogram], sample: Sample, raw: Features | None, *, is_data: bool
+    ) -> Iterator[tuple[slice, Scenario, Mapping[str, NDArray[np.float64]]]]:
+        """Yield the scores of one shift, some jets at a time; inputs that were asked for are filled then."""
+        events, selected, (jets, *_) = sample
+        if self.extras.reference_tagger:
+            outputs = jet_columns(events, selected, reference.BRANCHES)
+            yield slice(0, len(selected.jet)), _REFERENCE, reference.reference_scores(outputs)
+        if raw is None:
+            return
         scored = score_jets(
             self.taggers,
-            variants,
+            self._variants(is_data=is_data),
             raw=raw,
             keys=jet_keys(events, selected),
-            labels=labels_of(jets[0].flavour),
+            labels=labels_of(jets.flavour),
             seed=self.seed,
         )
-        for part, tagger, variant, scores in scored:
-            scenario = Scenario(tagger.name, tagger.epoch, variant.name)
-            for some in (each.part(part) for each in jets):
-                for name, values in scores.items():
-                    histograms.fill_score(filled[name], some, values, scenario)
-                histograms.fill_plane(filled["plane"], some, scores["CvsL"], scores["CvsB"], scenario)
+        for part, tagger, variant, scores, distorted in scored:
+            yield part, Scenario(tagger.name, tagger.epoch, variant.name), scores
+            if tagger.label == self.extras.inputs_of and jets.systematic == histograms.NOMINAL:
+                fill_inputs(filled["inputs"], jets.part(part), distorted, tagger.scaler, variant.name)
+
+    def _variants(self, *, is_data: bool) -> Sequence[Variant]:
+        return (Variant("raw"),) if is_data else self.variants
+
+    def _scenarios(self, *, is_data: bool) -> list[Scenario]:
+        """Return everything that scores are filled for."""
+        found = [_REFERENCE] if self.extras.reference_tagger else []
+        return found + [
+            Scenario(tagger.name, tagger.epoch, variant.name)
+            for tagger in self.taggers
+            for variant in self._variants(is_data=is_data)
+        ]
+
+    def _rows(self, sample: Sample, scenarios: Sequence[Scenario]) -> dict[str, Any]:
+        """Return the rows of the jets of the nominal shift, still without scores, if they were asked for."""
+        if not self.extras.rows:
+            return {}
+        events, selected, (jets, *_) = sample
+        return empty_rows(jet_keys(events, selected), jets, selected.control, scenarios)
 
     def _fill_control(self, filled: dict[str, Histogram], sample: Sample, *, is_data: bool) -> None:
         """Add the control variables of one shift."""
@@ -172,17 +223,21 @@ class TaggerProcessor(ProcessorABC):
                 histograms.fill_control(filled[name], jets, values)
 
     def _empty_histograms(
-        self, dataset: str, variants: Sequence[Variant], *, is_data: bool
+        self, dataset: str, scenarios: Sequence[Scenario], *, is_data: bool
     ) -> dict[str, Histogram]:
+        variants = list(dict.fromkeys(scenario.variant for scenario in scenarios))
         categories: dict[str, Any] = {
-            "taggers": [tagger.name for tagger in self.taggers],
-            "epochs": [tagger.epoch for tagger in self.taggers],
-            "variants": [variant.name for variant in variants],
+            "taggers": [scenario.tagger for scenario in scenarios],
+            "epochs": [scenario.epoch for scenario in scenarios],
+            "variants": variants,
             "systematics": self.systematics.names(self.parameters.name, is_data=is_data),
         }
         empty = {name: histograms.score_histogram(dataset, **categories) for name in SCORES}
         empty["plane"] = histograms.plane_histogram(dataset, **categories)
-        empty["defaults"] = histograms.default_counts(dataset)
+        if self.taggers:
+            empty["defaults"] = histograms.default_counts(dataset)
+        if self.extras.inputs_of is not None:
+            empty["inputs"] = input_histogram(dataset, variants)
         return empty
 
 
@@ -195,6 +250,8 @@ def _features(events: ak.Array, samples: Sequence[Sample]) -> list[Features]:
         events: The events as read.
         samples: The shifts of these events; jets have the same positions in all of them.
     """
+    if len(samples) == 1:
+        return [_with_pt(gather_features(events, samples[0].selected), samples[0])]
     flat = [sample.selected.flat_position(sample.events.Jet.pt) for sample in samples]
     every, first = np.unique(np.concatenate(flat), return_index=True)
     event, jet = (
@@ -204,7 +261,10 @@ def _features(events: ak.Array, samples: Sequence[Sample]) -> list[Features]:
     read = gather_features(events, replace(samples[0].selected, event=event, jet=jet))
     features = []
     for sample, position in zip(samples, flat, strict=True):
-        raw = read[np.searchsorted(every, position)]
-        raw[:, _PT] = sample.selected.values(sample.events.Jet.pt)
-        features.append(raw)
+        features.append(_with_pt(read[np.searchsorted(every, position)], sample))
     return features
+
+
+def _with_pt(raw: Features, sample: Sample) -> Features:
+    raw[:, _PT] = sample.selected.values(sample.events.Jet.pt)
+    return raw

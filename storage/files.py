@@ -78,6 +78,14 @@ def _put_in_place(folder: Path, path: Path) -> None:
         shutil.rmtree(previous, ignore_errors=True)
 
 
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, for what will become it; it vanishes in the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as name:
+        yield Path(name)
+
+
 def remove_remnants(folder: Path) -> None:
     """Remove what `replaced_file` left where its process was killed; nobody may be writing in the folder."""
     for path in folder.glob(".*.partial"):

@@ -14,7 +14,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "datamc": {"storage"},
     "simulation": {"models.features", "models.discriminators", "models.tagger", "storage"},
     "training": {"models", "storage"},
-    "processors": {"models", "selections", "datamc.results"},
+    "processors": {"models", "selections", "storage", "datamc.results"},
     "plotting": {"datamc", "models", "storage"},
     "condor": {"datamc", "processors", "selections", "storage"},
 }

@@ -1,0 +1,18 @@
+"""What a run makes on request, besides cutflow, control variables and scores."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Choices that change what a result holds, not what the jets are scored with.
+
+    Attributes:
+        reference_tagger: Whether the scores in the file fill the histograms, too, as one more tagger.
+        inputs_of: The tagger (``name@epoch``) whose 67 inputs are filled, raw and distorted; None for none.
+        rows: Whether the jets themselves are returned, one row a jet, with their scores.
+    """
+
+    reference_tagger: bool = False
+    inputs_of: str | None = None
+    rows: bool = False

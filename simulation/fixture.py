@@ -14,8 +14,7 @@ from pathlib import Path
 import uproot
 
 from simulation.provenance import METADATA_KEY
-from simulation.rewriting import extend_events, grouped
-from simulation.rootfile import make_tree
+from simulation.rewriting import extend_events, grouped, make_tree
 from simulation.samples import SampleRequest
 from simulation.simulate import simulate_sample
 from storage.files import replaced_file

@@ -237,12 +237,12 @@ records what its own events measure.
 
 Those of the processes after `qcd` are from 100 000 kept events, with errors of 0.3 to 0.5 per cent, that of
 `tw` from 60 000. They can be overridden in a request, for instance with a calculation of higher order. Events
-of `qcd` weigh (10 GeV / pT)^4.5, 1.226e-3 in the mean of 300 000 (error 0.7 per cent): 2.8 per cent of them are
-left as "data".
+of `qcd` weigh (10 GeV / pT)^4.5, 1.226e-3 in the mean of 300 000 (error 0.7 per cent): 2.8 per cent of them
+are left as "data".
 
-Each process belongs to one primary dataset, and no event of nature to two processes of one, but for those that
-a process `includes`: `tt` and `qcd` are for training and stand alone. `wc` and `wlight` are told apart by the
-charm quark of the hard process, top pairs by the leptons. `wlight` is not enriched in soft muons: as
+Each process belongs to one primary dataset, and no event of nature to two processes of one, but for those
+that a process `includes`: `tt` and `qcd` are for training and stand alone. `wc` and `wlight` are told apart
+by the charm quark of the hard process, top pairs by the leptons. `wlight` is not enriched in soft muons: as
 simulation, any number of events stands for the whole cross section; as "data" it is dear. Missing is W with
 charm that decays without a muon, which no selection of soft muons keeps, unless another muon is there.
 

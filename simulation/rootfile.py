@@ -13,6 +13,7 @@ import uproot
 
 from simulation.nanoaod import Collection, Columns
 from simulation.provenance import METADATA_KEY
+from simulation.rewriting import make_tree
 from storage.files import replaced_file
 
 EVENTS_PER_CLUSTER = 5000
@@ -42,31 +43,6 @@ def joined(parts: Sequence[Columns]) -> dict[str, Any]:
     for name in parts[0].collections:
         arrays[name] = _jagged([part.collections[name] for part in parts])
     return arrays
-
-
-def make_tree(file: Any, name: str, arrays: Mapping[str, Any], titles: Mapping[str, str]) -> None:
-    """Make a tree for arrays of these types; assigning would make an RNTuple, which NanoAOD has not.
-
-    Args:
-        file: Open for writing.
-        name: Of the tree.
-        arrays: By branch or collection; nothing is written yet.
-        titles: By branch; the others get what uproot gives them.
-    """
-    tree = file.mktree(
-        name,
-        {
-            name: array.type.content if isinstance(array, ak.Array) else array.dtype
-            for name, array in arrays.items()
-        },
-        counter_name=lambda collection: f"n{collection}",
-        field_name=lambda collection, field: f"{collection}_{field}",
-    )
-    # uproot takes no titles of branches: they are set in what it writes anew before the first events.
-    cascade = tree._cascading
-    for branch in cascade._branch_data:
-        branch["fTitle"] = titles.get(branch.get("fName"), branch.get("fTitle"))
-    cascade._needs_relocation_before_extend = True
 
 
 class NanoFile:

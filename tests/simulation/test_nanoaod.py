@@ -36,7 +36,10 @@ EXPECTED_BRANCHES = {
 }
 
 
-GENERATOR_COLLECTIONS = ("GenPart_", "GenJet_", "Jet_genJetIdx", "nGen")
+GENERATOR_COLLECTIONS = (
+    *("GenPart_", "GenJet_", "Jet_genJetIdx", "nGen"),
+    *("Generator_", "LHE", "nLHE", "PSWeight", "nPSWeight"),
+)
 
 
 def events_of(info):

@@ -113,7 +113,7 @@ def test_titles_say_the_order_as_those_of_cms(with_showers):
             " [3] is ISR=1 FSR=0.5"
         )
         assert events["LHEScaleWeight"].title.startswith(
-            "LHE scale variation weights (w_var / w_nominal); [0] is muR=0.5 muF=0.5 ; [1] is muR=0.5 muF=1.0 ;"
+            "LHE scale variation weights (w_var / w_nominal); [0] is muR=0.5 muF=0.5 ; [1] is muR=0.5 muF=1.0"
         )
         assert events["LHEPdfWeight"].title.endswith("for LHA IDs 247000, 246800, 315200")
         for name, length in (("PSWeight", 4), ("LHEScaleWeight", 9), ("LHEPdfWeight", 3)):

@@ -220,7 +220,7 @@ def solve_cells(
         thresholds: What a cell needs for a measurement.
     """
     n_effective = effective_jets(mc, mc_variance)
-    status = _template_status(mc, mc_variance, thresholds)
+    status = template_status(mc, mc_variance, thresholds)
     is_fixed = status != "ok"
     # A fixed flavour's row becomes x_f = 1, with variance fixed_error^2.
     identity = np.eye(mc.shape[-1])
@@ -238,7 +238,7 @@ def solve_cells(
     variance = data_variance + np.einsum("...f,...sf->...s", value**2, mc_variance)
     variance = np.where(is_fixed, thresholds.fixed_error**2, variance)
     covariance = np.einsum("...fs,...s,...gs->...fg", inverse, variance, inverse)
-    value, covariance, status = _refuse_bad_solutions(value, covariance, status, thresholds)
+    value, covariance, status = refuse_bad_solutions(value, covariance, status, thresholds)
     if drawn is not None:
         is_drawn = is_ill & (drawn[0] > 0).all(axis=-1)
         value = np.where(is_drawn[..., None], drawn[0], value)
@@ -299,7 +299,21 @@ def spectral_radius(matrix: Floats) -> Floats:
     return np.asarray(np.where(has_zero, np.inf, np.abs(eigenvalues).max(axis=-1)))
 
 
-def _template_status(mc: Floats, mc_variance: Floats, thresholds: Thresholds) -> Statuses:
+def standing_of(mc: Floats, mc_variance: Floats, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> Statuses:
+    """Return per flavour what the templates alone allow, `(..., n_flavours)`: `ok`, or why not.
+
+    Args:
+        mc: Scaled simulation, shape `(..., n_selections, n_flavours)`.
+        mc_variance: Its variances.
+        thresholds: What a cell needs for a measurement.
+    """
+    status = template_status(mc, mc_variance, thresholds)
+    matrix = np.where((status != "ok")[..., None], np.eye(mc.shape[-1]), mc)
+    is_ill = row_condition(matrix) > thresholds.max_condition
+    return np.where(is_ill[..., None] & (status == "ok"), "ill_conditioned", status).astype(STATUS_TYPE)
+
+
+def template_status(mc: Floats, mc_variance: Floats, thresholds: Thresholds) -> Statuses:
     """Return per flavour what the templates of its own selection say, before any data."""
     signature = np.diagonal(mc, axis1=-2, axis2=-1)
     total = mc.sum(axis=-1)
@@ -313,7 +327,7 @@ def _template_status(mc: Floats, mc_variance: Floats, thresholds: Thresholds) ->
     ).astype(STATUS_TYPE)
 
 
-def _refuse_bad_solutions(
+def refuse_bad_solutions(
     value: Floats, covariance: Floats, status: Statuses, thresholds: Thresholds
 ) -> tuple[Floats, Floats, Statuses]:
     """Fix to 1 what is not positive or too uncertain; its correlations go with it."""

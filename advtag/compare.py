@@ -1,90 +1,20 @@
-"""Commands that compare data with simulation: process, fit, divergence, plot, report."""
+"""Commands that compare data with simulation: fit, divergence, plot, report."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from advtag import production, summary
-from advtag.produce import AsJson, parse_epochs
-from advtag.progress import bar, one_bar, progress_board, say
+from advtag.produce import AsJson
+from advtag.progress import bar, one_bar, progress_board
 from advtag.tables import show
-
-
-class Executor(StrEnum):
-    """Where the chunks are processed."""
-
-    ITERATIVE = "iterative"
-    FUTURES = "futures"
-    DASK = "dask"
-
 
 Evaluation = Annotated[Path | None, typer.Option(help="Folder with auc.csv and roc.csv of `evaluate`.")]
 Coarse = Annotated[bool, typer.Option("--coarse", help="Few large cells: for samples of some thousand jets.")]
 Results = Annotated[
     list[Path], typer.Argument(help="Folders with results of `process`, or single result files.")
 ]
-
-
-def process(
-    *,
-    selection: Annotated[str, typer.Option(help="dy, wc, ttsemilep or inclusive; several: dy,wc,ttsemilep.")],
-    fileset: Annotated[Path, typer.Option(help="JSON: datasets with their files and metadata.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results, one file per selection.")],
-    taggers: Annotated[
-        list[Path] | None, typer.Option(help="Run directories with ONNX taggers; none: the cutflow alone.")
-    ] = None,
-    epochs: Annotated[str | None, typer.Option(help="Epochs, e.g. 1,5,20; all if not given.")] = None,
-    variants: Annotated[str, typer.Option(help="Inputs: raw, noise:SIGMA, fgsm:EPSILON.")] = "raw",
-    executor: Annotated[Executor, typer.Option(help="Where to run.")] = Executor.FUTURES,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
-    dask_address: Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")] = None,
-    chunksize: Annotated[int, typer.Option(min=1, help="Events per chunk; changes no result.")] = 100_000,
-    profile: Annotated[
-        str, typer.Option(help="Profile of the parameter table: btv20001, legacy, btvnano.")
-    ] = "btv20001",
-    year: Annotated[str, typer.Option(help="Year of data taking.")] = "2017",
-    golden_json: Annotated[
-        Path | None, typer.Option(help="Certified luminosity sections, applied to data.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 1,
-    skip_bad_files: Annotated[
-        bool,
-        typer.Option("--skip-bad-files", help="Declare unreadable files lost, by name, instead of stopping."),
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Select, tag and fill histograms: every checkpoint and every variant in one pass over the events.
-
-    Example: advtag process --selection dy,wc,ttsemilep --fileset samples/fileset.json --taggers runs/basic
-    --taggers runs/adversarial --variants raw,noise:0.1,fgsm:0.1 --out results
-    """
-    from datamc.results import write_result
-    from models.perturbations import parse_variants
-    from models.tagger import load_taggers
-    from processors.filesets import read_fileset
-    from processors.run import run_selection
-
-    files = read_fileset(fileset)
-    loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
-    rows = []
-    for name in selection.split(","):
-        with one_bar(f"process {name}") as progress:
-            result = run_selection(
-                selection=name, fileset=files, taggers=loaded, variants=parse_variants(variants),
-                executor=executor.value, workers=workers, address=dask_address, chunksize=chunksize,
-                profile=profile, year=year, golden_json=golden_json, seed=seed, skip_bad_files=skip_bad_files,
-                progress=progress,
-            )  # fmt: skip
-        path = out / f"{name}.zip"
-        write_result(result, path)
-        rows += production.cutflow_rows(result)
-        defaults = production.defaults_sentence(result)
-        for note in [*result.notes, *([defaults] if defaults else [])]:
-            say(note, heading="Note:")
-        say(f"{path}: {production.ledger_sentence(result)}")
-    show(rows, title="Cutflow", as_json=as_json)
 
 
 def fit(
@@ -166,14 +96,14 @@ def plot(
         )
         label = event_label(list(found.results.values()), experiment=experiment, status=status)
         folder = out or production.beside(results) / "figures"
-        areas, curves = production.read_evaluation(evaluation)
+        tables = production.read_evaluation(evaluation)
         paths = plot_results(
             found.results,
             folder,
             divergence=found.divergence,
             scale_factors=found.scale_factors,
-            auc_rows=areas,
-            roc_rows=curves,
+            auc_rows=tables.areas,
+            roc_rows=tables.curves,
             label=label,
             progress=bar(board, "plot"),
         )
@@ -198,14 +128,15 @@ def report(
 
     with one_bar("compare") as progress:
         found = production.compare(production.read_results(results), coarse=coarse, progress=progress)
-    areas, curves = production.read_evaluation(evaluation)
+    tables = production.read_evaluation(evaluation)
     path = write_report(
         out or production.beside(results) / "report.html",
         results=found.results,
         divergence=found.divergence,
         scale_factors=found.scale_factors,
-        auc_rows=areas,
-        roc_rows=curves,
+        auc_rows=tables.areas,
+        roc_rows=tables.curves,
+        auc_differences=tables.differences,
         title=title,
     )
     typer.echo(path)

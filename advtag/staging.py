@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from advtag import compare
+from advtag import processing
 from advtag.produce import parse_epochs
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
 
 def _process_command() -> Any:
     alone = typer.Typer(add_completion=False)
-    alone.command()(compare.process)
+    alone.command()(processing.process)
     return typer.main.get_command(alone)
 
 

@@ -75,17 +75,19 @@ class ChunkStore:
         """Return where the rows of jets of a chunk lie."""
         return self._path(item).with_suffix(".parquet")
 
-    def clear(self) -> None:
-        """Remove all finished chunks, those of other configurations, too, and the folder."""
-        for path in [*self.folder.glob("*.zip"), *self.folder.glob("*.parquet")]:
-            path.unlink()
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
     def _path(self, item: WorkItem) -> Path:
         place = [item.dataset, item.filename, item.treename, item.entrystart, item.entrystop]
         key = json.dumps([*place, item.fileuuid.hex(), self._context])
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.zip"
+
+
+def clear_chunks(folder: Path) -> None:
+    """Remove all finished chunks in a folder, those of other configurations, too, and the empty folder."""
+    for path in [*folder.glob("*.zip"), *folder.glob("*.parquet")]:
+        path.unlink()
+    for empty in (folder, folder.parent):
+        if not any(empty.iterdir()):
+            empty.rmdir()
 
 
 def code_fingerprint() -> str:

@@ -1,0 +1,123 @@
+"""Commands that read events: process, skim."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from advtag import production
+from advtag.produce import AsJson, parse_epochs
+from advtag.progress import one_bar, say
+from advtag.tables import show
+
+LOSSES = 3
+"""Exit code of a run that ended well, but for files it was allowed to skip."""
+
+
+class Executor(StrEnum):
+    """Where the chunks are processed."""
+
+    ITERATIVE = "iterative"
+    FUTURES = "futures"
+    DASK = "dask"
+
+
+Selections = Annotated[str, typer.Option(help="dy, wc, ttsemilep or inclusive; several: dy,wc,ttsemilep.")]
+FilesetFile = Annotated[Path, typer.Option(help="JSON: datasets with their files and metadata.")]
+Profile = Annotated[str, typer.Option(help="Profile of the parameter table: btv20001, legacy, btvnano.")]
+Year = Annotated[str, typer.Option(help="Year of data taking.")]
+SkipBadFiles = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad-files",
+        help="Declare unreadable files lost, by name, instead of stopping; the exit code is then 3.",
+    ),
+]
+
+
+def process(
+    *,
+    selection: Selections,
+    fileset: FilesetFile,
+    out: Annotated[Path, typer.Option(help="Folder for the results, one file per selection.")],
+    taggers: Annotated[
+        list[Path] | None, typer.Option(help="Run directories with ONNX taggers; none: the cutflow alone.")
+    ] = None,
+    epochs: Annotated[str | None, typer.Option(help="Epochs, e.g. 1,5,20; all if not given.")] = None,
+    variants: Annotated[str, typer.Option(help="Inputs: raw, noise:SIGMA, fgsm:EPSILON.")] = "raw",
+    reference_tagger: Annotated[
+        bool, typer.Option("--reference-tagger", help="Fill the scores in the files, too, as `reference`.")
+    ] = False,
+    inputs_of: Annotated[
+        str | None, typer.Option(help="Fill the 67 inputs of this tagger, e.g. basic@20, raw and distorted.")
+    ] = None,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="Also write every jet with its scores, as parquet.")
+    ] = False,
+    executor: Annotated[Executor, typer.Option(help="Where to run.")] = Executor.FUTURES,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
+    dask_address: Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")] = None,
+    chunksize: Annotated[int, typer.Option(min=1, help="Events per chunk; changes no result.")] = 100_000,
+    memory_limit: Annotated[
+        int | None, typer.Option(min=1, help="MB of memory a worker may take; none if not given.")
+    ] = None,
+    profile: Profile = "btv20001",
+    year: Year = "2017",
+    golden_json: Annotated[
+        Path | None, typer.Option(help="Certified luminosity sections, applied to data.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 1,
+    skip_bad_files: SkipBadFiles = False,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Tries more where reading fails, after 1, 2, 4 ... seconds.")
+    ] = 2,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep finished chunks, and go on where such a run was killed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Select, tag and fill histograms: every checkpoint and every variant in one pass over the events.
+
+    Exit code 0: all events were processed. 3: the results are complete but for files that --skip-bad-files
+    allowed to lose; the ledger names them. 1 or 2: no result.
+
+    Example: advtag process --selection dy,wc,ttsemilep --fileset samples/fileset.json --taggers runs/basic
+    --taggers runs/adversarial --variants raw,noise:0.1,fgsm:0.1 --out results
+    """
+    from datamc.results import write_result
+    from models.perturbations import parse_variants
+    from models.tagger import load_taggers
+    from processors.chunk_store import clear_chunks
+    from processors.extras import Extras
+    from processors.filesets import read_fileset
+    from processors.run import run_selection
+
+    files = read_fileset(fileset)
+    loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
+    rows, all_processed = [], True
+    for name in selection.split(","):
+        chunks = out / "chunks" / name
+        with one_bar(f"process {name}") as progress:
+            result = run_selection(
+                selection=name, fileset=files, taggers=loaded, variants=parse_variants(variants),
+                executor=executor.value, workers=workers, address=dask_address, chunksize=chunksize,
+                profile=profile, year=year, golden_json=golden_json, seed=seed, skip_bad_files=skip_bad_files,
+                retries=retries, memory_limit_mb=memory_limit, keep_chunks=chunks if resume else None,
+                extras=Extras(reference_tagger=reference_tagger, inputs_of=inputs_of),
+                table=out / f"{name}_jets" if columns else None, progress=progress,
+            )  # fmt: skip
+        path = out / f"{name}.zip"
+        write_result(result, path)
+        complete = all(entry.status == "processed" for entry in result.ledger)
+        if resume and complete:
+            clear_chunks(chunks)
+        all_processed &= complete
+        rows += production.cutflow_rows(result)
+        defaults = production.defaults_sentence(result)
+        for note in [*result.notes, *([defaults] if defaults else [])]:
+            say(note, heading="Note:")
+        say(f"{path}: {production.ledger_sentence(result)}")
+    show(rows, title="Cutflow", as_json=as_json)
+    if not all_processed:
+        raise typer.Exit(LOSSES)

@@ -24,7 +24,7 @@ lint: $(ENVIRONMENT)
 
 $(ENVIRONMENT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,sim,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,sim,fit,dev]'
 	touch $@
 
 REFERENCE := build/reference_tagger
@@ -40,7 +40,7 @@ reference-tagger: $(ENVIRONMENT)  ## the tagger whose scores simulated files hol
 unpinned:  ## the documented check against the newest versions of everything but torch and PYTHIA
 	$(PYTHON) -m venv .venv-unpinned
 	grep -E '^(torch|pythia8mc)==' constraints.txt > .venv-unpinned/kept.txt
-	.venv-unpinned/bin/pip install --quiet --constraint .venv-unpinned/kept.txt --editable '.[train,sim,dev]'
+	.venv-unpinned/bin/pip install --quiet --constraint .venv-unpinned/kept.txt --editable '.[train,sim,fit,dev]'
 	.venv-unpinned/bin/python -m pytest
 
 clean:

@@ -57,7 +57,7 @@ class TheoryCard(_Card):
 
     parton_shower: bool = True
     scales: bool = True
-    pdf: Literal["none", "hessian", "replicas"] = "none"
+    pdf: Literal["none", "hessian", "replicas", "envelope"] = "none"
 
 
 class ResolutionCard(_Card):

@@ -43,13 +43,13 @@ def theory_weights(events: ak.Array, card: TheoryCard) -> tuple[dict[str, Weight
 
     Returns:
         For each source Up and Down, shape ``(n_events,)`` each, 1 where the file does not have it; and one
-        sentence for each source that is absent, a dummy, or of unknown order.
+        sentence for each branch that is absent, a dummy, or of unknown order.
 
     Source:
         NanoAOD documentation of PSWeight, LHEScaleWeight and LHEPdfWeight; Up is what the title calls 2.
     """
     factors: dict[str, Weight] = {}
-    missing = []
+    missing: dict[str, list[str]] = {}
     for source, branch in theory_sources(card).items():
         found = None
         if branch in events.fields:
@@ -58,10 +58,13 @@ def theory_weights(events: ak.Array, card: TheoryCard) -> tuple[dict[str, Weight
             )
             found = members if members and all(np.isfinite(one).all() for one in members.values()) else None
         if found is None:
-            missing.append(f"{branch} is absent, a dummy or of unknown order: {source} varies nothing")
+            missing.setdefault(branch, []).append(source)
             found = dict.fromkeys((f"{source}Up", f"{source}Down"), np.ones(len(events)))
         factors |= found
-    return factors, missing
+    return factors, [
+        f"{branch} is absent, a dummy or of unknown order: {' and '.join(sources)} vary nothing"
+        for branch, sources in missing.items()
+    ]
 
 
 def shower_members(title: str) -> dict[str, int]:
@@ -110,7 +113,7 @@ def _title_members(events: ak.Array, source: str, branch: str) -> dict[str, Weig
 
 
 def _pdf_members(events: ak.Array, card: TheoryCard) -> dict[str, Weight]:
-    r"""Return 1 plus and minus the spread of the densities, event by event.
+    r"""Return 1 plus and minus the spread of the densities, event by event; or their envelope.
 
     .. math:: \sigma = \sqrt{\sum_{i>0} (w_i - w_0)^2} \ \text{(Hessian)}, \quad
         \sigma = \sqrt{\langle (w_i - \langle w \rangle)^2 \rangle} \ \text{(replicas)}
@@ -125,6 +128,8 @@ def _pdf_members(events: ak.Array, card: TheoryCard) -> dict[str, Weight]:
     table = np.asarray(ak.to_regular(weights, axis=1), dtype=np.float64)
     end = -2 if lengths[0] in _WITH_ALPHA_S else None
     members = table[:, 1:end]
+    if card.pdf == "envelope":
+        return {"pdfUp": table.max(axis=1), "pdfDown": table.min(axis=1)}
     spread = members.std(axis=1)
     if card.pdf == "hessian":
         spread = np.sqrt(np.square(members - table[:, :1]).sum(axis=1))

@@ -31,6 +31,11 @@ ELECTRON: Object = {
     "charge": 1,
     "deltaEtaSC": 0.0,
     "mvaFall17V2Iso_WP80": True,
+    "pfRelIso03_all": 0.01,
+    "dxy": 0.001,
+    "dz": 0.001,
+    "sip3d": 1.0,
+    "jetIdx": -1,
 }
 JET: Object = {
     "pt": 60.0,
@@ -52,6 +57,9 @@ EVENT: Mapping[str, Any] = {
     "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ_Mass8": True,
     "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ_Mass3p8": True,
     "HLT_IsoMu27": True,
+    "HLT_Ele32_WPTight_Gsf_L1DoubleEG": True,
+    "HLT_Ele23_Ele12_CaloIdL_TrackIdL_IsoVL": True,
+    "HLT_Mu12_TrkIsoVVL_Ele23_CaloIdL_TrackIdL_IsoVL": True,
     "MET_pt": 50.0,
     "MET_phi": 2.5,
 }

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from simulation.detector import DetectedEvents, detect_events
 from simulation.genparticles import GeneratorTruth, generator_truth
-from simulation.jets import Jets, cluster
+from simulation.jets import Clustering, Jets, cluster_particles, measure_jets
 from simulation.leptons import Leptons, find_electrons, find_muons
 from simulation.pythia import GeneratedBatch
 from simulation.randomness import RandomStreams, derived_seed, event_seeds
@@ -30,6 +30,7 @@ class ReconstructedEvents:
     weights: NDArray[np.float64]
     n_pileup: NDArray[np.float64]
     detected: DetectedEvents
+    clustering: Clustering
     jets: Jets
     inputs: NDArray[np.float64]
     muons: Leptons
@@ -71,7 +72,7 @@ def reconstruct(
     seed: int,
     streams: RandomStreams,
     largest_weight: float | None = None,
-    truth: GeneratorTruth | None = None,
+    nominal: ReconstructedEvents | None = None,
 ) -> ReconstructedEvents:
     """Return a batch as the detector and the reconstruction see it.
 
@@ -81,7 +82,7 @@ def reconstruct(
         seed: Of the detector's random numbers.
         streams: Of all other random numbers; go on with them from batch to batch.
         largest_weight: If given, events are accepted or rejected by weight over this, and then all weigh 1.
-        truth: What the generator knows of the whole batch, if it was collected already.
+        nominal: The same batch as another detector sees it: what does not differ is not made again.
     """
     rows, weights = np.arange(len(batch)), batch.weights
     if largest_weight is not None:
@@ -97,12 +98,15 @@ def reconstruct(
         n_stray=_stray_objects(n_pileup, detector, streams),
         detector=detector,
     )
-    jets = cluster(detected, seeds=event_seeds(derived_seed("jets", seed), number), detector=detector)
+    clustering = cluster_particles(detected, known=nominal.clustering if nominal else None)
+    jet_seeds = event_seeds(derived_seed("jets", seed), number)
+    jets = measure_jets(detected, clustering, seeds=jet_seeds, detector=detector)
     detected = detected._replace(met=detected.met - jets.added)
     inputs = tagging_inputs(detected, jets, detector)
     muons, electrons = find_muons(detected, jets, detector), find_electrons(detected, jets, detector)
-    if truth is None or largest_weight is not None:
-        truth = generator_truth(batch.particles, rows, detected)
+    # Ghosts, partons and stable particles do not depend on the detector.
+    same_events = nominal is not None and np.array_equal(number, nominal.number)
+    truth = nominal.truth if nominal and same_events else generator_truth(batch.particles, rows, detected)
     return ReconstructedEvents(
-        number, weights[rows], n_pileup, detected, jets, inputs, muons, electrons, truth
+        number, weights[rows], n_pileup, detected, clustering, jets, inputs, muons, electrons, truth
     )

@@ -41,6 +41,19 @@ class Jets(NamedTuple):
     added: NDArray[np.float64]
 
 
+class Clustering(NamedTuple):
+    """Jets before they are smeared, and what they were made of: the same momenta make the same jets.
+
+    Attributes:
+        momenta: See `momenta_of`.
+        offsets: Of the momenta per event, shape ``(n_events + 1,)``.
+    """
+
+    momenta: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    jets: ClusteredJets
+
+
 def momenta_of(
     particles: Records, offsets: NDArray[np.int64], ghosts: Records, ghost_offsets: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -105,21 +118,43 @@ def smear_jets(
                 momentum[component] *= 1.0 + shift
 
 
-def cluster(
-    detected: DetectedEvents, *, seeds: NDArray[np.uint32] | None = None, detector: Detector | None = None
-) -> Jets:
-    """Return the jets of a batch, everything but neutrinos included (isolated leptons too, as in CMS).
+def cluster_particles(
+    detected: DetectedEvents, *, min_pt: float = _MIN_PT_BEFORE, known: Clustering | None = None
+) -> Clustering:
+    """Return the jets of a batch above a pT, everything but neutrinos included (isolated leptons too).
 
-    With a detector and a seed for each event, jets are smeared; without, they are the sums of their parts.
+    Those that are `known` are returned if they were made of the same momenta, as where two detectors differ
+    in how they measure impact parameters only.
     """
     momenta = momenta_of(detected.particles, detected.offsets, detected.ghosts, detected.ghost_offsets)
-    smeared = seeds is not None and detector is not None
-    min_pt = _MIN_PT_BEFORE if smeared else MIN_PT
-    clustered = anti_kt_jets(momenta, detected.offsets + detected.ghost_offsets, min_pt=min_pt)
+    offsets = detected.offsets + detected.ghost_offsets
+    if (
+        known is not None
+        and np.array_equal(offsets, known.offsets)
+        and np.array_equal(momenta, known.momenta)
+    ):
+        return known
+    return Clustering(momenta, offsets, anti_kt_jets(momenta, offsets, min_pt=min_pt))
+
+
+def cluster(detected: DetectedEvents) -> Jets:
+    """Return the jets of a batch as the sums of their parts."""
     added = np.zeros((len(detected.offsets) - 1, 2))
-    if seeds is not None and detector is not None:
-        smear_jets(clustered, detected, seeds, detector, added)
-        clustered = in_order_of_pt(clustered, min_pt=MIN_PT)
+    return _described(detected, cluster_particles(detected, min_pt=MIN_PT).jets, added)
+
+
+def measure_jets(
+    detected: DetectedEvents, clustering: Clustering, *, seeds: NDArray[np.uint32], detector: Detector
+) -> Jets:
+    """Return the jets of a batch, smeared; `seeds` are one for each event."""
+    clustered = clustering.jets._replace(momenta=clustering.jets.momenta.copy())
+    added = np.zeros((len(detected.offsets) - 1, 2))
+    smear_jets(clustered, detected, seeds, detector, added)
+    return _described(detected, in_order_of_pt(clustered, min_pt=MIN_PT), added)
+
+
+def _described(detected: DetectedEvents, clustered: ClusteredJets, added: NDArray[np.float64]) -> Jets:
+    """Return jets with all that is known of them."""
     jets = jet_records(clustered)
     constituents = np.empty(len(clustered.members), np.int64)
     constituent_offsets = np.zeros(len(jets) + 1, np.int64)

@@ -207,8 +207,7 @@ class Output:
             seed=self.seed,
             streams=self.streams,
             largest_weight=process.largest_weight if unweighted else None,
-            # Ghosts, partons and stable particles do not depend on the detector.
-            truth=nominal.truth if nominal is not None and len(nominal) == len(batch) else None,
+            nominal=nominal,
         )
 
     def _add_weights(self, events: ReconstructedEvents, theory: dict[str, Any]) -> None:

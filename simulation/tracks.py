@@ -105,7 +105,9 @@ def collect_tracks(
         particle = particles[i]
         if particle.tracked == 0 or particle.pt < MIN_VERTEX_PT or n_tracks == len(tracks):
             continue
-        if delta_r(particle.eta, particle.phi, jet.eta, jet.phi) >= CONE or abs(particle.d0) > MAX_D0:
+        if abs(particle.eta - jet.eta) >= CONE or abs(particle.d0) > MAX_D0:
+            continue
+        if delta_r(particle.eta, particle.phi, jet.eta, jet.phi) >= CONE:
             continue
         if abs(particle.dz) > (MAX_DZ if particle.pt > MIN_PT else MAX_VERTEX_DZ):
             continue

@@ -11,7 +11,7 @@ from simulation.genparticles import (
     generated_jet_of,
     jets_of,
 )
-from simulation.jets import cluster
+from simulation.jets import cluster_particles, measure_jets
 from simulation.leptons import find_electrons
 from simulation.pythia import GeneratedParticles
 from simulation.records import GENERATED, GHOST, MOMENTUM, PARTICLE, PARTON
@@ -52,7 +52,8 @@ def compile_detector() -> None:
 def compile_reconstruction() -> None:
     """Compile what `jets`, `tagging_inputs`, `leptons` and generated jets need."""
     detected = _nothing_detected()
-    jets = cluster(detected, seeds=np.zeros(0, np.uint32), detector=Detector())
+    clustering = cluster_particles(detected)
+    jets = measure_jets(detected, clustering, seeds=np.zeros(0, np.uint32), detector=Detector())
     truth = jets_of(np.zeros(0, MOMENTUM), _no_rows(), detected)
     generated_jet_of(jets, GeneratorTruth(np.zeros(0, GENERATED), _no_rows(), truth.jets, truth.offsets))
     tagging_inputs(detected, jets, Detector())

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from simulation.jets import MIN_PT, RADIUS, cluster
+from simulation.jets import MIN_PT, RADIUS, cluster, cluster_particles, measure_jets
 from simulation.records import GHOST, PARTON
 from simulation.scenarios import Detector
 
@@ -108,7 +108,7 @@ def test_smearing_changes_jets_and_nothing_is_lost(detected):
     seeds = np.arange(4, dtype=np.uint32)
     plain = cluster(detected)
     worst = Detector(jet_noise=0.0, jet_stochastic=0.0, jet_constant=0.0, jet_energy_scale=1.5)
-    scaled = cluster(detected, seeds=seeds, detector=worst)
+    scaled = measure_jets(detected, cluster_particles(detected), seeds=seeds, detector=worst)
     # Jets of 10 to 15 GeV reach the threshold.
     assert len(scaled.jets) >= len(plain.jets)
     hadronic = plain.jets[plain.jets["muon"] == 0]
@@ -127,11 +127,33 @@ def test_smearing_changes_jets_and_nothing_is_lost(detected):
 
 def test_smearing_depends_on_the_seed_of_an_event_alone(detected):
     seeds = np.arange(4, dtype=np.uint32)
-    first = cluster(detected, seeds=seeds, detector=Detector())
-    again = cluster(detected, seeds=seeds, detector=Detector())
-    other = cluster(detected, seeds=seeds + 7, detector=Detector())
+    first = measure_jets(detected, cluster_particles(detected), seeds=seeds, detector=Detector())
+    again = measure_jets(detected, cluster_particles(detected), seeds=seeds, detector=Detector())
+    other = measure_jets(detected, cluster_particles(detected), seeds=seeds + 7, detector=Detector())
     np.testing.assert_array_equal(first.jets, again.jets)
     assert first.jets["pt"].tolist() != other.jets["pt"].tolist()
+
+
+def test_known_jets_serve_only_the_same_momenta(seen):
+    event = [{"px": 40.0}, {"px": -30.0, "py": 5.0}, {"py": 25.0}]
+    first, blurred, other = (
+        cluster_particles(seen([event], detector))
+        for detector in (Detector(), Detector(resolution_scale=2.0), Detector(efficiency_scale=0.5))
+    )
+    # The resolution of tracks moves impact parameters only; a lost track is measured by the calorimeter.
+    np.testing.assert_array_equal(first.momenta, blurred.momenta)
+    assert not np.array_equal(first.momenta, other.momenta)
+    assert cluster_particles(seen([event], Detector(resolution_scale=2.0)), known=first) is first
+    anew = cluster_particles(seen([event], Detector(efficiency_scale=0.5)), known=first)
+    np.testing.assert_array_equal(anew.jets.momenta, other.jets.momenta)
+
+
+def test_smearing_leaves_the_jets_before_it_alone(seen):
+    detected = seen([[{"px": 40.0}, {"px": -30.0, "py": 5.0}]], Detector())
+    clustering = cluster_particles(detected)
+    before = clustering.jets.momenta.copy()
+    measure_jets(detected, clustering, seeds=np.ones(1, np.uint32), detector=Detector(jet_noise=20.0))
+    np.testing.assert_array_equal(clustering.jets.momenta, before)
 
 
 def test_nothing_makes_no_jets(seen):

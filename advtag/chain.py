@@ -13,7 +13,6 @@ from storage.files import write_text
 if TYPE_CHECKING:
     from datamc.results import Result
     from simulation import SampleInfo
-    from training.evaluate import AucRow, RocRow
 
 SELECTIONS = ("dy", "ttsemilep", "wc")
 TRAININGS = ("basic", "adversarial")
@@ -121,19 +120,18 @@ def train(folders: Folders, *, n_processes: int, progress: Mapping[str, Progress
     train_side_by_side(configs, n_processes=n_processes, progress=progress)
 
 
-def evaluate(folders: Folders, *, progress: ProgressCallback) -> tuple[list["AucRow"], list["RocRow"]]:
+def evaluate(folders: Folders, *, progress: ProgressCallback) -> production.Evaluation:
     """Return areas under the ROC curves of the processed epochs, and the curves of the last."""
+    from advtag.evaluation import run_studies, write_tables
     from models.perturbations import parse_variants
-    from training.evaluate import evaluate, roc_curves, write_auc_table, write_roc_table
 
     runs = [folders.run(name) for name in TRAININGS]
-    variants = parse_variants(VARIANTS)
-    data = folders.training_data
-    areas = evaluate(runs, data=data, variants=variants, epochs=PROCESSED_EPOCHS, progress=progress)
-    curves = roc_curves(runs, data=data, variants=variants)
-    write_auc_table(areas, folders.evaluation / "auc.csv")
-    write_roc_table(curves, folders.evaluation / "roc.csv")
-    return areas, curves
+    tables = run_studies(
+        runs, data=folders.training_data, variants=parse_variants(VARIANTS), epochs=PROCESSED_EPOCHS,
+        progress=progress,
+    )  # fmt: skip
+    write_tables(tables, folders.evaluation, studies=())
+    return tables.evaluation
 
 
 def process(
@@ -173,9 +171,8 @@ def compare(
 def draw(
     folders: Folders,
     found: production.Comparison,
+    evaluation: production.Evaluation,
     *,
-    auc_rows: Sequence["AucRow"],
-    roc_rows: Sequence["RocRow"],
     progress: ProgressCallback,
 ) -> None:
     """Draw the standard figures as PNG; `advtag plot` writes them as PDF, too."""
@@ -186,25 +183,20 @@ def draw(
         folders.results / "figures",
         divergence=found.divergence,
         scale_factors=found.scale_factors,
-        auc_rows=auc_rows,
-        roc_rows=roc_rows,
+        auc_rows=evaluation.areas,
+        roc_rows=evaluation.curves,
         formats=("png",),
         progress=progress,
     )
 
 
-def report(
-    folders: Folders,
-    found: production.Comparison,
-    *,
-    auc_rows: Sequence["AucRow"],
-    roc_rows: Sequence["RocRow"],
-) -> Path:
+def report(folders: Folders, found: production.Comparison, evaluation: production.Evaluation) -> Path:
     """Write the report and return its path."""
     from plotting.report import write_report
 
     return write_report(
         folders.top / "report.html", results=found.results, divergence=found.divergence,
-        scale_factors=found.scale_factors, auc_rows=auc_rows, roc_rows=roc_rows,
+        scale_factors=found.scale_factors, auc_rows=evaluation.areas, roc_rows=evaluation.curves,
+        auc_differences=evaluation.differences,
         title="Basic and adversarial training on simulated events",
     )  # fmt: skip

@@ -38,7 +38,7 @@ def demo(
         with stage(board, *(f"3 train {name} tagger" for name in chain.TRAININGS)) as bars:
             chain.train(folders, n_processes=jobs, progress=dict(zip(chain.TRAININGS, bars, strict=True)))
         with stage(board, "4 evaluate taggers") as (progress,):
-            areas, curves = chain.evaluate(folders, progress=progress)
+            evaluation = chain.evaluate(folders, progress=progress)
         with stage(board, *(f"5 process {name}" for name in chain.SELECTIONS)) as bars:
             results = chain.process(
                 folders, workers=jobs, progress=dict(zip(chain.SELECTIONS, bars, strict=True))
@@ -46,8 +46,8 @@ def demo(
         with stage(board, "6 divergence and scale factors") as (progress,):
             found = chain.compare(folders, results, progress=progress)
         with stage(board, "7 draw figures") as (progress,):
-            chain.draw(folders, found, auc_rows=areas, roc_rows=curves, progress=progress)
-        page = chain.report(folders, found, auc_rows=areas, roc_rows=curves)
-    summary.show_summary(found, areas, as_json=as_json)
+            chain.draw(folders, found, evaluation, progress=progress)
+        page = chain.report(folders, found, evaluation)
+    summary.show_summary(found, evaluation.areas, as_json=as_json)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     say(f"Done in {minutes} min {seconds} s. Open the report: {page}")

@@ -7,28 +7,38 @@ from typing import Annotated
 import typer
 
 from advtag import samples
-from advtag.progress import one_bar
+from advtag.progress import one_bar, progress_board, say, stage
 from advtag.tables import show
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def simulate(
-    process: Annotated[
-        str, typer.Argument(help="dy, wc, wlight, ttsl, tt, qcd, ...: see docs/simulation.md.")
+    processes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROCESS...", help="dy, wc, wlight, ttsl, tt, qcd, ...: see docs/simulation.md."
+        ),
     ],
     *,
-    events: Annotated[int, typer.Option(min=1, help="Events to generate.")],
-    out: Annotated[Path, typer.Option(help="The ROOT file to write.")],
+    events: Annotated[int, typer.Option(min=1, help="Events to generate of each process.")],
+    out: Annotated[
+        Path, typer.Option(help="The .root file to write, or a folder: what is there already is kept.")
+    ],
     scenario: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="mc, null, data, one knob of it (data_tails), or several: data_tails+data_efficiency."
+            help="mc (default), null, data, one knob of it (data_tails), several (data_tails+data_efficiency)"
+            " or a YAML file. Given again, further detectors see the same events, into files of their own."
         ),
-    ] = "mc",
+    ] = None,
     seed: Annotated[int, typer.Option(min=1, help="Same seed, same events.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that work, with a folder.")] = 1,
+    shower_weights: Annotated[
+        bool, typer.Option("--shower-weights", help="PSWeight of varied showers; a quarter slower.")
+    ] = False,
     fileset: Annotated[
-        Path | None, typer.Option(help="Also list the file in this JSON, for `process`.")
+        Path | None, typer.Option(help="Also list the files in this JSON, for `process`.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,14 +46,31 @@ def simulate(
 
     Example: advtag simulate dy --events 20000 --out samples/dy_mc.root --fileset samples/fileset.json
     """
-    from simulation import SampleRequest, simulate_sample
+    from simulation import SampleRequest, scenario_from, simulate_sample, simulate_samples
 
-    request = SampleRequest(process=process, scenario=scenario, n_events=events, seed=seed)
-    with one_bar(f"simulate {process} ({scenario})") as progress:
-        info = simulate_sample(request, out, progress=progress)
+    first, *variations = [scenario_from(text) for text in scenario or ["mc"]]
+    requests = [
+        SampleRequest(
+            process=process,
+            scenario=first,
+            n_events=events,
+            seed=seed,
+            variations=tuple(variations),
+            shower_weights=shower_weights,
+        )
+        for process in processes
+    ]
+    one_file = out.suffix == ".root"
+    if one_file and (variations or len(requests) > 1):
+        raise ValueError(f"--out {out} is one file: give a folder for several processes or scenarios")
+    with one_bar(f"simulate {', '.join(processes)} ({first})") as progress:
+        if one_file:
+            infos = [simulate_sample(requests[0], out, progress=progress)]
+        else:
+            infos = simulate_samples(requests, out, n_processes=jobs, progress=progress)
     if fileset is not None:
-        samples.add_to_fileset(fileset, info.path)
-    show([asdict(info)], title="Simulated events", as_json=as_json)
+        samples.add_to_fileset(fileset, [info.path for info in infos])
+    show([asdict(info) for info in infos], title="Simulated events", as_json=as_json)
 
 
 def prepare(
@@ -100,26 +127,54 @@ def evaluate(
     *,
     data: Annotated[Path, typer.Option(help="The prepared jets; their test split is used.")],
     variants: Annotated[
-        str, typer.Option(help="Inputs: raw, noise:SIGMA, fgsm:EPSILON.")
+        str, typer.Option(help="Inputs: raw, noise:SIGMA, fgsm:EPSILON, pgd:EPSILON, ...")
     ] = "raw,noise:0.1,fgsm:0.1",
     epochs: Annotated[str | None, typer.Option(help="Epochs, e.g. 1,5,20; all if not given.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for auc.csv and roc.csv.")] = Path("evaluation"),
+    out: Annotated[Path, typer.Option(help="Folder for tables, figures and index.html.")] = Path(
+        "evaluation"
+    ),
+    studies: Annotated[
+        str,
+        typer.Option(help="all, none, or names: roc_outputs,transfer,thesis,...; see docs/evaluation.md."),
+    ] = "none",
+    features: Annotated[
+        str | None, typer.Option(help="Inputs whose shapes are drawn: all, or names; 8 if not given.")
+    ] = None,
+    max_jets: Annotated[
+        int | None, typer.Option(min=1, help="Only so many test jets, a random sample; all if not given.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Figures as PDF, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure AUC and ROC of every checkpoint on the test jets, raw and distorted.
+    """Measure every checkpoint on the test jets, raw and distorted: AUC, ROC and the studies of the thesis.
 
-    Example: advtag evaluate runs/basic runs/adversarial --data training_data --out evaluation
+    Example: advtag evaluate runs/basic runs/adversarial --data training_data --studies all
+    --variants raw,noise:0.1,fgsm:0.05,fgsm:0.1 --epochs 1,5,20 --out evaluation
     """
+    from advtag import evaluation
     from models.perturbations import parse_variants
-    from training.evaluate import evaluate as areas_of
-    from training.evaluate import roc_curves, write_auc_table, write_roc_table
 
-    wanted = parse_variants(variants)
-    with one_bar("evaluate") as progress:
-        rows = areas_of(runs, data=data, variants=wanted, epochs=parse_epochs(epochs), progress=progress)
-    write_auc_table(rows, out / "auc.csv")
-    write_roc_table(roc_curves(runs, data=data, variants=wanted), out / "roc.csv")
-    show([row._asdict() for row in rows], title="AUC on the test jets", as_json=as_json)
+    wanted, chosen = evaluation.parse_studies(studies), parse_variants(variants)
+    with progress_board() as board:
+        with stage(board, "evaluate") as (progress,):
+            tables = evaluation.run_studies(
+                runs, data=data, variants=chosen, epochs=parse_epochs(epochs), studies=wanted,
+                max_jets=max_jets, progress=progress,
+            )  # fmt: skip
+        evaluation.write_tables(tables, out, studies=wanted)
+        if wanted:
+            from advtag.study_figures import draw_studies
+
+            with stage(board, "draw") as (progress,):
+                page = draw_studies(
+                    tables, wanted, out, features=features.split(",") if features else None,
+                    formats=("png", "pdf") if pdf else ("png",), progress=progress,
+                )  # fmt: skip
+    if "thesis" in wanted and not as_json:
+        show([row._asdict() for row in tables.thesis], title="Beside the thesis", as_json=False)
+    show([row._asdict() for row in tables.auc], title="AUC on the test jets", as_json=as_json)
+    if wanted:
+        say(f"Open {page}")
 
 
 def parse_epochs(text: str | None) -> list[int] | None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
     from datamc.results import Result
     from datamc.scale_factors import ScaleFactors
-    from training.evaluate import AucRow, RocRow
+    from training.evaluate import AucDifferenceRow, AucRow, RocRow
 
 
 class Comparison(NamedTuple):
@@ -116,13 +116,25 @@ def read_results(paths: Sequence[Path]) -> dict[str, "Result"]:
     return {name: merge_results(parts[name]) for name in sorted(parts)}
 
 
-def read_evaluation(folder: Path | None) -> tuple[list["AucRow"], list["RocRow"]]:
+class Evaluation(NamedTuple):
+    """Tables of `advtag evaluate`: areas, points of ROC curves, and differences of areas on the same jets."""
+
+    areas: list["AucRow"]
+    curves: list["RocRow"]
+    differences: list["AucDifferenceRow"]
+
+
+def read_evaluation(folder: Path | None) -> Evaluation:
     """Return the tables that `advtag evaluate` left in a folder; without a folder they are empty."""
     if folder is None:
-        return [], []
-    from training.evaluate import read_auc_table, read_roc_table
+        return Evaluation([], [], [])
+    from training.evaluate import read_auc_difference_table, read_auc_table, read_roc_table
 
-    return read_auc_table(folder / "auc.csv"), read_roc_table(folder / "roc.csv")
+    return Evaluation(
+        read_auc_table(folder / "auc.csv"),
+        read_roc_table(folder / "roc.csv"),
+        read_auc_difference_table(folder / "auc_differences.csv"),
+    )
 
 
 def beside(paths: Sequence[Path]) -> Path:

@@ -19,7 +19,7 @@ from plotting.payload import collect_stacks, embedded_json, fitting_epochs, fitt
 from plotting.style import SIMULATED, is_simulated, variant_label
 from plotting.summary import agreement_sentences, cost, headline, robustness_sentences
 from plotting.tables import auc_tables, details, divergence_tables, scale_factor_tables
-from plotting.tagging import AucRow, RocRow, roc_curves_of
+from plotting.tagging import AucDifferenceRow, AucRow, RocRow, roc_curves_of
 from storage.files import replaced_file
 
 SCRIPTS = ("charts.js", "report.js")
@@ -34,6 +34,7 @@ def write_report(
     scale_factors: Sequence[ScaleFactors] = (),
     auc_rows: Sequence[AucRow] = (),
     roc_rows: Sequence[RocRow] = (),
+    auc_differences: Sequence[AucDifferenceRow] = (),
     title: str = "Tagger agreement between data and simulation",
 ) -> Path:
     """Write the report of a production and return its path.
@@ -47,6 +48,7 @@ def write_report(
         scale_factors: One per training, epoch and variant; none is fine.
         auc_rows: Areas under ROC curves; none is fine.
         roc_rows: Points of ROC curves; none is fine.
+        auc_differences: Of areas on the same jets; without them areas are taken as independent.
         title: The page's heading.
     """
     page = render_report(
@@ -55,6 +57,7 @@ def write_report(
         scale_factors=scale_factors,
         auc_rows=auc_rows,
         roc_rows=roc_rows,
+        auc_differences=auc_differences,
         title=title,
     )
     with replaced_file(path) as temporary:
@@ -69,6 +72,7 @@ def render_report(
     scale_factors: Sequence[ScaleFactors],
     auc_rows: Sequence[AucRow],
     roc_rows: Sequence[RocRow],
+    auc_differences: Sequence[AucDifferenceRow],
     title: str,
 ) -> str:
     """Return the page's HTML; arguments as `write_report`."""
@@ -92,9 +96,9 @@ def render_report(
         kind=_kind(results, simulated=simulated),
         data_name="simulated events in the role of data" if simulated else "recorded data",
         headline=headline(divergence),
-        cost=cost(auc_rows),
+        cost=cost(auc_rows, auc_differences),
         lead=_what_was_run(results, payload),
-        summary=_summary(divergence, auc_rows),
+        summary=_summary(divergence, auc_rows, auc_differences),
         divergence=divergence_tables(divergence),
         auc=auc_tables(auc_rows),
         has_planes=bool(scale_factors),
@@ -120,10 +124,14 @@ def _kind(results: Mapping[str, Result], *, simulated: bool) -> str:
     return f"{SIMULATED} in part: some of the data are recorded, some are not"
 
 
-def _summary(divergence: Sequence[DivergenceRow], auc_rows: Sequence[AucRow]) -> list[dict[str, Any]]:
+def _summary(
+    divergence: Sequence[DivergenceRow],
+    auc_rows: Sequence[AucRow],
+    auc_differences: Sequence[AucDifferenceRow],
+) -> list[dict[str, Any]]:
     groups = [
         {"title": "Agreement between data and simulation", "sentences": agreement_sentences(divergence)},
-        {"title": "Performance and robustness", "sentences": robustness_sentences(auc_rows)},
+        {"title": "Performance and robustness", "sentences": robustness_sentences(auc_rows, auc_differences)},
     ]
     return [group for group in groups if group["sentences"]]
 

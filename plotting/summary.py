@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from datamc.divergence import DivergenceRow
 from plotting.style import SELECTION_NAMES, in_order, largest_fgsm, score_label, variant_label
-from plotting.tagging import AucRow, auc_error
+from plotting.tagging import AucDifferenceRow, AucRow
 
 CLAIM = 2.0
 """How many standard deviations a difference needs before it is called one."""
@@ -180,36 +180,55 @@ def _decided(comparisons: Sequence[Comparison], training: str) -> str:
     return f"{quoted(training)} is lower in {', '.join(scores)}" if scores else ""
 
 
-def cost(rows: Sequence[AucRow]) -> str:
-    """Return what the other trainings cost in AUC, undistorted and under the strongest FGSM."""
+def cost(rows: Sequence[AucRow], differences: Sequence[AucDifferenceRow] = ()) -> str:
+    """Return what the other trainings cost in AUC, undistorted and under the strongest FGSM.
+
+    Args:
+        rows: Areas.
+        differences: Of areas on the same jets, whose errors are smaller than those of independent areas;
+            where one is missing, areas are taken as independent.
+    """
     reference, *others = in_order(row.tagger for row in rows) or [""]
     attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
     sentences = []
     for other in others:
         parts = [
-            ("undistorted: " if variant == UNDISTORTED else f"under {variant_label(variant)}: ") + differences
+            ("undistorted: " if variant == UNDISTORTED else f"under {variant_label(variant)}: ") + listed
             for variant in filter(None, (UNDISTORTED, attack))
-            if (differences := _listed_differences(rows, variant, reference=reference, other=other))
+            if (listed := _listed_differences(rows, differences, variant, reference=reference, other=other))
         ]
         if parts:
             sentences.append(f"AUC of {quoted(other)} minus {quoted(reference)}, {'; '.join(parts)}.")
     return " ".join(sentences)
 
 
-def _listed_differences(rows: Sequence[AucRow], variant: str, *, reference: str, other: str) -> str:
+def _listed_differences(
+    rows: Sequence[AucRow],
+    paired: Sequence[AucDifferenceRow],
+    variant: str,
+    *,
+    reference: str,
+    other: str,
+) -> str:
     texts = []
     for score in HEADLINE_SCORES:
         areas = _last_areas(rows, score, variant)
         if reference in areas and other in areas:
-            difference, error = _area_difference(areas[reference], areas[other])
+            difference, error = _area_difference(areas[reference], areas[other], paired)
             texts.append(f"{score_label(score)} {signed(difference)} ± {error:.4f}")
     return ", ".join(texts)
 
 
 def robustness_sentences(
-    rows: Sequence[AucRow], *, scores: Sequence[str] = HEADLINE_SCORES
+    rows: Sequence[AucRow],
+    differences: Sequence[AucDifferenceRow] = (),
+    *,
+    scores: Sequence[str] = HEADLINE_SCORES,
 ) -> list[Sentence]:
-    """Return what the strongest FGSM costs each training in AUC, and how they differ undistorted."""
+    """Return what the strongest FGSM costs each training in AUC, and how they differ undistorted.
+
+    `differences` as for `cost`.
+    """
     if not rows:
         return []
     attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
@@ -226,20 +245,22 @@ def robustness_sentences(
         if attack and costs:
             subject = f"AUC of {score_label(score)} under {variant_label(attack)}"
             sentences.append(Sentence(subject, f"{'; '.join(costs)}."))
-        differences = _raw_differences(raw, trainings)
-        if differences:
+        texts = _raw_differences(raw, trainings, differences)
+        if texts:
             subject = f"AUC of {score_label(score)}, undistorted"
-            sentences.append(Sentence(subject, f"{'; '.join(differences)}."))
+            sentences.append(Sentence(subject, f"{'; '.join(texts)}."))
     return sentences
 
 
-def _raw_differences(areas: Mapping[str, AucRow], trainings: Sequence[str]) -> list[str]:
+def _raw_differences(
+    areas: Mapping[str, AucRow], trainings: Sequence[str], paired: Sequence[AucDifferenceRow]
+) -> list[str]:
     reference, *others = trainings
     texts = []
     for name in others:
         if name not in areas or reference not in areas:
             continue
-        difference, error = _area_difference(areas[reference], areas[name])
+        difference, error = _area_difference(areas[reference], areas[name], paired)
         verdict = "" if abs(difference) >= CLAIM * error else f", no difference by {CLAIM:g} σ"
         texts.append(
             f"{quoted(name)} minus {quoted(reference)} is {signed(difference)} ± {error:.4f}{verdict}"
@@ -247,9 +268,18 @@ def _raw_differences(areas: Mapping[str, AucRow], trainings: Sequence[str]) -> l
     return texts
 
 
-def _area_difference(reference: AucRow, other: AucRow) -> tuple[float, float]:
-    """Return the other area minus the reference's, and its error as if the two were independent."""
-    return other.auc - reference.auc, math.hypot(auc_error(other), auc_error(reference))
+def _area_difference(
+    reference: AucRow, other: AucRow, paired: Sequence[AucDifferenceRow]
+) -> tuple[float, float]:
+    """Return the other area minus the reference's, and its error.
+
+    Measured on the same jets if it is among `paired`, otherwise as if the areas were independent.
+    """
+    wanted = other.tagger, other.epoch, reference.tagger, reference.epoch, other.variant, other.score
+    for row in paired:
+        if wanted == (row.tagger, row.epoch, row.reference, row.reference_epoch, row.variant, row.score):
+            return row.difference, row.error
+    return other.auc - reference.auc, math.hypot(other.error, reference.error)
 
 
 def _last_areas(rows: Sequence[AucRow], score: str, variant: str | None) -> dict[str, AucRow]:

@@ -12,7 +12,7 @@ from datamc.scale_factors import ScaleFactors, summarise
 from models.discriminators import SCORES
 from plotting.style import FLAVOUR_LABELS, SELECTION_NAMES, in_order, score_label, variant_label
 from plotting.summary import CLAIM, compare_trainings, minus, signed
-from plotting.tagging import AucRow, auc_error
+from plotting.tagging import AucRow
 
 MAX_LEDGER_ROWS = 300
 """More entries than this are counted, not listed; what was lost is always listed."""
@@ -175,7 +175,7 @@ def auc_tables(rows: Sequence[AucRow]) -> list[Table]:
 def _area_text(rows: Sequence[AucRow], tagger: str, epoch: int, score: str) -> str:
     for row in rows:
         if (row.tagger, row.epoch, row.score) == (tagger, epoch, score) and math.isfinite(row.auc):
-            return with_error(row.auc, auc_error(row))
+            return with_error(row.auc, row.error)
     return "–"
 
 

@@ -1,6 +1,5 @@
 """How well a tagger tells flavours apart: ROC curves, and the area under them over the epochs."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -55,12 +54,52 @@ class AucRow(TaggedRow, Protocol):
         """The area: 0.5 for a coin, NaN where a class has no jets."""
 
     @property
+    def error(self) -> float:
+        """Its statistical error."""
+
+    @property
     def n_signal(self) -> int:
         """Jets of the flavour that the score looks for."""
 
     @property
     def n_background(self) -> int:
         """Jets of the flavours that it tells it from."""
+
+
+class AucDifferenceRow(Protocol):
+    """The area of one training minus that of another on the same jets, with the error that follows."""
+
+    @property
+    def tagger(self) -> str:
+        """The training whose area counts."""
+
+    @property
+    def epoch(self) -> int:
+        """Its checkpoint."""
+
+    @property
+    def reference(self) -> str:
+        """The training whose area is taken away."""
+
+    @property
+    def reference_epoch(self) -> int:
+        """Its checkpoint."""
+
+    @property
+    def variant(self) -> str:
+        """What was done to the inputs."""
+
+    @property
+    def score(self) -> str:
+        """An output or a discriminator."""
+
+    @property
+    def difference(self) -> float:
+        """The difference."""
+
+    @property
+    def error(self) -> float:
+        """Its statistical error."""
 
 
 class RocRow(TaggedRow, Protocol):
@@ -104,23 +143,13 @@ def roc_curves_of(rows: Iterable[RocRow]) -> list[RocCurve]:
     return curves
 
 
-def auc_error(row: AucRow) -> float:
-    """Return the statistical error of an area; NaN where a class has no jets.
+class RocLine(NamedTuple):
+    """A curve as it is drawn; `colour` and `dashes` are numbers, equal for what belongs together."""
 
-    Source:
-        J. A. Hanley and B. J. McNeil, Radiology 143 (1982) 29, for independent jets of unit weight. Its model
-        (exponential scores) is no mirror: CvsB and BvsC have one area but somewhat different errors.
-    """
-    if not (row.n_signal and row.n_background):
-        return math.nan
-    area = row.auc
-    two_signal, two_background = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = (
-        area * (1 - area)
-        + (row.n_signal - 1) * (two_signal - area**2)
-        + (row.n_background - 1) * (two_background - area**2)
-    ) / (row.n_signal * row.n_background)
-    return math.sqrt(max(variance, 0.0))
+    name: str
+    curve: RocCurve
+    colour: int = 0
+    dashes: int = 0
 
 
 def draw_roc(curves: Sequence[RocCurve], *, title: str = "", label: EventLabel = SIMULATION) -> Figure:
@@ -130,10 +159,31 @@ def draw_roc(curves: Sequence[RocCurve], *, title: str = "", label: EventLabel =
     """
     trainings = in_order(curve.tagger for curve in curves)
     curves = sorted(curves, key=lambda curve: trainings.index(curve.tagger))
-    lines = list(dict.fromkeys((curve.tagger, curve.score) for curve in curves))
+    colours = list(dict.fromkeys((curve.tagger, curve.score) for curve in curves))
     variants = list(dict.fromkeys(curve.variant for curve in curves))
+    lines = [
+        RocLine(
+            ", ".join(
+                (
+                    curve.tagger,
+                    f"epoch {curve.epoch}",
+                    score_label(curve.score),
+                    variant_label(curve.variant),
+                )
+            ),
+            curve,
+            colours.index((curve.tagger, curve.score)),
+            variants.index(curve.variant),
+        )
+        for curve in curves
+    ]
+    return draw_roc_lines(lines, title=title, label=label)
+
+
+def draw_roc_lines(lines: Sequence[RocLine], *, title: str = "", label: EventLabel = SIMULATION) -> Figure:
+    """Return named curves in one panel, with the working points: mistag rate over signal efficiency."""
     with figure_style():
-        figure = Figure(figsize=(7.6, 7.6), layout="constrained")
+        figure = Figure(figsize=(7.6, 7.0 + 0.13 * len(lines)), layout="constrained")
         axes = figure.subplots()
         for name, mistag in WORKING_POINTS.items():
             axes.axhline(mistag, color="#999999", linewidth=0.7, zorder=0)
@@ -146,24 +196,20 @@ def draw_roc(curves: Sequence[RocCurve], *, title: str = "", label: EventLabel =
                 fontsize="x-small",
                 color="#555555",
             )
-        for curve in curves:
-            _draw_curve(
-                axes,
-                curve,
-                colour=LINE_COLOURS[lines.index((curve.tagger, curve.score)) % len(LINE_COLOURS)],
-                style=LINE_STYLES[variants.index(curve.variant) % len(LINE_STYLES)],
-            )
+        for line in lines:
+            _draw_curve(axes, line)
         axes.set(xlim=(0, 1), ylim=(1e-4, 1), yscale="log", xlabel="Signal efficiency", ylabel="Mistag rate")
         draw_label(axes, label, title=title)
-        if curves:
+        if lines:
             figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
     return figure
 
 
-def _draw_curve(axes: Axes, curve: RocCurve, *, colour: str, style: object) -> None:
+def _draw_curve(axes: Axes, line: RocLine) -> None:
+    curve, colour = line.curve, LINE_COLOURS[line.colour % len(LINE_COLOURS)]
     seen = curve.mistag > 0
-    name = f"{curve.tagger}, epoch {curve.epoch}, {score_label(curve.score)}, {variant_label(curve.variant)}"
-    axes.plot(curve.efficiency[seen], curve.mistag[seen], color=colour, linestyle=style, label=name)
+    style = LINE_STYLES[line.dashes % len(LINE_STYLES)]
+    axes.plot(curve.efficiency[seen], curve.mistag[seen], color=colour, linestyle=style, label=line.name)
     points = list(WORKING_POINTS.values())
     efficiencies = [curve.efficiency_at(point) for point in points]
     axes.plot(efficiencies, points, "o", color=colour, markersize=5)

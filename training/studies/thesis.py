@@ -1,7 +1,7 @@
 """What the thesis found on CMS simulation, beside the same on the jets at hand.
 
 Sizes of perturbations are in widths of the features, which are others on simulated events: wild
-values and defaults inflate them in CMS files. So a thesis's size stands beside ours times one factor: the size
+values and defaults inflate them in CMS files. So a size of the thesis stands beside ours times one factor, the size
 that our adversarial training was made with over the thesis's 0.01.
 """
 

@@ -25,14 +25,14 @@ def write_fileset(samples: Iterable["SampleInfo"], path: Path) -> None:
     write_text(path, json.dumps(fileset_of(named), indent=2) + "\n")
 
 
-def add_to_fileset(path: Path, sample: Path) -> None:
-    """List a simulated file in a fileset, beside the simulated files that it lists already."""
+def add_to_fileset(path: Path, added: Iterable[Path]) -> None:
+    """List simulated files in a fileset, beside the simulated files that it lists already."""
     from processors.filesets import read_fileset
     from simulation import read_sample_info
 
     known = read_fileset(path) if path.exists() else {}
     files = [Path(name) for dataset in known.values() for name in dataset.files]
-    write_fileset([read_sample_info(file) for file in dict.fromkeys([*files, sample])], path)
+    write_fileset([read_sample_info(file) for file in dict.fromkeys([*files, *added])], path)
 
 
 def _seen_from(folder: Path, file: Path) -> Path:

@@ -159,6 +159,44 @@ def test_an_interrupt_leaves_neither_parts_of_files_nor_processes(tmp_path, n_pr
     assert [path for path in samples.rglob("*") if path.suffix != ".root" or path.name.startswith(".")] == []
 
 
+TERMINATED = """
+import multiprocessing
+import sys
+from pathlib import Path
+from simulation import SampleRequest, simulate_samples
+
+ended = []
+
+def terminate(done, total):
+    if done and not ended:
+        ended.append(multiprocessing.active_children()[0])
+        ended[0].terminate()
+
+if __name__ == "__main__":
+    requests = [SampleRequest("dy", "mc", 5000, seed=seed) for seed in (1, 2)]
+    try:
+        simulate_samples(requests, Path(sys.argv[1]), n_processes=2, progress=terminate)
+    except RuntimeError as error:
+        print(error)
+"""
+
+
+def test_a_terminated_process_leaves_no_part_of_a_file(tmp_path):
+    script, samples = tmp_path / "script.py", tmp_path / "samples"
+    script.write_text(TERMINATED)
+    finished = subprocess.run(
+        [sys.executable, str(script), str(samples)],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "was ended from outside" in finished.stdout
+    assert list(samples.rglob("*")) == []
+
+
 def test_the_same_events_are_not_made_twice(tmp_path):
     with pytest.raises(ValueError, match="give each its own seed"):
         simulate_samples([SampleRequest("dy", "mc", 10)] * 2, tmp_path)

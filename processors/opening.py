@@ -195,7 +195,9 @@ def _require_branches(path: str, missing: tuple[str, ...]) -> None:
     if not missing:
         return
     noun = "branch" if len(missing) == 1 else "branches"
-    kind = "PFNano" if any("DeepCSV" in name for name in missing) else "NanoAOD"
+    kind = (
+        "PFNano" if any(name.startswith(("Jet_DeepCSV", "Jet_btagDeep")) for name in missing) else "NanoAOD"
+    )
     raise ValueError(f"{path}: no {noun} {', '.join(missing)}: is this a {kind} file?")
 
 

@@ -99,11 +99,10 @@ class TaggerProcessor(ProcessorABC):
         ]
         for sample in samples:
             self._fill_control(filled, sample, is_data=is_data)
-        rows: dict[str, Any] = {}
-        if self.taggers or self.extras.reference_tagger:
-            scenarios = self._scenarios(is_data=is_data)
+        scenarios = self._scenarios(is_data=is_data)
+        rows = self._rows(samples[0], scenarios)
+        if scenarios:
             filled |= self._empty_histograms(dataset, scenarios, is_data=is_data)
-            rows = self._rows(samples[0], scenarios)
             self._fill_all_scores(filled, rows, events, samples, is_data=is_data)
         return {
             "histograms": filled,

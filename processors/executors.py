@@ -101,7 +101,7 @@ class Chunks(ExecutorBase):
     limits: Limits = field(default_factory=Limits)
     store: Store | None = None
     report: Report | None = None
-    peak_memory_mb: float = 0.0
+    peak: "Peak" = field(default_factory=lambda: Peak())
 
     def __call__(self, items: Sequence[WorkItem], function: Task, accumulator: Any) -> tuple[Any, int]:
         """Return the sum of the results of all items, and 0 as coffea expects of success."""
@@ -120,8 +120,15 @@ class Chunks(ExecutorBase):
             else:
                 yield item, known
         for item, (result, peak_memory_mb) in self.where.run(waiting, task):
-            self.peak_memory_mb = max(self.peak_memory_mb, peak_memory_mb)
+            self.peak.memory_mb = max(self.peak.memory_mb, peak_memory_mb)
             yield item, result if self.store is None else self.store.save(item, result)
+
+
+@dataclass
+class Peak:
+    """The most memory that any worker ever took, in MiB; coffea's copies of an executor share it."""
+
+    memory_mb: float = 0.0
 
 
 class Here:

@@ -251,7 +251,7 @@ def _run(
         "chunks": float(len(items)),
         "read_mb": metrics.get("bytesread", 0) / 1e6,
         "processing_seconds": float(metrics.get("processtime", 0.0)),
-        "peak_memory_mb": chunks.peak_memory_mb,
+        "peak_memory_mb": chunks.peak.memory_mb,
     }
     log.info(
         "%d events: %s", plan.n_events, ", ".join(f"{name} {value:.4g}" for name, value in usage.items())

@@ -15,6 +15,14 @@ LOSSES = 3
 """Exit code of a run that ended well, but for files it was allowed to skip."""
 
 
+class Mode(StrEnum):
+    """Which variations of simulation are filled."""
+
+    NONE = "none"
+    WEIGHT_ONLY = "weight_only"
+    TOTAL = "total"
+
+
 class Executor(StrEnum):
     """Where the chunks are processed."""
 
@@ -23,9 +31,9 @@ class Executor(StrEnum):
     DASK = "dask"
 
 
-Selections = Annotated[str, typer.Option(help="dy, wc, ttsemilep or inclusive; several: dy,wc,ttsemilep.")]
+Selections = Annotated[str, typer.Option(help="dy, wc, ttsemilep, inclusive, ...: docs/selections.md; several: dy,wc.")]
 FilesetFile = Annotated[Path, typer.Option(help="JSON: datasets with their files and metadata.")]
-Profile = Annotated[str, typer.Option(help="Profile of the parameter table: btv20001, legacy, btvnano.")]
+Profile = Annotated[str, typer.Option(help="Profile of the parameter table: btv20001, legacy, btvnano, other_jet.")]
 Year = Annotated[str, typer.Option(help="Year of data taking.")]
 SkipBadFiles = Annotated[
     bool,
@@ -67,6 +75,12 @@ def process(
     golden_json: Annotated[
         Path | None, typer.Option(help="Certified luminosity sections, applied to data.")
     ] = None,
+    corrections: Annotated[
+        Path | None, typer.Option(help="YAML of corrections of simulation; see configs/corrections.yaml.")
+    ] = None,
+    systematics: Annotated[
+        Mode, typer.Option(help="Variations: none, of weights alone, or of jets and missing energy, too.")
+    ] = Mode.NONE,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 1,
     skip_bad_files: SkipBadFiles = False,
     retries: Annotated[
@@ -89,11 +103,14 @@ def process(
     from models.perturbations import parse_variants
     from models.tagger import load_taggers
     from processors.chunk_store import clear_chunks
+    from processors.corrections import read_corrections
     from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
+    from selections.parameters import SELECTIONS
 
     files = read_fileset(fileset)
+    tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
     rows, all_processed = [], True
     for name in selection.split(","):
@@ -103,6 +120,7 @@ def process(
                 selection=name, fileset=files, taggers=loaded, variants=parse_variants(variants),
                 executor=executor.value, workers=workers, address=dask_address, chunksize=chunksize,
                 profile=profile, year=year, golden_json=golden_json, seed=seed, skip_bad_files=skip_bad_files,
+                corrections=tables, systematics=systematics.value,
                 retries=retries, memory_limit_mb=memory_limit, keep_chunks=chunks if resume else None,
                 extras=Extras(reference_tagger=reference_tagger, inputs_of=inputs_of),
                 table=out / f"{name}_jets" if columns else None, progress=progress,

@@ -38,7 +38,8 @@ def simulate(
         bool, typer.Option("--shower-weights", help="PSWeight of varied showers; a quarter slower.")
     ] = False,
     fileset: Annotated[
-        Path | None, typer.Option(help="Also list the files in this JSON, for `process`.")
+        Path | None,
+        typer.Option(help="Also list the files of the first scenario in this JSON, for `process`."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -69,7 +70,8 @@ def simulate(
         else:
             infos = simulate_samples(requests, out, n_processes=jobs, progress=progress)
     if fileset is not None:
-        samples.add_to_fileset(fileset, [info.path for info in infos])
+        # Variations are the same events again: a fileset holds one scenario.
+        samples.add_to_fileset(fileset, [info.path for info in infos if info.scenario == first])
     show([asdict(info) for info in infos], title="Simulated events", as_json=as_json)
 
 

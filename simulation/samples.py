@@ -114,9 +114,6 @@ def luminosity_of(process: str, n_generated: int, *, cross_section_pb: float | N
 
 def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
     """Return the common luminosity of the processes of a primary dataset, in inverse pb."""
-    scenarios = sorted({info.scenario for info in infos})
-    if len(scenarios) > 1:
-        raise ValueError(f"{dataset} mixes the scenarios {' and '.join(scenarios)}: make one fileset of each")
     processes = {info.process for info in infos}
     for process in sorted(processes):
         if counted_twice := processes.intersection(process_named(process).includes):
@@ -145,7 +142,8 @@ def fileset_of(infos: Iterable[SampleInfo]) -> dict[str, Any]:
     """Return samples as a fileset: simulation by process, data by primary dataset.
 
     Raises:
-        ValueError: If the processes of a primary dataset do not have the same luminosity or scenario.
+        ValueError: If the files of a dataset are of several scenarios, or the processes of a primary dataset
+            do not have the same luminosity.
     """
     groups: dict[str, list[SampleInfo]] = {}
     for info in infos:
@@ -155,6 +153,9 @@ def fileset_of(infos: Iterable[SampleInfo]) -> dict[str, Any]:
 
 def _dataset(dataset: str, infos: list[SampleInfo]) -> dict[str, Any]:
     first = infos[0]
+    scenarios = sorted({info.scenario for info in infos})
+    if len(scenarios) > 1:
+        raise ValueError(f"{dataset} mixes the scenarios {' and '.join(scenarios)}: make one fileset of each")
     metadata: dict[str, Any] = {"is_data": first.is_data, "simulated": True}
     if first.is_data:
         metadata["process"] = "data"

@@ -19,7 +19,9 @@ class ScenarioCard(BaseModel):
     knobs: dict[str, float | list[float]] = Field(
         default_factory=dict, description="Of the detector: a number, or [low, high] to draw from."
     )
-    pythia: dict[str, float | str] = Field(default_factory=dict, description="Settings of PYTHIA by name.")
+    pythia: dict[str, bool | float | str] = Field(
+        default_factory=dict, description="Settings of PYTHIA by name."
+    )
 
     @field_validator("base", mode="before")
     @classmethod
@@ -62,7 +64,13 @@ def scenario_from(text: str) -> str:
         raise ValueError(f"{path}: {_first_complaint(error)}") from error
     try:
         return scenario_name(
-            card.base, {knob: _value(knob, value) for knob, value in card.knobs.items()}, card.pythia
+            card.base,
+            {knob: _value(knob, value) for knob, value in card.knobs.items()},
+            # "on" and "off" are booleans to YAML, and words to PYTHIA.
+            {
+                key: ("off", "on")[value] if isinstance(value, bool) else value
+                for key, value in card.pythia.items()
+            },
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -107,10 +107,13 @@ def test_weighted_jets_become_few_data():
     assert luminosity_of("qcd", 10_000) == pytest.approx(277.4 / 7.203e8, rel=1e-3)
 
 
-def test_scenarios_of_data_are_not_mixed():
+def test_scenarios_are_not_mixed():
     null = dataclasses.replace(info("dy", is_data=True), scenario="null")
     with pytest.raises(ValueError, match="DoubleMuon mixes the scenarios data and null"):
         fileset_of([info("dy", is_data=True), null])
+    varied = dataclasses.replace(info("dy"), scenario="mc+efficiency_scale=0.97")
+    with pytest.raises(ValueError, match="dy mixes the scenarios mc and mc"):
+        fileset_of([info("dy"), varied])
 
 
 @pytest.mark.parametrize(

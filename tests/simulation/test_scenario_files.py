@@ -31,6 +31,7 @@ def test_a_file_says_what_a_name_says(card):
     assert scenario.pythia == ("StringZ:rFactB = 1.05",)
     assert scenario_from("data_tails") == "data_tails"
     assert scenario_named(scenario_from(card("knobs: {jet_noise: 1}"))).detector.jet_noise == 1.0
+    assert scenario_from(card("pythia: {PartonLevel:MPI: on}")) == "mc+PartonLevel:MPI=on"
     assert scenario_from(card("")) == "mc"
 
 

@@ -15,8 +15,6 @@ from storage.files import replaced_file
 CORRECTION_NAME = "flavour_tagging_shape"
 """The one correction in every file: a factor per jet from the shape of (CvsL, CvsB)."""
 
-SYSTEMATICS = ("central", "stat_up", "stat_down")
-
 HADRON_FLAVOURS: Mapping[int, str] = {0: "light", 4: "c", 5: "b"}
 """The hadron flavour of a simulated jet, as NanoAOD writes it."""
 
@@ -64,12 +62,7 @@ def correction_set(
     A score below 0 (a default) takes the factor of the default scores, also where only one of the two is; a
     score of 1 and above that of the last cell. A factor moved down by its error stops at 0.
     """
-    error = scale_factors.error
-    shifts = {
-        "central": scale_factors.value,
-        "stat_up": scale_factors.value + error,
-        "stat_down": np.maximum(scale_factors.value - error, 0),
-    }
+    shifts = shifted_values(scale_factors)
     correction = {
         "name": CORRECTION_NAME,
         "description": _description(scale_factors, provenance or {}),
@@ -78,11 +71,11 @@ def correction_set(
             {"name": "CvsL", "type": "real", "description": "score c against light; below 0: a default"},
             {"name": "CvsB", "type": "real", "description": "score c against b; below 0: a default"},
             {"name": "flavour", "type": "int", "description": "hadron flavour: 5 b, 4 c, 0 light"},
-            {"name": "systematic", "type": "string", "description": ", ".join(SYSTEMATICS)},
+            {"name": "systematic", "type": "string", "description": ", ".join(shifts)},
         ],
         "output": {"name": "weight", "type": "real", "description": "scale factor of one jet"},
         "data": _category(
-            "systematic", {name: _by_flavour(scale_factors, shifts[name]) for name in SYSTEMATICS}
+            "systematic", {name: _by_flavour(scale_factors, values) for name, values in shifts.items()}
         ),
     }
     document = {
@@ -93,6 +86,22 @@ def correction_set(
     return schemav2.CorrectionSet.model_validate(document)
 
 
+def shifted_values(scale_factors: ScaleFactors) -> dict[str, Floats]:
+    """Return the factors by the name of the systematic, each of shape `(n_cells, n_flavours)`; none below 0.
+
+    `central`, `stat_up`, `stat_down`; per source the factors fitted with the source up and down, so that it
+    stays correlated between cells and flavours; `total_up` and `total_down`, all errors in quadrature.
+    """
+    value, error = scale_factors.value, scale_factors.error
+    shifts = {"central": value, "stat_up": value + error, "stat_down": value - error}
+    if scale_factors.systematics is not None:
+        for source, up, down in zip(*scale_factors.systematics, strict=True):
+            shifts |= {f"{source}_up": value + up, f"{source}_down": value + down}
+    total_up, total_down = scale_factors.total_error
+    shifts |= {"total_up": value + total_up, "total_down": value - total_down}
+    return {name: np.maximum(shifted, 0.0) for name, shifted in shifts.items()}
+
+
 def _description(scale_factors: ScaleFactors, provenance: Mapping[str, str]) -> str:
     told = {
         "tagger": f"{scale_factors.tagger}, epoch {scale_factors.epoch}",
@@ -101,7 +110,8 @@ def _description(scale_factors: ScaleFactors, provenance: Mapping[str, str]) -> 
             f"{selection} {factor:.4g}"
             for selection, factor in zip(scale_factors.selections, scale_factors.factors, strict=True)
         ),
-        "errors": "statistical",
+        "engine": scale_factors.engine,
+        "errors": "statistical" if scale_factors.systematics is None else "statistical and systematic",
         **provenance,
     }
     return "Scale factors of jet-flavour tagging by advtag. " + "; ".join(

@@ -142,8 +142,8 @@ def content_of(
 ) -> Content:
     """Return data and scaled simulation of one histogram; what was never filled is zero.
 
-    A control variable has no tagger, epoch and variant. Data are always undistorted and nominal; `rate`
-    changes how much there is of some of the simulation.
+    A control variable has no tagger, epoch and variant. Data are always undistorted and nominal; so is
+    simulation that does not hold the variation. `rate` changes how much there is of some of the simulation.
 
     Raises:
         ValueError: If the histogram or a cross section is missing, or simulated jets have no known flavour.
@@ -156,7 +156,13 @@ def content_of(
         of_mc |= {"tagger": tagger, "epoch": epoch, "variant": variant}
     data = _sum_data(result, histogram, _chosen_cells(histogram, of_data))
     scales = dataset_scales(result, systematic)
-    mc = _sum_simulation(result, histogram, _chosen_cells(histogram, of_mc), scales, rate)
+    simulated = _chosen_cells(histogram, of_mc)
+    if systematic != NOMINAL:
+        # A dataset without this variation stays as it is.
+        is_varied = simulated["variance"].any(axis=tuple(range(1, simulated.ndim)), keepdims=True)
+        nominal = _chosen_cells(histogram, of_mc | {"systematic": NOMINAL})
+        simulated = np.where(is_varied, simulated, nominal)
+    mc = _sum_simulation(result, histogram, simulated, scales, rate)
     return Content(*data, *mc)
 
 

@@ -1,7 +1,7 @@
 """The likelihood fit of whole planes: from templates to `CellLikelihood`, from its best fit to factors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,25 +40,14 @@ _VAGUE = 1e-6
 """Precision of what is not known beforehand: a factor of 1 within 1000, so that there is always a minimum."""
 
 
-class LikelihoodOptions(NamedTuple):
-    """What the likelihood holds besides data, templates and statistics."""
-
-    charge_symmetric: bool = True
-    """A free background of the same size in opposite and same sign of W+c, in every cell."""
-    nuisances: bool = True
-    """Sources of systematic uncertainty as parameters that all cells share."""
-
-
-DEFAULT_LIKELIHOOD = LikelihoodOptions()
-
-
 def maximise_planes(
     planes: Sequence[PlaneTemplates],
     *,
     variations: Sequence[Mapping[str, PlaneTemplates]] = (),
     binning: Binning = PUBLISHED_BINNING,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
-    options: LikelihoodOptions = DEFAULT_LIKELIHOOD,
+    charge_symmetric: bool = True,
+    nuisances: bool = True,
 ) -> list[ScaleFactors]:
     """Return the scale factors of each checkpoint and variant that make data most likely.
 
@@ -70,7 +59,8 @@ def maximise_planes(
         variations: The shifted templates of each plane by name, the same names for all; or nothing.
         binning: How fine bins are merged to cells.
         thresholds: What a cell needs for a measurement.
-        options: What else the likelihood holds.
+        charge_symmetric: A free background of the same size in both signs of W+c, in every cell.
+        nuisances: Sources of systematic uncertainty as parameters that all cells share.
 
     Raises:
         ValueError: If a plane does not hold the same-sign jets of W+c.
@@ -79,10 +69,9 @@ def maximise_planes(
     for plane, shifted in zip(planes, variations or [{}] * len(planes), strict=True):
         layout = cell_layout(plane, binning)
         cells = sum_cells(plane, layout)
-        varied = (
-            {name: sum_cells(each, layout) for name, each in shifted.items()} if options.nuisances else {}
-        )
-        found.append(_fit_plane(plane, cells, varied, thresholds, options))
+        wanted = shifted if nuisances else {}
+        varied = {name: sum_cells(each, layout) for name, each in wanted.items()}
+        found.append(_fit_plane(plane, cells, varied, thresholds, charge_symmetric=charge_symmetric))
     return found
 
 
@@ -91,7 +80,8 @@ def _fit_plane(
     cells: CellTemplates,
     varied: Mapping[str, CellTemplates],
     thresholds: Thresholds,
-    options: LikelihoodOptions,
+    *,
+    charge_symmetric: bool,
 ) -> ScaleFactors:
     solution = solve_cells(cells.data, cells.data_variance, cells.mc, cells.mc_variance, thresholds)
     status = standing_of(cells.mc, cells.mc_variance, thresholds)
@@ -101,7 +91,8 @@ def _fit_plane(
     covariance[:] = thresholds.fixed_error**2 * np.eye(value.shape[-1])
     impact = np.zeros((len(sources), *value.shape))
     standing = status.copy()
-    tools: dict[str, Any] = {"status": standing, "thresholds": thresholds, "options": options}
+    tools: dict[str, Any] = {"status": standing, "thresholds": thresholds}
+    tools["charge_symmetric"] = charge_symmetric
     # Each cell by itself first: one that has no minimum must not spoil what all cells share.
     for part in chosen[:, None]:
         fitted = maximise(cell_likelihood(cells, {}, chosen=part, **tools), solution.value[part])
@@ -139,7 +130,7 @@ def cell_likelihood(
     status: Statuses,
     chosen: NDArray[np.intp],
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
-    options: LikelihoodOptions = DEFAULT_LIKELIHOOD,
+    charge_symmetric: bool = True,
 ) -> CellLikelihood:
     """Return the likelihood of some cells.
 
@@ -151,7 +142,7 @@ def cell_likelihood(
         status: What the templates allow, shape `(n_cells, n_flavours)`.
         chosen: The cells to take.
         thresholds: Give the error of ignorance.
-        options: What else the likelihood holds.
+        charge_symmetric: A free background of the same size in both signs of W+c.
 
     Raises:
         ValueError: If the same-sign jets of W+c are missing.
@@ -164,13 +155,13 @@ def cell_likelihood(
         axis=1,
     )
     background = np.zeros(data.shape)
-    if options.charge_symmetric:
+    if charge_symmetric:
         background[:, :2] = np.maximum(templates[:, 1].sum(axis=-1), 1.0)[:, None]
     up, down = _shifts(varied, templates)
     is_free = status == "ok"
     precision = np.zeros((len(data), N_LOCAL))
     precision[:, :BACKGROUND] = np.where(is_free, _VAGUE, 1 / thresholds.fixed_error**2)
-    is_held = ~is_free[:, FIT_SELECTIONS.index("wc")] | (not options.charge_symmetric)
+    is_held = ~is_free[:, FIT_SELECTIONS.index("wc")] | (not charge_symmetric)
     precision[:, BACKGROUND] = np.where(is_held, 1.0, _VAGUE)
     precision[:, BACKGROUND + 1 :] = statistics_precision(templates, variance)
     return CellLikelihood(

@@ -31,9 +31,13 @@ class Executor(StrEnum):
     DASK = "dask"
 
 
-Selections = Annotated[str, typer.Option(help="dy, wc, ttsemilep, inclusive, ...: docs/selections.md; several: dy,wc.")]
+Selections = Annotated[
+    str, typer.Option(help="dy, wc, ttsemilep, inclusive, ...: docs/selections.md; several: dy,wc.")
+]
 FilesetFile = Annotated[Path, typer.Option(help="JSON: datasets with their files and metadata.")]
-Profile = Annotated[str, typer.Option(help="Profile of the parameter table: btv20001, legacy, btvnano, other_jet.")]
+Profile = Annotated[
+    str, typer.Option(help="Profile of the parameter table: btv20001, legacy, btvnano, other_jet.")
+]
 Year = Annotated[str, typer.Option(help="Year of data taking.")]
 SkipBadFiles = Annotated[
     bool,

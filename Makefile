@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test lint reference-tagger unpinned clean
+.PHONY: demo test lint reference-tagger benchmark-simulation unpinned clean
 
 demo: $(ENVIRONMENT)  ## simulate, train, process, compare: ends with a table and demo/report.html
 	$(BIN)/advtag demo --out demo
@@ -21,6 +21,9 @@ lint: $(ENVIRONMENT)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+benchmark-simulation: $(ENVIRONMENT)  ## events per second, memory, the cost of options; on an idle machine
+	$(BIN)/python -m benchmarks.simulation
 
 $(ENVIRONMENT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, apt-get install python3-venv"; exit 1; }

@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from simulation import SampleRequest, simulate_samples, simulate_variations
 
@@ -45,20 +44,19 @@ def measured(request: SampleRequest, *, warm: bool = True) -> tuple[float, float
         return pool.submit(simulate, request, Path(name)).result()
 
 
-def rates(processes: list[str], n_events: int, table: Table) -> None:
-    """Add events per second of one process, and what a further detector and the shower weights cost."""
+def print_rates(processes: list[str], n_events: int, console: Console) -> None:
+    """Print events per second of one process, and what a further detector and the shower weights cost."""
+    console.print(
+        f"{'':8}{'events/s':>10}{'prototype':>10}{'2nd detector':>14}{'shower weights':>16}{'peak MB':>9}"
+    )
     for process in processes:
         request = SampleRequest(process, "mc", n_events)
         alone, peak = measured(request)
         twice, _ = measured(replace(request, variations=(VARIATION,)))
         showers, _ = measured(replace(request, shower_weights=True))
-        table.add_row(
-            process,
-            f"{n_events / alone:.0f}",
-            str(EXPECTED.get(process, "")),
-            f"{100 * (twice / alone - 1):+.0f} %",
-            f"{100 * (showers / alone - 1):+.0f} %",
-            f"{peak:.0f}",
+        console.print(
+            f"{process:8}{n_events / alone:10.0f}{EXPECTED.get(process, '-'):>10}"
+            f"{100 * (twice / alone - 1):+13.0f}%{100 * (showers / alone - 1):+15.0f}%{peak:9.0f}"
         )
 
 
@@ -88,12 +86,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=2000, help="of each measurement")
     parser.add_argument("--processes", default="dy,wc,wlight,ttsl,qcd,tw")
     options = parser.parse_args()
-    console = Console()
+    console = Console(highlight=False)
     machine = platform.processor() or platform.machine()
     console.print(f"{machine}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    table = Table("process", "events/s", "prototype", "2nd detector", "shower weights", "peak MB")
-    rates(options.processes.split(","), options.events, table)
-    console.print(table)
+    print_rates(options.processes.split(","), options.events, console)
     console.print(f"two processes: {ratio_of_two_processes(3 * options.events):.2f} times one (dy)")
     for factor in (1, 4, 8):
         _, peak = measured(SampleRequest("dy", "mc", factor * options.events), warm=False)

@@ -25,8 +25,8 @@ class Detector(NamedTuple):
     """What the tracker and the calorimeters do to a particle. Lengths in cm, momenta and energies in GeV.
 
     Source:
-        The resolutions are those of the CMS tracker (CMS-TRK-11-001, JINST 9 P10009) in a simple form;
-        efficiencies, tails and fake rates are set so that the rates of secondary vertices come out near those
+        The resolutions and efficiencies are those of the CMS tracker (CMS-TRK-11-001, JINST 9 P10009) in a
+        simple form; tails and fake rates are set so that the rates of secondary vertices come out near those
         of CMS simulation. The resolution of jets is about that of CMS (JINST 12 P02014): 17 per cent at
         30 GeV, 10 per cent at 100 GeV.
     """
@@ -50,8 +50,8 @@ class Detector(NamedTuple):
     kink_fraction: float = 0.010
     kink_radius: float = 0.05
     """This fraction of hadrons scatters on a nucleus; the offset is exponential with this mean."""
-    efficiency_barrel: float = 0.92
-    efficiency_endcap: float = 0.86
+    efficiency_barrel: float = 0.94
+    efficiency_endcap: float = 0.89
     """Of charged hadrons above 1 GeV below and above an abs(eta) of 1.5."""
     efficiency_scale: float = 1.0
     jet_noise: float = 2.5
@@ -75,7 +75,7 @@ class Detector(NamedTuple):
     pileup_jets: float = 2.2
     """Jets above 12 GeV of other interactions, at the mean pileup: 1.2 of them are above 15 GeV as measured.
     In simulated events of CMS, 0.8 (top pairs), 1.2 (QCD) and 2.3 (Z) jets match no generated jet."""
-    pileup_tracks_at_jet: float = 2.3
+    pileup_tracks_at_jet: float = 2.0
     """Tracks above 1 GeV of other interactions within 0.4 of a jet, told apart or not."""
     pileup_sigma_z: float = 3.5
     """Tracks of other interactions, at the mean pileup, that are not told apart; and their spread in z."""

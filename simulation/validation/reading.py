@@ -20,8 +20,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
-MIN_JET_PT, MAX_JET_ETA = 20.0, 2.5
-"""The jets a tagger is trained on. Source: thesis, section 2.2."""
+MIN_JET_PT, MAX_JET_ETA, MAX_SUM_DELTA_R = 20.0, 2.5, 0.3
+"""The jets a tagger is trained on: momentum, pseudorapidity, and how far the sum of the tracks is from the
+jet (that of no tracks has no direction and is left out; no value passes). Source: thesis, section 2.2."""
 
 MIN_GENERATED_PT = 30.0
 """Of the generated jets whose response is measured, in GeV."""
@@ -32,6 +33,7 @@ MAX_LEPTON_SHARE = 0.5
 UNKNOWN = -1
 
 _PT, _ETA = index_of("Jet_pt"), index_of("Jet_eta")
+_SUM_DELTA_R = index_of("Jet_DeepCSV_trackSumJetDeltaR")
 _JET_TRUTH = ("Jet_hadronFlavour", "Jet_nBHadrons")
 _MUON = ("Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "Muon_dxy", "Muon_dxyErr")
 _ELECTRON = ("Electron_pt",)
@@ -62,6 +64,7 @@ class Jets(NamedTuple):
     def accepted(self) -> "Jets":
         """Return the jets in the acceptance of the tagger's training."""
         inside = (self.pt > MIN_JET_PT) & (np.abs(self.eta) < MAX_JET_ETA)
+        inside &= ~(self.raw[:, _SUM_DELTA_R] > MAX_SUM_DELTA_R)
         return Jets(self.raw[inside], self.flavour[inside], self.event[inside])
 
 

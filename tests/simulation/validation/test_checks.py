@@ -41,6 +41,7 @@ def test_without_expectation_a_number_is_shown() -> None:
 def make_jets(n_jets: int, **values: float) -> Jets:
     raw = np.full((n_jets, N_FEATURES), 1.0, np.float32)
     raw[:, index_of("Jet_pt")] = 50
+    raw[:, index_of("Jet_DeepCSV_trackSumJetDeltaR")] = 0.1
     for name, value in values.items():
         raw[:, index_of(f"Jet_DeepCSV_{name}")] = value
     return Jets(raw, np.zeros(n_jets, np.int8), np.arange(n_jets))
@@ -50,9 +51,12 @@ def test_defaults_are_counted_by_flavour_and_within_acceptance() -> None:
     jets = make_jets(10, jetNSelectedTracks=2, vertexCategory=0)
     jets.flavour[4:] = 3
     jets.raw[:1, index_of("Jet_DeepCSV_vertexMass")] = -999  # one of four b jets
-    jets.raw[9, index_of("Jet_pt")] = 15  # out of acceptance: five light jets are left
+    jets.raw[9, index_of("Jet_pt")] = 15  # out of acceptance
+    jets.raw[8, index_of("Jet_DeepCSV_trackSumJetDeltaR")] = (
+        0.31  # so are the tracks of this one: four light jets are left
+    )
     counts = count_flavours(jets)
-    assert counts.n_jets.tolist() == [4, 0, 0, 5]
+    assert counts.n_jets.tolist() == [4, 0, 0, 4]
     rows = {(row.input, row.flavour): row for row in default_rows(counts, "hand")}
     mass = rows["Jet_DeepCSV_vertexMass", "b"]
     assert mass.fraction == 0.25

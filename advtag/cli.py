@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from advtag import batch, compare, demo, processing, produce, validate
+from advtag import batch, compare, demo, fitting, processing, produce, validate
 from advtag.progress import say
 
 app = typer.Typer(
@@ -57,7 +57,8 @@ app.command(rich_help_panel=EVENTS)(produce.train)
 app.command(rich_help_panel=EVENTS)(produce.export)
 app.command(rich_help_panel=EVENTS)(produce.evaluate)
 app.command(rich_help_panel=COMPARISON)(processing.process)
-app.command(rich_help_panel=COMPARISON)(compare.fit)
+app.command(rich_help_panel=COMPARISON)(fitting.fit)
+app.command(rich_help_panel=COMPARISON)(fitting.compare_scale_factors)
 app.command(rich_help_panel=COMPARISON)(validate.true_scale_factors)
 app.command(rich_help_panel=COMPARISON)(compare.divergence)
 app.command(rich_help_panel=COMPARISON)(compare.plot)

@@ -1,4 +1,4 @@
-"""Commands that compare data with simulation: fit, divergence, plot, report."""
+"""Commands that compare data with simulation: divergence, plot, report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,32 +15,6 @@ Coarse = Annotated[bool, typer.Option("--coarse", help="Few large cells: for sam
 Results = Annotated[
     list[Path], typer.Argument(help="Folders with results of `process`, or single result files.")
 ]
-
-
-def fit(
-    results: Results,
-    *,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the correction files; beside the results.")
-    ] = None,
-    coarse: Coarse = False,
-    as_json: AsJson = False,
-) -> None:
-    """Solve for the scale factors of b, c and light jets, per checkpoint and variant, from the selections.
-
-    Example: advtag fit results --out results/scale_factors
-    """
-    from datamc.scale_factors import summarise
-
-    found = production.read_results(results)
-    with one_bar("fit") as progress:
-        factors = production.solve_all(found, coarse=coarse, progress=progress)
-    production.write_scale_factors(found, factors, out or production.beside(results) / "scale_factors")
-    rows = [each for factor in factors for each in summarise(factor)]
-    if as_json:
-        show([row._asdict() for row in rows], title="", as_json=True)
-    else:
-        show(summary.scale_factor_rows(rows), title="Scale factors, last epoch", as_json=False)
 
 
 def divergence(

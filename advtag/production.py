@@ -8,6 +8,7 @@ from advtag.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
+    from datamc.fit import FitCard
     from datamc.results import Result
     from datamc.scale_factors import ScaleFactors
     from training.evaluate import AucDifferenceRow, AucRow, RocRow
@@ -143,41 +144,41 @@ def beside(paths: Sequence[Path]) -> Path:
 
 
 def solve_all(
-    results: "Mapping[str, Result]", *, coarse: bool, progress: ProgressCallback | None = None
+    results: "Mapping[str, Result]",
+    *,
+    coarse: bool,
+    card: "FitCard | None" = None,
+    progress: ProgressCallback | None = None,
 ) -> list["ScaleFactors"]:
     """Return the scale factors of every checkpoint and variant that all three selections hold.
 
     Raises:
-        ValueError: If a selection of the fit is missing.
+        ValueError: If a selection of the fit is missing, or there is no such checkpoint.
     """
-    from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING
-    from datamc.planes import FIT_SELECTIONS, plane_templates
-    from datamc.solve import solve
-    from datamc.templates import taggers_of, variants_of
+    from datamc.fit import card_for, fit_history
 
-    missing = [name for name in FIT_SELECTIONS if name not in results]
-    if missing:
-        raise ValueError(
-            f"the fit needs dy, wc and ttsemilep, but {', '.join(missing)} is missing: process it first"
-        )
-    first = results[FIT_SELECTIONS[0]]
-    points = [(*tagger, variant) for tagger in taggers_of(first) for variant in variants_of(first)]
-    factors = []
-    for done, (tagger, epoch, variant) in enumerate(points, start=1):
-        plane = plane_templates(results, tagger=tagger, epoch=epoch, variant=variant)
-        factors.append(solve(plane, binning=COARSE_BINNING if coarse else PUBLISHED_BINNING))
-        if progress:
-            progress(done, len(points))
-    return factors
+    return fit_history(results, card=card_for(card, coarse=coarse), progress=progress)
 
 
 def write_scale_factors(
     results: "Mapping[str, Result]", factors: Sequence["ScaleFactors"], folder: Path
 ) -> None:
-    """Write one correctionlib file per checkpoint and variant."""
+    """Write per checkpoint and variant a correction, all of the fit, and histograms; and tables of all."""
     from datamc.corrections import file_stem, provenance_of, write_correctionlib
+    from datamc.history import HistoryRow, history_rows
+    from datamc.scale_factor_files import write_root
+    from datamc.scale_factor_files import write_scale_factors as write_npz
+    from datamc.scale_factors import ScaleFactorRow, scale_factor_rows
+    from datamc.yields import YieldRow, yield_rows
+    from storage.tables import write_table
 
     provenance = provenance_of(list(results.values()))
     for each in factors:
-        path = folder / f"{file_stem(each.tagger, each.epoch, each.variant)}.json"
-        write_correctionlib(each, path, provenance=provenance)
+        stem = file_stem(each.tagger, each.epoch, each.variant)
+        write_correctionlib(each, folder / f"{stem}.json", provenance=provenance)
+        write_npz(each, folder / f"{stem}.npz")
+        write_root(each, folder / f"{stem}.root")
+    write_table(history_rows(factors), folder / "history.csv", kind=HistoryRow)
+    cells = [row for each in factors for row in scale_factor_rows(each)]
+    write_table(cells, folder / "scale_factors.csv", kind=ScaleFactorRow)
+    write_table([row for each in factors for row in yield_rows(each)], folder / "yields.csv", kind=YieldRow)

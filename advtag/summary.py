@@ -10,7 +10,7 @@ from advtag.tables import as_json_text, show
 
 if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
-    from datamc.scale_factors import Summary
+    from datamc.history import HistoryRow
     from training.evaluate import AucRow
 
 
@@ -43,9 +43,9 @@ def show_divergence(rows: Sequence["DivergenceRow"]) -> None:
         )
 
 
-def scale_factor_rows(summaries: Sequence["Summary"]) -> list[dict[str, Any]]:
+def history_rows(history: Sequence["HistoryRow"]) -> list[dict[str, Any]]:
     """Return one row a tagger, variant and flavour: how far the scale factors are from 1, last epoch."""
-    rows = last_epochs([summary._asdict() for summary in summaries])
+    rows = last_epochs([row._asdict() for row in history])
     return [
         {
             "tagger": row["tagger"],
@@ -53,7 +53,9 @@ def scale_factor_rows(summaries: Sequence["Summary"]) -> list[dict[str, Any]]:
             "flavour": row["flavour"],
             "cells measured": f"{row['n_ok']} of {row['n_cells']}",
             "mean |SF - 1|": row["mean_deviation"] if row["n_ok"] else None,
-            "mean error": row["mean_error"] if row["n_ok"] else None,
+            "error": row["error"] if row["n_ok"] else None,
+            "statistics alone": row["expected"] if row["n_ok"] else None,
+            "excess": row["excess"] if row["n_ok"] else None,
         }
         for row in rows
     ]

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datamc.histograms import Floats
 from datamc.scale_factors import ScaleFactors
 
 N_REPLICAS = 400
 
 
 class HistoryRow(NamedTuple):
-    """One flavour of one checkpoint and variant, each cell weighted with its simulated jets of that flavour."""
+    """One flavour of one checkpoint and variant; a cell weighs as its simulated jets of that flavour."""
 
     tagger: str
     epoch: int
@@ -51,15 +52,15 @@ def history_rows(scale_factors: Iterable[ScaleFactors], *, seed: int = 1) -> lis
     return rows
 
 
-def _replicas(scale_factors: ScaleFactors, seed: int) -> np.ndarray:
+def _replicas(scale_factors: ScaleFactors, seed: int) -> Floats:
     """Return draws around the fitted factors, shape `(N_REPLICAS, n_cells, n_flavours)`."""
     random = np.random.default_rng(seed)
     normal = random.normal(size=(N_REPLICAS, *scale_factors.value.shape))
     root = np.linalg.cholesky(scale_factors.covariance)
-    return scale_factors.value + np.einsum("cfg,ncg->ncf", root, normal)
+    return np.asarray(scale_factors.value + np.einsum("cfg,ncg->ncf", root, normal))
 
 
-def _row(scale_factors: ScaleFactors, draws: np.ndarray, name: str, flavours: list[int]) -> HistoryRow:
+def _row(scale_factors: ScaleFactors, draws: Floats, name: str, flavours: list[int]) -> HistoryRow:
     is_ok = (scale_factors.status == "ok")[:, flavours]
     jets = np.diagonal(scale_factors.mc, axis1=-2, axis2=-1)[:, flavours]
     # Flavours count alike, whatever the size of their selections.

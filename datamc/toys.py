@@ -87,10 +87,12 @@ def toy_cells(n_toys: int, *, seed: int, truth: Floats = TRUTH) -> CellTemplates
     same[0] = SAME_SIGN
     expected = {"OS": TYPICAL + same, "SS": same}
     data = {
-        sign: random.poisson(jets @ truth, size=(n_toys, 3)).astype(float) for sign, jets in expected.items()
+        sign: random.poisson(jets @ truth, size=(n_toys, 3)).astype(np.float64)
+        for sign, jets in expected.items()
     }
     mc = {
-        sign: WEIGHT * random.poisson(jets / WEIGHT, size=(n_toys, 3, 3)) for sign, jets in expected.items()
+        sign: np.asarray(WEIGHT * random.poisson(jets / WEIGHT, size=(n_toys, 3, 3)), dtype=np.float64)
+        for sign, jets in expected.items()
     }
     bounds = np.tile([0.0, 1.0], (n_toys, 1))
     return CellTemplates(
@@ -138,9 +140,9 @@ def toy_rows(toys: Toys) -> list[ToyRow]:
                 float(toys.truth[f]),
                 float(toys.value[np.isfinite(pull), f].mean()) if n else nan,
                 float(used.mean()) if n else nan,
-                width / np.sqrt(n) if n else nan,
+                float(width / np.sqrt(n)) if n else nan,
                 width,
-                width / np.sqrt(2 * n) if n else nan,
+                float(width / np.sqrt(2 * n)) if n else nan,
                 float((np.abs(used) < 1).mean()) if n else nan,
             )
         )

@@ -1,8 +1,8 @@
 """The tables at the end of the demo show what the rows hold."""
 
-from advtag.summary import auc_rows, divergence_rows, scale_factor_rows
+from advtag.summary import auc_rows, divergence_rows, history_rows
 from datamc.divergence import DivergenceRow
-from datamc.scale_factors import Summary
+from datamc.history import HistoryRow
 from training.evaluate import AucRow
 
 
@@ -47,8 +47,8 @@ def test_divergences_are_in_ten_thousandths_with_half_their_band() -> None:
 
 
 def test_a_flavour_without_measured_cells_has_no_mean() -> None:
-    measured = Summary("basic", 2, "raw", "c", 9, 8, 0.05, 0.14, 1.0)
-    rows = scale_factor_rows([measured._replace(epoch=1), measured, measured._replace(flavour="b", n_ok=0)])
+    measured = HistoryRow("basic", 2, "raw", "c", 9, 8, 0.05, 0.14, 0.1, 0.0, 1.0, 0.02)
+    rows = history_rows([measured._replace(epoch=1), measured, measured._replace(flavour="b", n_ok=0)])
     assert [(row["flavour"], row["cells measured"], row["mean |SF - 1|"]) for row in rows] == [
         ("c", "8 of 9", 0.05),
         ("b", "0 of 9", None),

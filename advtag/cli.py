@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from advtag import batch, compare, demo, fitting, processing, produce, validate
+from advtag import batch, compare, demo, fitting, processing, produce, slurm, validate
 from advtag.progress import say
 
 app = typer.Typer(
@@ -56,6 +56,7 @@ app.command(rich_help_panel=EVENTS)(produce.prepare)
 app.command(rich_help_panel=EVENTS)(produce.train)
 app.command(rich_help_panel=EVENTS)(produce.export)
 app.command(rich_help_panel=EVENTS)(produce.evaluate)
+app.command(rich_help_panel=COMPARISON)(processing.skim)
 app.command(rich_help_panel=COMPARISON)(processing.process)
 app.command(rich_help_panel=COMPARISON)(fitting.fit)
 app.command(rich_help_panel=COMPARISON)(fitting.compare_scale_factors)
@@ -65,6 +66,7 @@ app.command(rich_help_panel=COMPARISON)(compare.plot)
 app.command(rich_help_panel=COMPARISON)(compare.report)
 
 app.add_typer(batch.condor, name="condor", rich_help_panel="Batch systems")
+app.add_typer(slurm.slurm, name="slurm", rich_help_panel="Batch systems")
 
 
 def main() -> None:

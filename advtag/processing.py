@@ -143,3 +143,41 @@ def process(
     show(rows, title="Cutflow", as_json=as_json)
     if not all_processed:
         raise typer.Exit(LOSSES)
+
+
+def skim(
+    *,
+    selection: Selections,
+    fileset: FilesetFile,
+    out: Annotated[Path, typer.Option(help="Folder for the copies and their fileset.json.")],
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Pattern of further branches to keep, e.g. 'FatJet_*'.")
+    ] = None,
+    triggered: Annotated[
+        bool, typer.Option("--triggered", help="Leave out data without a trigger; simulation stays whole.")
+    ] = False,
+    profile: Profile = "btv20001",
+    year: Year = "2017",
+    as_json: AsJson = False,
+) -> None:
+    """Copy files with the branches that selections and taggers read, compressed with ZSTD: faster to process.
+
+    All events are kept, and the trees beside them, so that every number stays what it is.
+
+    Example: advtag skim --selection dy,wc,ttsemilep --fileset fileset.json --out skimmed
+    """
+    import json
+
+    from processors.filesets import read_fileset
+    from processors.skim import skim as skim_files
+    from processors.skim import skimmed_fileset
+    from storage.files import write_text
+
+    files = read_fileset(fileset)
+    with one_bar("skim") as progress:
+        copies = skim_files(
+            files, out, selections=selection.split(","), profile=profile, year=year,
+            more=keep or [], triggered=triggered, progress=progress,
+        )  # fmt: skip
+    write_text(out / "fileset.json", json.dumps(skimmed_fileset(files, copies), indent=1))
+    show([copy._asdict() for copy in copies], title="Skimmed files", as_json=as_json)

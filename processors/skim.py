@@ -1,0 +1,209 @@
+"""Smaller copies of files: the branches that selections and taggers read, compressed with ZSTD.
+
+Files are often published in LZMA, which takes several times longer to read. All events are kept, so that sums
+of weights stay what they are; the small trees beside the events are copied whole.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from models.features import BRANCHES
+from processors import reference
+from processors.filesets import Fileset
+from processors.opening import TRUTH_BRANCHES, PlannedFile
+from processors.planning import make_plan
+from processors.reading import reading
+from processors.systematics import Systematics
+from selections.branches import Branches, branches_of
+from selections.parameters import parameters_of
+from selections.triggers import passes_trigger
+from storage.files import replaced_file
+
+STEP = 20_000
+"""Events that are copied together, and about the size of a cluster of the copy."""
+KEPT_BESIDE = ("nGenJet", "GenJet_*", "Pileup_*", "PV_npvs*", "LHE*Weight*", "PSWeight*", "fixedGridRho*")
+"""What corrections and variations of simulation may need, by pattern."""
+TREES_BESIDE = ("Runs", "LuminosityBlocks")
+
+Progress = Callable[[int, int], None]
+
+
+class SkimmedFile(NamedTuple):
+    """One file that was copied."""
+
+    dataset: str
+    source: str
+    path: Path
+    n_events: int
+    n_kept: int
+    bytes_before: int
+    bytes_after: int
+
+
+def kept_branches(
+    selections: Sequence[str], *, profile: str = "btv20001", year: str = "2017", more: Sequence[str] = ()
+) -> Callable[[str], bool]:
+    """Return what says of a branch whether a copy has it.
+
+    Args:
+        selections: Whose branches are kept, with all inputs of taggers and the scores of the reference.
+        profile: One of `selections.parameters.PROFILES`.
+        year: One of `selections.parameters.YEARS`.
+        more: Patterns of further branches, e.g. ``FatJet_*``.
+    """
+    names = {*BRANCHES, *reference.BRANCHES, *TRUTH_BRANCHES}
+    for selection in selections:
+        names |= branches_of(parameters_of(selection, profile=profile, year=year)).names()
+        for varied in Systematics("total").branches(selection):
+            names |= varied
+    patterns = (*KEPT_BESIDE, *more)
+    return lambda name: name in names or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def skim(
+    fileset: Fileset,
+    folder: Path,
+    *,
+    selections: Sequence[str],
+    profile: str = "btv20001",
+    year: str = "2017",
+    more: Sequence[str] = (),
+    triggered: bool = False,
+    progress: Progress | None = None,
+) -> list[SkimmedFile]:
+    """Copy all files of a fileset and return the copies, in order; each is there whole or not at all.
+
+    Args:
+        fileset: What is copied; ranges of events are respected.
+        folder: Where the copies go, in one folder per dataset.
+        selections: As in `kept_branches`, like the next three.
+        profile: One of `selections.parameters.PROFILES`.
+        year: One of `selections.parameters.YEARS`.
+        more: Patterns of further branches.
+        triggered: Whether data that fired none of the selections' triggers are left out; simulation never is,
+            since its sums of weights would change.
+        progress: Called with (events done, all events).
+
+    Raises:
+        OSError: If files cannot be read.
+        ValueError: If files are no NanoAOD, or not what their dataset is declared to be.
+    """
+    parameters = parameters_of("inclusive", profile=profile, year=year)
+    basic = branches_of(parameters)
+    plan = make_plan(fileset, parameters, Branches(basic.needed, ()))
+    keep = kept_branches(selections, profile=profile, year=year, more=more)
+    rows = [parameters_of(selection, profile=profile, year=year) for selection in selections]
+    triggers = [row.triggers for row in rows] if triggered else []
+    copies, done = [], 0
+
+    def told(n_events: int) -> None:
+        nonlocal done
+        done += n_events
+        if progress is not None:
+            progress(done, plan.n_events)
+
+    for number, file in enumerate(plan.files):
+        path = folder / file.dataset / f"{number:04d}_{Path(file.path).stem}.root"
+        with reading(file.path):
+            copies.append(_copy(file, path, keep, triggers if file.is_data else [], told))
+    return copies
+
+
+def skimmed_fileset(fileset: Fileset, copies: Iterable[SkimmedFile]) -> Any:
+    """Return the fileset of the copies as plain JSON values, each dataset with what it was declared to be."""
+    content: dict[str, Any] = {}
+    for copy in copies:
+        dataset = content.setdefault(copy.dataset, {"files": {}})
+        dataset["files"][str(copy.path.resolve())] = "Events"
+        metadata = fileset[copy.dataset].metadata
+        if metadata is not None:
+            dataset["metadata"] = metadata.model_dump(exclude_none=True)
+    return content
+
+
+def _copy(
+    file: PlannedFile,
+    path: Path,
+    keep: Callable[[str], bool],
+    triggers: Sequence[Any],
+    told: Callable[[int], None],
+) -> SkimmedFile:
+    n_kept = 0
+    with (
+        uproot.open({file.path: None}) as source,
+        replaced_file(path) as temporary,
+        uproot.recreate(temporary, compression=uproot.ZSTD(3)) as target,
+    ):
+        tree = source[file.tree]
+        names = [name for name in tree.keys(full_paths=False) if keep(name)]
+        for item in file.work_items(STEP):
+            events = tree.arrays(names, entry_start=item.entrystart, entry_stop=item.entrystop)
+            told(len(events))
+            if triggers:
+                events = events[_fired(tree, triggers, item.entrystart, item.entrystop)]
+            _extend(target, "Events", events)
+            n_kept += len(events)
+        if not file.n_events:
+            _extend(target, "Events", tree.arrays(names))
+        _copy_beside(source, target)
+    before = Path(file.path).stat().st_size if "://" not in file.path else 0
+    return SkimmedFile(file.dataset, file.path, path, file.n_events, n_kept, before, path.stat().st_size)
+
+
+def _fired(tree: Any, triggers: Sequence[Any], start: int, stop: int) -> Any:
+    names = {path for groups in triggers for group in groups for path in group}
+    present = [name for name in tree.keys(full_paths=False) if name in names]
+    fired = tree.arrays(present, entry_start=start, entry_stop=stop)
+    if not present:
+        return np.ones(stop - start, dtype=np.bool_)
+    flags = ak.zip({"HLT": ak.zip({name.removeprefix("HLT_"): fired[name] for name in present})})
+    return np.any([passes_trigger(flags, groups) for groups in triggers], axis=0)
+
+
+def _copy_beside(source: Any, target: Any) -> None:
+    """Copy the small trees, and what a file says of itself in plain texts."""
+    for name, kind in source.classnames(cycle=False, recursive=False).items():
+        if name in TREES_BESIDE and kind == "TTree":
+            _extend(target, name, source[name].arrays())
+        elif kind == "TObjString":
+            target[name] = str(source[name])
+
+
+def _extend(target: Any, name: str, arrays: ak.Array) -> None:
+    """Append to a tree; the first call makes it. Branches of one collection share one counter."""
+    content = _by_collection(arrays)
+    if name not in target:
+        types = {
+            branch: column.type.content if column.ndim > 1 else np.asarray(column).dtype
+            for branch, column in content.items()
+        }
+        target.mktree(
+            name,
+            types,
+            counter_name=lambda collection: f"n{collection}",
+            field_name=lambda collection, field: f"{collection}_{field}",
+        )
+    if len(arrays):
+        target[name].extend(content)
+
+
+def _by_collection(arrays: ak.Array) -> dict[str, Any]:
+    """Return columns as uproot writes them: jagged ones of one prefix as one array of records."""
+    jagged = [name for name in arrays.fields if arrays[name].ndim > 1]
+    collections: dict[str, dict[str, ak.Array]] = {}
+    content: dict[str, Any] = {}
+    for name in arrays.fields:
+        prefix, underscore, field = name.partition("_")
+        if name in jagged and underscore:
+            collections.setdefault(prefix, {})[field] = arrays[name]
+        else:
+            content[name] = arrays[name]
+    counted = {f"n{name}" for name in [*collections, *(name for name in content if name in jagged)]}
+    content = {name: column for name, column in content.items() if name not in counted}
+    return content | {name: ak.zip(fields, depth_limit=2) for name, fields in collections.items()}

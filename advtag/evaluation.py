@@ -274,18 +274,17 @@ def _tables_of_trainings(
     transfer: Sequence["TransferRow"],
 ) -> dict[str, Any]:
     from models.tagger import load_taggers
-    from training.evaluate import auc_ratio_rows, auc_rows, reference_auc_rows
+    from training.evaluate import auc_ratio_rows, auc_rows
     from training.studies.comparisons import label_leak_rows, reweighting_of, training_rows
     from training.studies.thesis import thesis_rows
 
     found: dict[str, Any] = {}
     if wanted & {"trainings", "thesis"}:
         weighting = {load_taggers([run])[0].name: reweighting_of(run) for run in runs if run.is_dir()}
-        areas = auc_rows(ranks)
         if "trainings" in wanted:
-            found["trainings"] = training_rows(areas, taggers, weighting)
+            found["trainings"] = training_rows(auc_rows(ranks), taggers, weighting)
         if "thesis" in wanted:
-            found["thesis"] = thesis_rows([*areas, *reference_auc_rows(ranks)], taggers, weighting, transfer)
+            found["thesis"] = thesis_rows(ranks, taggers, weighting, transfer)
     if "label_leak" in wanted:
         attacks = [variant.name for variant in variants if variant.needs_truth]
         found["label_leak"] = label_leak_rows(auc_ratio_rows(ranks), attacks=attacks)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,29 @@ from numpy.typing import NDArray
 from advtag.evaluation import Tables
 from models.features import FLAVOURS
 from plotting.charts import Dots, draw_dots, draw_matrix
+from plotting.figures import PlannedFigure
 from plotting.shapes import Shape, ShapePanel, draw_shapes
 from plotting.style import in_order, largest_fgsm, score_label, variant_label
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+Figures = Iterator[PlannedFigure]
 
-Figures = Iterator[tuple[str, "Callable[[], Figure]"]]
-"""Names of files, without ending, and what draws them."""
-
+_BEST_FEATURES = 8
 _MOST_FEATURES = 20
 
 
 def input_shapes(tables: Tables, features: Sequence[str] | None) -> Figures:
+    """Yield every training's raw and distorted shapes of some features.
+
+    Args:
+        tables: Of the evaluation.
+        features: Names with or without ``Jet_DeepCSV_``, or "all"; None for those that tell most.
+
+    Raises:
+        ValueError: If a feature is unknown.
+    """
     known = list(dict.fromkeys(row.feature for row in tables.input_shapes))
     best = dict.fromkeys(row.feature for row in sorted(tables.feature_ranking, key=lambda row: row.rank))
-    for feature in known if features == ["all"] else (features or list(best)[:8]):
+    for feature in known if features == ["all"] else (features or list(best)[:_BEST_FEATURES]):
         branch = feature if feature in known else f"Jet_DeepCSV_{feature}"
         rows = [row for row in tables.input_shapes if row.feature == branch]
         if not rows and known:
@@ -57,6 +64,7 @@ def _shape_panels(rows: Sequence[Any]) -> list[ShapePanel]:
 
 
 def input_divergence(tables: Tables) -> Figures:
+    """Yield the heat map of divergences: features down, trainings and variants across."""
     rows = tables.input_divergence
     columns = list(dict.fromkeys((row.tagger, row.variant) for row in rows))
     if rows:
@@ -72,6 +80,7 @@ def input_divergence(tables: Tables) -> Figures:
 
 
 def default_fractions(tables: Tables) -> Figures:
+    """Yield the shares of missing values of the features that miss any, by flavour."""
     some = {row.feature for row in tables.default_fractions if row.n_defaults}
     rows = [row for row in tables.default_fractions if row.feature in some]
     if rows:
@@ -79,14 +88,16 @@ def default_fractions(tables: Tables) -> Figures:
         yield (
             "default_fractions",
             partial(
-                draw_matrix, values, rows=[_short(name) for name in dict.fromkeys(row.feature for row in rows)],
-                columns=list(dict.fromkeys(row.flavour for row in rows)), colour_label="Share of missing values",
-                number_format=".2f",
+                draw_matrix, values,
+                rows=[_short(name) for name in dict.fromkeys(row.feature for row in rows)],
+                columns=list(dict.fromkeys(row.flavour for row in rows)),
+                colour_label="Share of missing values", number_format=".2f",
             ),
         )  # fmt: skip
 
 
 def reweighting(tables: Tables) -> Figures:
+    """Yield pT and eta of the training jets, before and after."""
     for axis, xlabel in (("pt", "pT [GeV]"), ("eta", "η")):
         if tables.reweighting:
             sums: dict[tuple[str, str], dict[float, float]] = {}
@@ -110,13 +121,14 @@ def reweighting(tables: Tables) -> Figures:
             yield (
                 f"reweighting_{axis}",
                 partial(
-                    draw_shapes, panels, xlabel=xlabel, ylabel="Training jets, sum of weights", normalised=False,
-                    log=axis == "pt",
+                    draw_shapes, panels, xlabel=xlabel, ylabel="Training jets, sum of weights",
+                    normalised=False, log=axis == "pt",
                 ),
             )  # fmt: skip
 
 
 def flavour_content(tables: Tables) -> Figures:
+    """Yield the share of every flavour in every split."""
     rows = tables.flavour_content
     if rows:
         values = pivot(rows, "split", lambda row: row.flavour, "share")
@@ -130,19 +142,29 @@ def flavour_content(tables: Tables) -> Figures:
 
 
 def feature_ranking(tables: Tables) -> Figures:
+    """Yield the best features, raw, noised and under the strongest FGSM against each training."""
     rows = tables.feature_ranking
     trainings = in_order(row.tagger for row in rows)
+    variants = list(dict.fromkeys(row.variant for row in rows))
+    attack = largest_fgsm(variants)
     for score in dict.fromkeys(row.score for row in rows):
         own = [row for row in rows if row.score == score]
         raw = [row for row in own if (row.tagger, row.variant) == (trainings[0], "raw")]
         best = [row.feature for row in sorted(raw, key=lambda row: row.rank)[:_MOST_FEATURES]]
         dots = []
         for tagger in trainings:
-            for variant in dict.fromkeys(row.variant for row in own):
-                if variant == "raw" and tagger != trainings[0]:
-                    continue  # raw inputs are the same for all
+            for variant in variants if tagger == trainings[0] else [attack]:
+                if variant not in ("raw", attack) and not str(variant).startswith("noise:"):
+                    continue
                 found = {r.feature: r for r in own if (r.tagger, r.variant) == (tagger, variant)}
-                name = "raw" if variant == "raw" else f"{tagger}, {variant_label(variant)}"
+                if not found:
+                    continue
+                # Raw and noised inputs are the same for all trainings.
+                name = (
+                    variant_label(str(variant))
+                    if variant != attack
+                    else f"{tagger}, {variant_label(str(attack))}"
+                )
                 values = [found[feature].separation for feature in best]
                 dots.append(Dots(name, values, [found[feature].error for feature in best]))
         yield (
@@ -155,6 +177,7 @@ def feature_ranking(tables: Tables) -> Figures:
 
 
 def correlations(tables: Tables) -> Figures:
+    """Yield the correlations of the raw features, and what the strongest FGSM changes of them."""
     rows = tables.correlations
     attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
     for number, tagger in enumerate(in_order(row.tagger for row in rows)):
@@ -187,7 +210,7 @@ def pivot(
     column_key: "Callable[[Any], object]",
     value: str,
 ) -> NDArray[np.float64]:
-    """Return values as a matrix, rows and columns in the order of their first appearance, nan where none is."""
+    """Return values as a matrix, rows and columns in the order they first appear, nan where none is."""
     of_row = (lambda row: getattr(row, row_key)) if isinstance(row_key, str) else row_key
     places = [list(dict.fromkeys(key(row) for row in rows)) for key in (of_row, column_key)]
     row_place, column_place = ({name: i for i, name in enumerate(names)} for names in places)

@@ -137,7 +137,7 @@ def evaluate(
     ),
     studies: Annotated[
         str,
-        typer.Option(help="all, none, or names: roc_outputs,transfer,thesis,...; see docs/evaluation.md."),
+        typer.Option(help="all, none, or names: transfer,thesis,...; see docs/evaluation.md."),
     ] = "none",
     features: Annotated[
         str | None, typer.Option(help="Inputs whose shapes are drawn: all, or names; 8 if not given.")
@@ -174,7 +174,9 @@ def evaluate(
                 )  # fmt: skip
     if "thesis" in wanted and not as_json:
         show([row._asdict() for row in tables.thesis], title="Beside the thesis", as_json=False)
-    show([row._asdict() for row in tables.auc], title="AUC on the test jets", as_json=as_json)
+    last = {row.tagger: row.epoch for row in sorted(tables.auc, key=lambda row: row.epoch)}
+    rows = [row._asdict() for row in tables.auc if as_json or row.epoch == last[row.tagger]]
+    show(rows, title="AUC on the test jets, last epoch (all are in auc.csv)", as_json=as_json)
     if wanted:
         say(f"Open {page}")
 

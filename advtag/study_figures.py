@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,30 +16,28 @@ from models.discriminators import SCORES
 from models.features import FLAVOURS
 from plotting.charts import Dots, Line, Surface, draw_dots, draw_lines, draw_matrix, draw_surfaces
 from plotting.evaluation_page import StudySection, write_evaluation_page
-from plotting.figures import DISCRIMINATORS
+from plotting.figures import DISCRIMINATORS, Draw
 from plotting.shapes import Shape, ShapePanel, draw_shapes
 from plotting.style import in_order, save_figure, score_label, variant_label
 from plotting.tagging import RocCurve, RocLine, draw_auc, draw_roc, draw_roc_lines, roc_curves_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 HEADLINE = ("BvsL", "CvsL")
 """The discriminators that stand for the others where each would be a figure of its own."""
 _MOST_EPOCHS = 6
+_KINDS = {"fgsm": "FGSM", "pgd": "PGD", "noise_fgsm": "noise and FGSM"}
 
 
-class PlannedFigure(NamedTuple):
+class StudyFigure(NamedTuple):
     """A figure to come: the study it belongs to, its file's name without ending, and what draws it."""
 
     study: str
     name: str
-    draw: "Callable[[], Figure]"
+    draw: Draw
 
 
 def plan_figures(
     tables: Tables, studies: Sequence[str], *, features: Sequence[str] | None = None
-) -> list[PlannedFigure]:
+) -> list[StudyFigure]:
     """Return the figures of the chosen studies, as far as their tables hold anything.
 
     Args:
@@ -51,7 +49,7 @@ def plan_figures(
     for study in studies:
         plan = _PLANS[study]
         figures = input_figures.input_shapes(tables, features) if study == "input_shapes" else plan(tables)
-        planned += [PlannedFigure(study, _file_name(name), draw) for name, draw in figures]
+        planned += [StudyFigure(study, _file_name(name), draw) for name, draw in figures]
     return planned
 
 
@@ -171,7 +169,7 @@ def _auc_sizes(tables: Tables) -> Figures:
                     if row.tagger == tagger and row.variant.partition(":")[0] in ("raw", kind)
                 )
                 sizes, areas, errors = zip(*own, strict=True)
-                name = f"{tagger}, {variant_label(kind)}"
+                name = f"{tagger}, {_KINDS.get(kind, kind.replace('_', ' '))}"
                 lines.append(Line(name, sizes, areas, errors, colour=colour, dashes=dashes))
         if lines:
             yield (
@@ -191,7 +189,7 @@ def _size(variant: str) -> float:
     return float(found[-1] if variant.startswith("noise_fgsm") else found[0]) if found else 0.0
 
 
-def _roc_over_epochs(curves: Sequence[RocCurve], title: str) -> "Callable[[], Figure]":
+def _roc_over_epochs(curves: Sequence[RocCurve], title: str) -> Draw:
     ordered = sorted(curves, key=lambda curve: curve.epoch)
     places = np.unique(np.linspace(0, len(ordered) - 1, _MOST_EPOCHS).round().astype(int))
     lines = [RocLine(f"epoch {ordered[p].epoch}", ordered[p], colour) for colour, p in enumerate(places)]
@@ -241,7 +239,8 @@ def _transfer(tables: Tables) -> Figures:
             yield (
                 f"transfer_{score}",
                 partial(
-                    draw_matrix, values, rows=names, columns=names, colour_label=f"AUC of {score_label(score)}",
+                    draw_matrix, values, rows=names, columns=names,
+                    colour_label=f"AUC of {score_label(score)}",
                     row_label="Attack made against", column_label="Shown to",
                     title=variant_label(rows[0].variant),
                 ),
@@ -333,7 +332,7 @@ def _thesis(tables: Tables) -> Figures:
         yield "thesis", partial(draw_dots, names, dots, xlabel="Difference of AUC", level=0.0)
 
 
-_PLANS: "dict[str, Callable[[Tables], Figures]]" = {
+_PLANS: dict[str, Callable[[Tables], Figures]] = {
     "roc_outputs": partial(_roc, scores=FLAVOURS, name="roc_outputs"),
     "roc_discriminators": partial(_roc, scores=DISCRIMINATORS, name="roc_discriminators"),
     "score_shapes": _score_shapes,

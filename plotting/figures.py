@@ -29,7 +29,8 @@ from plotting.tagging import AucRow, RocRow, draw_auc, draw_roc, roc_curves_of
 
 DISCRIMINATORS = ("BvsL", "BvsC", "CvsB", "CvsL")
 
-PlannedFigure = tuple[str, Callable[[], Figure]]
+Draw = Callable[[], Figure]
+PlannedFigure = tuple[str, Draw]
 """The name of the file, without ending, and what draws its content."""
 
 

@@ -58,7 +58,9 @@ class Jets(NamedTuple):
 
     def keep(self, selection: NDArray[np.bool_] | NDArray[np.intp]) -> "Jets":
         """Return the jets of a mask or of a list of indices."""
-        return Jets(*(array[selection] for array in self))
+        return Jets(
+            self.raw[selection], self.labels[selection], self.keys[selection], self.reference[selection]
+        )
 
 
 class InputFile(NamedTuple):

@@ -24,6 +24,7 @@ class AucRow(NamedTuple):
     variant: str
     score: str
     auc: float
+    error: float = 0.002
     n_signal: int = 1000
     n_background: int = 2000
 

@@ -1,4 +1,5 @@
 import math
+from typing import NamedTuple
 
 import pytest
 
@@ -145,9 +146,9 @@ def test_sentences_follow_raw_and_the_strongest_attack(rows_of):
 def test_robustness_gives_the_cost_of_the_attack_and_of_the_training(auc_row):
     rows = [
         auc_row("basic", 1, "raw", "BvsL", 0.1),  # an earlier epoch does not count
-        auc_row("basic", 5, "raw", "BvsL", 0.95, 10_000, 10_000),
+        auc_row("basic", 5, "raw", "BvsL", 0.95, 0.003),
         auc_row("basic", 5, "fgsm:0.1", "BvsL", 0.9),
-        auc_row("adversarial", 5, "raw", "BvsL", 0.93, 10_000, 10_000),
+        auc_row("adversarial", 5, "raw", "BvsL", 0.93, 0.004),
         auc_row("adversarial", 5, "fgsm:0.1", "BvsL", 0.92),
     ]
     attack, raw = robustness_sentences(rows)
@@ -156,13 +157,37 @@ def test_robustness_gives_the_cost_of_the_attack_and_of_the_training(auc_row):
         attack.text
         == "“basic” from 0.9500 to 0.9000 (−0.0500); “adversarial” from 0.9300 to 0.9200 (−0.0100)."
     )
-    assert raw.text.startswith("“adversarial” minus “basic” is −0.0200 ± 0.00")
+    assert raw.text.startswith("“adversarial” minus “basic” is −0.0200 ± 0.0050")  # 3, 4 and 5
     assert "no difference" not in raw.text
+
+
+class Difference(NamedTuple):
+    tagger: str
+    epoch: int
+    reference: str
+    reference_epoch: int
+    variant: str
+    score: str
+    difference: float
+    error: float
+
+
+def test_a_difference_on_the_same_jets_goes_before_independent_areas(auc_row):
+    rows = [auc_row("basic", 5, "raw", "BvsL", 0.95), auc_row("adversarial", 6, "raw", "BvsL", 0.949)]
+    paired = [
+        Difference("adversarial", 5, "basic", 5, "raw", "BvsL", -0.5, 0.1),  # of another epoch
+        Difference("adversarial", 6, "basic", 5, "raw", "BvsL", -0.001, 0.0002),
+    ]
+    (sentence,) = robustness_sentences(rows, paired)
+    assert sentence.text == "“adversarial” minus “basic” is −0.0010 ± 0.0002."
+    assert "BvsL −0.0010 ± 0.0002" in cost(rows, paired)
+    (independent,) = robustness_sentences(rows)
+    assert independent.text.endswith("no difference by 2 σ.")
 
 
 def test_the_cost_stands_beside_the_answer(auc_row):
     rows = [
-        auc_row(tagger, 5, variant, score, auc, 10_000, 10_000)
+        auc_row(tagger, 5, variant, score, auc, 0.002)
         for tagger, raw, attacked in (("basic", 0.95, 0.80), ("adversarial", 0.94, 0.90))
         for variant, auc in (("raw", raw), ("fgsm:0.1", attacked), ("noise:0.1", 0.5))
         for score in ("BvsL", "CvsB")
@@ -180,7 +205,7 @@ def test_a_cost_within_its_error_is_no_difference(auc_row):
 
 
 def test_an_area_that_is_no_number_is_not_spoken_of(auc_row):
-    assert robustness_sentences([auc_row("basic", 5, "raw", "BvsL", math.nan, 0, 5)]) == []
+    assert robustness_sentences([auc_row("basic", 5, "raw", "BvsL", math.nan, math.nan, 0, 5)]) == []
     assert robustness_sentences([]) == []
 
 

@@ -1,9 +1,7 @@
-import math
-
 import numpy as np
 import pytest
 
-from plotting.tagging import WORKING_POINTS, auc_error, draw_auc, draw_roc, roc_curves_of
+from plotting.tagging import WORKING_POINTS, RocLine, draw_auc, draw_roc, draw_roc_lines, roc_curves_of
 
 
 @pytest.fixture
@@ -56,22 +54,8 @@ def test_empty_tables_can_be_drawn():
     assert draw_roc([]).axes
 
 
-def test_auc_error_of_a_coin_is_that_of_the_rank_sum(auc_row):
-    # without separation, Var = (n + m + 1) / (12 n m) (Mann and Whitney): 21 / 1200 for n = m = 10
-    row = auc_row("basic", 1, "raw", "CvsL", 0.5, 10, 10)
-    assert auc_error(row) == pytest.approx(math.sqrt(21 / 1200))
-
-
-def test_auc_error_without_jets_is_unknown(auc_row):
-    assert math.isnan(auc_error(auc_row("basic", 1, "raw", "CvsL", math.nan, 0, 10)))
-
-
-def test_auc_error_covers_the_spread_of_samples(auc_row):
-    rng = np.random.default_rng(3)
-    areas = []
-    for _ in range(300):
-        signal, background = rng.exponential(2.0, 60), rng.exponential(1.0, 80)
-        areas.append((signal[:, None] > background).mean())
-    # exponential scores are the case that Hanley and McNeil's formula is exact for: AUC = 2 / (2 + 1)
-    expected = auc_error(auc_row("basic", 1, "raw", "CvsL", 2 / 3, 60, 80))
-    assert np.std(areas) == pytest.approx(expected, rel=0.12)
+def test_named_curves_keep_their_name_and_colour(curves):
+    (axes,) = draw_roc_lines([RocLine("epoch 1", curves[0], 2), RocLine("epoch 5", curves[0], 3, 1)]).axes
+    named = {line.get_label(): line for line in axes.lines if line.get_label().startswith("epoch")}
+    assert list(named) == ["epoch 1", "epoch 5"]
+    assert named["epoch 1"].get_color() != named["epoch 5"].get_color()

@@ -1,8 +1,8 @@
 """What the thesis found on CMS simulation, beside the same on the jets at hand.
 
-Sizes of perturbations are in widths of the features, which are others on simulated events: wild
-values and defaults inflate them in CMS files. So a size of the thesis stands beside ours times one factor, the size
-that our adversarial training was made with over the thesis's 0.01.
+Sizes of perturbations are in widths of the features, which are others on simulated events: wild values and
+defaults inflate them in CMS files. So a size of the thesis stands beside ours times one factor, the size that
+our adversarial training was made with over the thesis's 0.01.
 """
 
 import math
@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from models.tagger import Tagger
 from models.variants import parse_variant
-from training.evaluate import REFERENCE, AucRow
+from training.evaluate import REFERENCE, AucRow, ScoreRanks, auc_rows, reference_auc_rows
+from training.scanning import Checkpoint
 from training.studies.transfer import TransferRow
 
 THESIS_EPSILON: Final = 0.01
@@ -74,6 +75,16 @@ class ThesisRow(NamedTuple):
     ours_is: str
 
 
+class _Place(NamedTuple):
+    """Where a number of the thesis stands: whose area it is; its value is nan where the thesis has none."""
+
+    role: str
+    thesis: float
+    variant: str = "raw"
+    score: str = "BvsL"
+    epoch: int = THESIS_EPOCHS
+
+
 class _Ours(NamedTuple):
     """Our areas, and which training plays which part in the thesis's tables."""
 
@@ -81,6 +92,7 @@ class _Ours(NamedTuple):
     names: Mapping[str, str]
     epochs: Mapping[str, list[int]]
     factor: float
+    ranks: ScoreRanks
 
     def row(self, role: str, quantity: str, thesis: float, *, phenomenon: str, score: str = "BvsL",
             variant: str = "raw", epoch: int = THESIS_EPOCHS) -> ThesisRow:  # fmt: skip
@@ -93,6 +105,24 @@ class _Ours(NamedTuple):
             return ThesisRow(phenomenon, quantity, thesis, math.nan, math.nan, "")
         ours_is = f"{name}@{own_epoch} {own_variant}" if name != REFERENCE.tagger else name
         return ThesisRow(phenomenon, quantity, thesis, found.auc, found.error, ours_is)
+
+    def difference(self, phenomenon: str, of: "_Place", minus: "_Place") -> ThesisRow:
+        """Return a difference of areas with the error that follows from the same jets."""
+        thesis = of.thesis - minus.thesis
+        places = [self.checkpoint(place) for place in (of, minus)]
+        areas = {
+            place: row.auc for place in places if (row := self.areas.get((*place, of.score))) is not None
+        }
+        if len(areas) < len(set(places)):
+            return ThesisRow(phenomenon, "difference of AUC", thesis, math.nan, math.nan, "")
+        found = self.ranks.paired(of.score).difference(areas, *places)
+        names = " − ".join(f"{place.tagger}@{place.epoch} {place.variant}" for place in places)
+        return ThesisRow(phenomenon, "difference of AUC", thesis, found.value, found.error, names)
+
+    def checkpoint(self, place: "_Place") -> Checkpoint:
+        """Return which of ours stands for one of the thesis's."""
+        name = self.names.get(place.role, "")
+        return Checkpoint(name, self.epoch(name, place.epoch), self.variant(place.variant))
 
     def epoch(self, name: str, epoch: int) -> int:
         """Return the epoch of ours that is as far through its training as the thesis's through 200."""
@@ -108,7 +138,7 @@ class _Ours(NamedTuple):
 
 
 def thesis_rows(
-    areas: Iterable[AucRow],
+    ranks: ScoreRanks,
     taggers: Sequence[Tagger],
     reweighting: Mapping[str, str],
     transfer: Iterable[TransferRow] = (),
@@ -116,15 +146,16 @@ def thesis_rows(
     """Return every number of the thesis's tables beside ours, and the phenomena they stand for.
 
     Args:
-        areas: Of all checkpoints and variants, and of the reference tagger.
+        ranks: Of all checkpoints and variants, and of the reference tagger.
         taggers: The checkpoints; their metadata tell which training plays which part.
         reweighting: For each training how its jets were weighted.
         transfer: Areas under attacks against other checkpoints.
     """
+    areas = [*auc_rows(ranks), *reference_auc_rows(ranks)]
     known = {(row.tagger, row.epoch, row.variant, row.score): row for row in areas}
     names = roles_of(taggers, reweighting) | {"reference": REFERENCE.tagger}
     epochs = {name: sorted({key[1] for key in known if key[0] == name}) for name in {key[0] for key in known}}
-    ours = _Ours(known, names, epochs, size_factor(taggers, names))
+    ours = _Ours(known, names, epochs, size_factor(taggers, names), ranks)
     return [
         *_phenomena(ours, list(transfer)),
         *_raw_areas(ours),
@@ -199,60 +230,31 @@ def _areas_over_epochs(ours: _Ours) -> list[ThesisRow]:
 def _phenomena(ours: _Ours, transfer: Sequence[TransferRow]) -> list[ThesisRow]:
     rows = []
     for role in ("basic", "adversarial"):
-        attacked, raw, noised = (
-            ours.row(
-                role,
-                "",
-                DISTORTED_AREAS[role].get(variant, RAW_AREAS[role][4]),
-                phenomenon="",
-                variant=variant,
-            )
-            for variant in ("fgsm:0.01", "raw", "noise:0.01")
-        )
-        early = ours.row(
-            role, "", AREAS_OVER_EPOCHS[role, "fgsm:0.01"][10], phenomenon="", variant="fgsm:0.01", epoch=10
-        )
+        distorted = DISTORTED_AREAS[role]
+        raw = _Place(role, _raw_area(role, "BvsL"))
+        attacked = _Place(role, distorted["fgsm:0.01"], "fgsm:0.01")
+        noised = _Place(role, distorted["noise:0.01"], "noise:0.01")
+        early = _Place(role, AREAS_OVER_EPOCHS[role, "fgsm:0.01"][10], "fgsm:0.01", epoch=10)
         rows += [
-            _difference(f"FGSM lowers BvsL: {role}", attacked, raw),
-            _difference(f"noise lowers BvsL: {role}", noised, raw),
-            _difference(f"BvsL under FGSM, last minus early epoch: {role}", attacked, early),
+            ours.difference(f"FGSM changes BvsL: {role}", attacked, raw),
+            ours.difference(f"noise changes BvsL: {role}", noised, raw),
+            ours.difference(f"BvsL under FGSM, last minus early epoch: {role}", attacked, early),
         ]
-    raws = {
-        role: {
-            score: ours.row(role, "", value, phenomenon="", score=score)
-            for score, value in zip(_SCORES, RAW_AREAS.get(role, (math.nan,) * len(_SCORES)), strict=True)
-        }
-        for role in ("basic", "adversarial", "gamma 2", "gamma 25", "flat", "average")
-    }
-    # The thesis's basic training is the one with gamma 25, and its weights are those of average.
-    of_gamma_25 = {
-        score: row._replace(thesis=raws["basic"][score].thesis) for score, row in raws["gamma 25"].items()
-    }
-    for score in ("BvsL", "CvsL"):
-        rows.append(
-            _difference(
-                f"raw {score}, adversarial minus basic", raws["adversarial"][score], raws["basic"][score]
-            )
-        )
-    for score in ("BvsL", "CvsL", "c"):
-        rows.append(_difference(f"raw {score}, gamma 2 minus 25", raws["gamma 2"][score], of_gamma_25[score]))
-    for score in ("BvsL", "CvsL"):
-        rows.append(
-            _difference(f"raw {score}, flat minus average", raws["flat"][score], raws["average"][score])
-        )
+    for of, minus, scores in (
+        ("adversarial", "basic", ("BvsL", "CvsL")),
+        ("gamma 2", "gamma 25", ("BvsL", "CvsL", "c")),
+        ("flat", "average", ("BvsL", "CvsL")),
+    ):
+        for score in scores:
+            places = (_Place(role, _raw_area(role, score), score=score) for role in (of, minus))
+            rows.append(ours.difference(f"raw {score}, {of} minus {minus}", *places))
     return rows + _transfer_rows(ours, transfer)
 
 
-def _difference(phenomenon: str, of: ThesisRow, minus: ThesisRow) -> ThesisRow:
-    """Return a difference of areas; its error takes them as independent, which is more than it really is."""
-    return ThesisRow(
-        phenomenon,
-        "difference of AUC",
-        of.thesis - minus.thesis,
-        of.ours - minus.ours,
-        math.hypot(of.error, minus.error),
-        f"{of.ours_is} − {minus.ours_is}" if of.ours_is and minus.ours_is else "",
-    )
+def _raw_area(role: str, score: str) -> float:
+    """Return the thesis's area; its basic training has gamma 25. It lists none for flat against average."""
+    values = RAW_AREAS.get("basic" if role == "gamma 25" else role)
+    return values[_SCORES.index(score)] if values else math.nan
 
 
 def _transfer_rows(ours: _Ours, transfer: Sequence[TransferRow]) -> list[ThesisRow]:

@@ -1,5 +1,7 @@
 """The network in torch. Training needs it; a tagger at work (`models.tagger`) does not."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -73,14 +75,40 @@ class TaggerNetwork(torch.nn.Module):
         logits: torch.Tensor = self.head(self.trunk(scaled))
         return logits
 
+    def input_gradient(
+        self, scaled: torch.Tensor, uphill: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return a gradient in the inputs, shape ``(n_jets, 67)``, without dropout.
+
+        The reverse pass written out, as in the attack's ONNX graph: bit by bit what torch's own gives in
+        evaluation mode, in less time, and without a trace in the network.
+
+        Args:
+            scaled: Scaled features, shape ``(n_jets, 67)``.
+            uphill: Gives the gradient in the logits from the logits, both ``(n_jets, 4)``.
+        """
+        layers = _linear_layers(self)
+        with torch.no_grad(), torch.autocast(scaled.device.type, torch.bfloat16, enabled=self.bf16):
+            hidden = [scaled]
+            for layer in layers[:-1]:
+                hidden.append(torch.relu_(layer(hidden[-1])))
+            gradient = uphill(layers[-1](hidden[-1]).to(scaled.dtype))
+            for layer, activation in zip(reversed(layers[1:]), reversed(hidden[1:]), strict=True):
+                # After a ReLU the sign is 1 where it was on, and 0 where it passes nothing.
+                gradient = torch.mm(gradient, layer.weight).mul_(activation.sign_())
+            return torch.mm(gradient, layers[0].weight).to(scaled.dtype)
+
+
+def _linear_layers(network: TaggerNetwork) -> list[torch.nn.Linear]:
+    return [module for module in network.trunk if isinstance(module, torch.nn.Linear)] + [network.head]
+
 
 def dense_layers(network: TaggerNetwork) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Return weight ``(n_outputs, n_inputs)`` and bias ``(n_outputs,)`` of each dense layer, inputs first.
 
     This is what the ONNX graphs are built from; the arrays are copies.
     """
-    linear = [module for module in network.trunk if isinstance(module, torch.nn.Linear)] + [network.head]
-    return [(_to_numpy(layer.weight), _to_numpy(layer.bias)) for layer in linear]
+    return [(_to_numpy(layer.weight), _to_numpy(layer.bias)) for layer in _linear_layers(network)]
 
 
 def _to_numpy(parameter: torch.Tensor) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 
 from models.features import IS_INTEGER
+from models.network import TaggerNetwork
 from models.scaler import FeatureScaler
 from models.variants import Variant
 from training.config import AttackMode, LossInput
@@ -78,16 +79,17 @@ class Perturbation:
             return scaled
         if self._factors is not None:
             frozen = frozen | (self._factors == 0)
+        # A product with 0 and 1 takes a third of the time of a masked fill.
+        movable = ~frozen
         limits = self._limits(scaled)
         moved = scaled
         if variant.noise_size > 0:
-            noise = self._noise(scaled).masked_fill_(frozen, 0.0)
+            noise = self._noise(scaled).mul_(movable)
             moved = self._step(moved, variant.noise_size, noise, limits)
         if variant.needs_truth and variant.step_length > 0:
-            with evaluation_mode(network) if self._mode == "eval" else nullcontext():
-                for _ in range(variant.steps):
-                    uphill = gradient_sign(network, moved, labels, self._loss_input).masked_fill_(frozen, 0.0)
-                    moved = self._step(moved, variant.step_length, uphill, limits)
+            for _ in range(variant.steps):
+                uphill = gradient_sign(network, moved, labels, self._loss_input, mode=self._mode)
+                moved = self._step(moved, variant.step_length, uphill.mul_(movable), limits)
         return moved
 
     def _noise(self, like: torch.Tensor) -> torch.Tensor:
@@ -122,20 +124,28 @@ class Perturbation:
 
 
 def gradient_sign(
-    network: torch.nn.Module, scaled: torch.Tensor, labels: torch.Tensor, loss_input: LossInput = "logits"
+    network: torch.nn.Module,
+    scaled: torch.Tensor,
+    labels: torch.Tensor,
+    loss_input: LossInput = "logits",
+    *,
+    mode: AttackMode = "eval",
 ) -> torch.Tensor:
     r"""Return :math:`\mathrm{sign} \nabla_x J` in -1, 0, 1, shape ``(n_jets, 67)``.
 
-    With the network in the mode it is in. The sign is the same for every gamma, for the focal loss falls with
-    :math:`p_t`. Only the inputs' gradient is computed, the parameters' stay as they are. 0 where the gradient
-    is not finite.
+    In evaluation mode, or for `mode` train in the one the network is in. The sign is the same for every
+    gamma, for the focal loss falls with :math:`p_t`. Only the inputs' gradient is computed, the parameters'
+    stay as they are. 0 where the gradient is not finite.
 
     Source:
         I. Goodfellow, J. Shlens, C. Szegedy, Explaining and Harnessing Adversarial Examples, 2015; thesis,
         Eq. 1.9.
     """
+    if mode == "eval" and isinstance(network, TaggerNetwork):
+        gradient = network.input_gradient(scaled, lambda logits: _uphill(logits, labels, loss_input))
+        return gradient.sign_().nan_to_num_(nan=0.0)
     inputs = scaled.detach().requires_grad_(True)
-    with torch.enable_grad():
+    with torch.enable_grad(), evaluation_mode(network) if mode == "eval" else nullcontext():
         logits = network(inputs)
         uphill = _uphill(logits.detach(), labels, loss_input)
         (gradient,) = torch.autograd.grad(logits, inputs, grad_outputs=uphill)
@@ -153,7 +163,7 @@ def _uphill(logits: torch.Tensor, labels: torch.Tensor, loss_input: LossInput) -
     with :math:`g_j = \mathrm{softmax}(p)_j - \delta_{jt}`, it is :math:`p_j \sum_i p_i (g_j - g_i)`, where
     differences keep the term of a flavour with :math:`p_j = 1`.
     """
-    is_true = torch.nn.functional.one_hot(labels, logits.shape[1]).bool()
+    is_true = labels[:, None] == torch.arange(logits.shape[1], device=labels.device)
     if loss_input == "logits":
         return logits.masked_fill(is_true, -torch.inf).softmax(dim=1) - is_true.to(logits.dtype)
     p = logits.softmax(dim=1)
@@ -165,10 +175,11 @@ def _uphill(logits: torch.Tensor, labels: torch.Tensor, loss_input: LossInput) -
 @contextmanager
 def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
     """Switch dropout off, and set every module back to its own mode afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    in_training = [module for module in network.modules() if module.training]
+    for module in in_training:
+        module.training = False
     try:
         yield
     finally:
-        for module, was_training in modes:
-            module.training = was_training
+        for module in in_training:
+            module.training = True

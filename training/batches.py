@@ -17,17 +17,29 @@ _SHARE_OF_MEMORY = 0.8
 """Of a GPU's free memory, for the jets; the rest is for computing with them."""
 
 
+_PACKED_INTEGERS = np.packbits(IS_INTEGER)
+_BITS = torch.from_numpy(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).view(np.int64)[:, 0])
+"""For each byte its eight bits, highest first, as the bytes 0 or 1 of one int64."""
+
+
 class Batch(NamedTuple):
     """Jets ready to compute with, on the device of the training.
 
     `scaled` is float32, shape ``(n_jets, 67)``; `labels` int64, ``(n_jets,)``; `weights` float32,
-    ``(n_jets,)``; `frozen` are the cells that no perturbation moves, bool, ``(n_jets, 67)``.
+    ``(n_jets,)``; `frozen_bits` uint8, ``(n_jets, 9)``.
     """
 
     scaled: torch.Tensor
     labels: torch.Tensor
     weights: torch.Tensor
-    frozen: torch.Tensor
+    frozen_bits: torch.Tensor
+
+    @property
+    def frozen(self) -> torch.Tensor:
+        """The cells that no perturbation moves, bool, shape ``(n_jets, 67)``; unpacked with each call."""
+        # Eight at once by a table: (n, 9) -> (9 n,) int64 -> (n, 72) bool -> (n, 67).
+        words = _BITS.to(self.frozen_bits.device).index_select(0, self.frozen_bits.flatten().int())
+        return words.view(torch.bool).view(len(self.frozen_bits), 8 * len(_PACKED_INTEGERS))[:, :N_FEATURES]
 
     def pieces(self, size: int) -> "Iterator[Batch]":
         """Yield the batch in pieces of at most `size` jets."""
@@ -66,7 +78,7 @@ class StoredJets:
         self._features = torch.empty((n_jets, N_FEATURES), dtype=stored, device=device)
         self._labels = torch.empty(n_jets, dtype=torch.uint8, device=device)
         self._weights = torch.empty(n_jets, dtype=torch.float32, device=device)
-        self._frozen = torch.empty((n_jets, len(_PACKED_INTEGERS)), dtype=torch.uint8, device=device)
+        self._frozen_bits = torch.empty((n_jets, len(_PACKED_INTEGERS)), dtype=torch.uint8, device=device)
         start = 0
         for number in numbers:
             jets = data.learning_jets(split, [number])
@@ -74,9 +86,8 @@ class StoredJets:
             self._features[part] = torch.from_numpy(jets.features)
             self._labels[part] = torch.from_numpy(jets.labels)
             self._weights[part] = torch.from_numpy(jets.weights)
-            self._frozen[part] = torch.from_numpy(np.packbits(jets.mask, axis=1) | _PACKED_INTEGERS)
+            self._frozen_bits[part] = torch.from_numpy(np.packbits(jets.mask, axis=1) | _PACKED_INTEGERS)
             start = part.stop
-        self._bits = _BITS.to(device)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -93,23 +104,13 @@ class StoredJets:
             self._features.index_select(0, indices).float(),
             self._labels.index_select(0, indices).long(),
             self._weights.index_select(0, indices),
-            self._unpacked(self._frozen.index_select(0, indices)),
+            self._frozen_bits.index_select(0, indices),
         )
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield all jets in batches as they lie."""
         for indices in torch.arange(len(self)).split(batch_size) if len(self) else ():
             yield self.select(indices)
-
-    def _unpacked(self, packed: torch.Tensor) -> torch.Tensor:
-        """Return bits as booleans, eight at once by a table: ``(n, 9)`` -> ``(n, 67)``."""
-        words = self._bits.index_select(0, packed.flatten().int())
-        return words.view(torch.bool).view(len(packed), 8 * packed.shape[1])[:, :N_FEATURES]
-
-
-_PACKED_INTEGERS = np.packbits(IS_INTEGER)
-_BITS = torch.from_numpy(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).view(np.int64)[:, 0])
-"""For each byte its eight bits, highest first, as the bytes 0 or 1 of one int64."""
 
 
 def seed_of(*numbers: int) -> int:

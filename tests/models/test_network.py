@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.features import N_FEATURES
 from models.network import Dropout, TaggerNetwork, dense_layers
 
 
@@ -80,3 +81,37 @@ def test_dropout_is_finite_at_its_limits(probability):
     assert dropped.isfinite().all()
     assert (dropped == (1 if probability < 0.5 else 0)).all()
     assert Dropout(probability)(torch.empty(0, 100)).shape == (0, 100)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_reverse_pass_written_out_is_that_of_autograd(bf16: bool) -> None:
+    torch.manual_seed(2)
+    network = TaggerNetwork(bf16=bf16).train()
+    scaled = torch.randn(500, N_FEATURES)
+    with torch.no_grad():
+        network.trunk[0].bias.fill_(-0.3)  # many nodes off
+    found = network.input_gradient(scaled, lambda logits: logits.tanh())
+    network.eval()
+    inputs = scaled.clone().requires_grad_(True)
+    logits = network(inputs)
+    (expected,) = torch.autograd.grad(logits, inputs, grad_outputs=logits.detach().tanh())
+    assert found.dtype == torch.float32
+    if bf16:
+        torch.testing.assert_close(found, expected, atol=0.02 * expected.abs().max().item(), rtol=0.1)
+    else:
+        assert torch.equal(found, expected)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_bf16_gives_logits_of_the_precision_of_its_inputs() -> None:
+    torch.manual_seed(2)
+    plain = TaggerNetwork(dropout=0.0)
+    reduced = TaggerNetwork(dropout=0.0, bf16=True)
+    reduced.load_state_dict(plain.state_dict())
+    scaled = torch.randn(100, N_FEATURES)
+    logits = reduced(scaled)
+    assert logits.dtype == torch.float32
+    assert not torch.equal(logits, plain(scaled))
+    torch.testing.assert_close(logits, plain(scaled), atol=0.02, rtol=0.1)
+    logits.sum().backward()
+    assert reduced.trunk[0].weight.grad is not None

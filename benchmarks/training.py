@@ -1,0 +1,222 @@
+"""How fast training is, against what everybody would write first: python -m benchmarks.training.
+
+Every row runs in turn, several times over, in one thread, on made-up jets; the fastest time of each counts,
+in seconds of the processor, so that other users of the machine disturb little. Read the ratios: jets per
+second are those of this machine.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from models.features import BRANCHES, FLAVOURS, N_FEATURES
+from models.network import TaggerNetwork
+from models.scaler import FeatureScaler
+from training.batches import Batch, ShuffledTrainingJets
+from training.config import PrepareConfig, TrainConfig
+from training.manifest import MANIFEST_NAME, SCALER_NAME, Manifest, SplitEntry
+from training.methods import methods_of
+from training.shards import TrainingData, fingerprint_of, write_shard
+from training.train import train_step
+
+CPU = torch.device("cpu")
+BATCH = 1000
+Reader = Callable[[], Iterable[object]]
+
+
+class Row(NamedTuple):
+    """One line of the table: the jets of one round, what it runs, and the row it is compared to."""
+
+    name: str
+    n_jets: int
+    run: Callable[[], None]
+    compared_to: str = ""
+
+
+def made_up_data(folder: Path, n_jets: int) -> TrainingData:
+    """Write shards of random jets, as `advtag prepare` would."""
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(n_jets, N_FEATURES)).astype(np.float16)
+    mask = np.packbits(rng.random((n_jets, N_FEATURES)) < 0.3, axis=1)
+    labels = rng.integers(0, len(FLAVOURS), n_jets).astype(np.uint8)
+    weights = rng.uniform(0.5, 1.5, n_jets).astype(np.float32)
+    arrays = {"features": features, "mask": mask, "labels": labels, "weights": weights}
+    shard = write_shard(folder, "train", 0, arrays)
+    scaler = FeatureScaler(*(np.full(N_FEATURES, value, np.float32) for value in (0, 1, -5)))
+    (folder / SCALER_NAME).write_text(json.dumps(scaler.to_dict()))
+    empty = SplitEntry(n_jets=0, n_by_flavour={}, shards=())
+    manifest = Manifest(
+        fingerprint=fingerprint_of(scaler, [shard]),
+        feature_names=BRANCHES,
+        splits={
+            "train": SplitEntry(n_jets=n_jets, n_by_flavour={}, shards=(shard,)),
+            "validation": empty,
+            "test": empty,
+        },
+        inputs=(),
+        dropped_jets={},
+        clipped_values=0,
+        reference=None,
+        reweighting={},
+        config=PrepareConfig(inputs=("made up",), output=folder),
+        versions={},
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    return TrainingData(folder)
+
+
+def stock_loader(data: TrainingData) -> torch.utils.data.DataLoader[tuple[torch.Tensor, ...]]:
+    """Return torch's own loader over the training jets, batch by batch."""
+    jets = data.learning_jets("train")
+    tensors = (jets.features.astype(np.float32), jets.labels.astype(np.int64), jets.weights)
+    dataset = torch.utils.data.TensorDataset(*(torch.from_numpy(array) for array in tensors))
+    return torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True)
+
+
+def stock_training(data: TrainingData) -> Callable[[], None]:
+    """Return an epoch as the tutorials have it: DataLoader, nn.Dropout, Adam, cross entropy."""
+    loader = stock_loader(data)
+    layers: list[torch.nn.Module] = []
+    for n_inputs in [N_FEATURES] + [100] * 4:
+        layers += [torch.nn.Linear(n_inputs, 100), torch.nn.ReLU(), torch.nn.Dropout(0.1)]
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(100, len(FLAVOURS)))
+    optimizer = torch.optim.Adam(network.parameters())
+
+    def epoch() -> None:
+        for features, labels, weights in loader:
+            optimizer.zero_grad()
+            losses = torch.nn.functional.cross_entropy(network(features), labels, reduction="none")
+            ((weights * losses).sum() / weights.sum()).backward()
+            optimizer.step()
+
+    return epoch
+
+
+def own_training(data: TrainingData, **settings: object) -> Callable[[], None]:
+    """Return an epoch of ours with these settings of the run card."""
+    config = TrainConfig.model_validate(
+        {"name": "a", "data": data.folder, "output": data.folder, "batch_size": BATCH} | settings
+    )
+    jets = ShuffledTrainingJets(data, batch_size=config.batch_size, device=CPU)
+    network = TaggerNetwork().train()
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    methods = methods_of(config, data.scaler(), CPU)
+    matmul = torch.backends.mkldnn.matmul
+
+    def epoch() -> None:
+        before = matmul.fp32_precision
+        matmul.fp32_precision = "bf16" if config.precision == "bf16" else before
+        for batch in jets.batches(1):
+            train_step(network, optimizer, batch, config, methods=methods)
+        matmul.fp32_precision = before
+
+    return epoch
+
+
+def step_alone(**settings: object) -> Callable[[], None]:
+    """Return ten steps on one batch, without the loader."""
+    generator = torch.Generator().manual_seed(1)
+    batch = Batch(
+        torch.randn(BATCH, N_FEATURES, generator=generator),
+        torch.arange(BATCH) % len(FLAVOURS),
+        torch.ones(BATCH),
+        torch.zeros(BATCH, 9, dtype=torch.uint8),
+    )
+    config = TrainConfig.model_validate(
+        {"name": "a", "data": "d", "output": "o", "batch_size": BATCH} | settings
+    )
+    network = TaggerNetwork().train()
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    ones = np.ones(N_FEATURES, np.float32)
+    methods = methods_of(config, FeatureScaler(0 * ones, ones, 0 * ones), CPU)
+
+    def steps() -> None:
+        for _ in range(10):
+            train_step(network, optimizer, batch, config, methods=methods)
+
+    return steps
+
+
+def exhaust(reader: Reader) -> Callable[[], None]:
+    """Return what reads all batches and does nothing with them."""
+
+    def read() -> None:
+        for _ in reader():
+            pass
+
+    return read
+
+
+def rows_of(data: TrainingData) -> list[Row]:
+    """Return the rows of the table."""
+    n_jets = data.n_jets("train")
+    jets = ShuffledTrainingJets(data, batch_size=BATCH, device=CPU)
+    large = ShuffledTrainingJets(data, batch_size=8192, device=CPU)
+    stock = stock_loader(data)
+    in_pieces = "basic, batches of 100 000 in pieces of 8192"
+    loader, epoch, basic = "DataLoader(TensorDataset, shuffle)", "DataLoader and eager loop", "basic"
+    return [
+        Row(loader, n_jets, exhaust(lambda: stock)),
+        Row("shards, batches of 1000", n_jets, exhaust(lambda: jets.batches(1)), loader),
+        Row("shards, batches of 8192", n_jets, exhaust(lambda: large.batches(1)), loader),
+        Row(epoch, n_jets, stock_training(data)),
+        Row(basic, n_jets, own_training(data), epoch),
+        Row(in_pieces, n_jets, own_training(data, batch_size=100_000, micro_batch=8192), epoch),
+        Row("basic, bf16", n_jets, own_training(data, precision="bf16"), epoch),
+        Row("fgsm", n_jets, own_training(data, attack="fgsm:0.1"), basic),
+        Row("fgsm, every second step", n_jets, own_training(data, attack="fgsm:0.1", attack_every=2), basic),
+        Row("fgsm, mix 0.5", n_jets, own_training(data, attack="fgsm:0.1", mix=0.5), basic),
+        Row("pgd, 3 steps", n_jets, own_training(data, attack="pgd:0.1:steps=3"), basic),
+        Row("noise", n_jets, own_training(data, attack="noise:0.1"), basic),
+        Row("one step, basic", 10 * BATCH, step_alone()),
+        Row("one step, fgsm", 10 * BATCH, step_alone(attack="fgsm:0.1"), "one step, basic"),
+    ]  # fmt: skip
+
+
+def measure(rows: list[Row], rounds: int) -> dict[str, float]:
+    """Return the fastest rate of each row, in jets per second of the processor."""
+    fastest = {row.name: float("inf") for row in rows}
+    for _ in range(rounds):
+        for row in rows:
+            start = time.process_time()
+            row.run()
+            fastest[row.name] = min(fastest[row.name], (time.process_time() - start) / row.n_jets)
+    return {name: 1.0 / seconds for name, seconds in fastest.items()}
+
+
+def main() -> None:
+    """Measure, and show the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jets", type=int, default=400_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = rows_of(made_up_data(Path(folder), options.jets))
+        rates = measure(rows, options.rounds)
+    table = Table(
+        "",
+        "M jets/s",
+        "ratio",
+        "to",
+        title=f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread",
+    )
+    for row in rows:
+        ratio = f"{rates[row.name] / rates[row.compared_to]:.2f}" if row.compared_to else ""
+        table.add_row(row.name, f"{rates[row.name] / 1e6:.3f}", ratio, row.compared_to)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

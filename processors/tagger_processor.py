@@ -85,7 +85,7 @@ class TaggerProcessor(ProcessorABC):
         self.systematics = systematics or Systematics()
         self.extras = extras or Extras()
 
-    # Numbers that are none (NaN, infinite) occur in files; no cut takes them, and nobody needs to hear of each.
+    # Numbers that are none (NaN, infinite) occur in files; no cut takes them, nobody needs to hear of each.
     @np.errstate(divide="ignore", invalid="ignore", over="ignore")
     def process(self, events: ak.Array) -> Output:
         """Return histograms, cutflow and sums of weights of a chunk of events."""

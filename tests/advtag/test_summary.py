@@ -7,7 +7,7 @@ from training.evaluate import AucRow
 
 
 def area(tagger: str, epoch: int, variant: str, value: float) -> AucRow:
-    return AucRow(tagger, epoch, variant, "BvsL", value, 10, 10)
+    return AucRow(tagger, epoch, variant, "BvsL", value, 0.01, 10, 10)
 
 
 def test_losses_are_those_of_the_last_epoch_and_basic_comes_first() -> None:

@@ -52,6 +52,9 @@ def plot(
     ] = None,
     evaluation: Evaluation = None,
     coarse: Coarse = False,
+    after_fit: Annotated[
+        bool, typer.Option("--after-fit", help="Also CvsL and CvsB before and after the scale factors.")
+    ] = False,
     experiment: Annotated[
         str, typer.Option(help="Label on recorded data, e.g. CMS; simulated data say so.")
     ] = "",
@@ -61,6 +64,7 @@ def plot(
 
     Example: advtag plot results --out figures
     """
+    from plotting.after_fit import plot_after_fit
     from plotting.figures import plot_results
     from plotting.style import event_label
 
@@ -81,6 +85,10 @@ def plot(
             label=label,
             progress=bar(board, "plot"),
         )
+        if after_fit:
+            paths += plot_after_fit(
+                found.results, found.scale_factors, folder, progress=bar(board, "plot after the fit")
+            )
     typer.echo(f"{len(paths)} files in {folder}")
 
 

@@ -145,7 +145,7 @@ def _throw_toys(n_toys: int, card: "FitCard", folder: Path, *, engine: Any, seed
     rows = [row for toys in thrown for row in toy_rows(toys)]
     write_table(rows, folder / "toys.csv", kind=ToyRow)
     save_figure(draw_pulls(thrown), folder / "pulls")
-    shown = [row._asdict() for row in rows]
+    shown = [row._asdict() for row in rows] if as_json else summary.toy_rows(rows)
     show(shown, title=f"Pulls of {n_toys} pseudo-experiments", as_json=as_json)
     say(f"{folder / 'toys.csv'} and pulls.png, pulls.pdf beside it")
 
@@ -175,5 +175,9 @@ def compare_scale_factors(
         write_table(rows, out, kind=ComparisonRow)
         figure = draw_comparison(rows, names=(first.stem, second.stem))
         save_figure(figure, out.with_suffix(""))
-    title = f"{first.name} against {second.name}, bins by their area"
-    show([row._asdict() for row in summarise_comparison(rows)], title=title, as_json=as_json)
+    found = [row._asdict() for row in summarise_comparison(rows)]
+    show(
+        found if as_json else summary.comparison_rows(found),
+        title=f"{first.name} minus {second.name}, bins by their area",
+        as_json=as_json,
+    )

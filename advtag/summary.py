@@ -11,6 +11,7 @@ from advtag.tables import as_json_text, show
 if TYPE_CHECKING:
     from datamc.divergence import DivergenceRow
     from datamc.history import HistoryRow
+    from datamc.toys import ToyRow
     from training.evaluate import AucRow
 
 
@@ -56,6 +57,41 @@ def history_rows(history: Sequence["HistoryRow"]) -> list[dict[str, Any]]:
             "error": row["error"] if row["n_ok"] else None,
             "statistics alone": row["expected"] if row["n_ok"] else None,
             "excess": row["excess"] if row["n_ok"] else None,
+        }
+        for row in rows
+    ]
+
+
+def toy_rows(rows: Sequence["ToyRow"]) -> list[dict[str, Any]]:
+    """Return one row an engine and flavour: mean and width of the pulls with their errors."""
+    return [
+        {
+            "engine": row.engine,
+            "flavour": row.flavour,
+            "ok": f"{row.n_ok} of {row.n_toys}",
+            "true": row.true,
+            "mean": row.mean,
+            "pull mean": f"{row.pull_mean:.3f} ± {row.pull_mean_error:.3f}",
+            "pull width": f"{row.pull_width:.3f} ± {row.pull_width_error:.3f}",
+            "within 1": row.within_one,
+        }
+        for row in rows
+    ]
+
+
+def comparison_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row a flavour: how far two files of scale factors are apart."""
+    return [
+        {
+            "flavour": row["flavour"],
+            "bins": row["n_bins"],
+            "left at 1": f"{row['n_left_at_one']}, {row['n_left_at_one_second']}",
+            "bad errors": row["n_bad_errors"],
+            "mean": row["mean_difference"],
+            "rms": row["rms_difference"],
+            "pull mean": row["pull_mean"],
+            "pull width": row["pull_width"],
+            "default": row["default_difference"],
         }
         for row in rows
     ]

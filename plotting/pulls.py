@@ -33,7 +33,8 @@ def draw_pulls(toys: Sequence[Toys]) -> Figure:
                     f"width {numbers.pull_width:.3f} ± {numbers.pull_width_error:.3f}"
                 )
                 _draw_distribution(axes, pull, text=text, colour=FLAVOUR_COLOURS[flavour])
-                draw_label(axes, EventLabel(right=thrown.engine), title=FLAVOUR_LABELS[flavour])
+                label = EventLabel(simulated=False, status="Pseudo-experiments", right=thrown.engine)
+                draw_label(axes, label, title=FLAVOUR_LABELS[flavour])
             row[0].set_ylabel("Toys / bin")
         for axes in panels[-1]:
             axes.set_xlabel("(SF − true SF) / error")
@@ -51,9 +52,7 @@ def _draw_distribution(axes: Axes, pull: Floats, *, text: str, colour: str) -> N
     axes.text(0.96, 0.95, text, transform=axes.transAxes, va="top", ha="right", fontsize="small")
 
 
-def draw_comparison(
-    rows: Sequence[ComparisonRow], *, names: tuple[str, str], label: EventLabel = SIMULATION
-) -> Figure:
+def draw_comparison(rows: Sequence[ComparisonRow], *, names: tuple[str, str]) -> Figure:
     """Return a figure of both files' factors and their pulls in the plane, a row per flavour."""
     with figure_style():
         figure = Figure(figsize=(16, 13.5), layout="constrained")
@@ -66,7 +65,6 @@ def draw_comparison(
                 (row[2], [each.pull for each in inside], (0.0, 4.0), "pull of the difference"),
             ):
                 _draw_grid(figure, axes, inside, values, centre=centre, reach=reach)
-                draw_label(axes, label._replace(right=""), title="")
                 axes.set_title(f"{name}\n{FLAVOUR_LABELS[flavour]}", fontsize="small")
             row[0].set_ylabel("CvsB")
         for axes in panels[-1]:

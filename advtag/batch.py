@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from condor.judging import JobStatus
     from condor.manifest import Manifest
     from condor.sites import Site
+    from condor.submissions import Attempt, Submission
 
 condor = typer.Typer(
     no_args_is_help=True,
@@ -175,7 +176,7 @@ def _hand_in_graph(manifest: "Manifest", folder: Path, out: Path) -> str:
 
 @condor.command()
 def status(
-    folder: Folder,
+    folders: Annotated[list[Path], typer.Argument(help="Folders of jobs or trainings.")],
     *,
     watch: Annotated[
         bool, typer.Option("--watch", help="Look again and again until all jobs ended.")
@@ -192,16 +193,14 @@ def status(
 
     Example: advtag condor status jobs --watch
     """
-    jobs = _judge(folder)
-    if watch:
-        jobs = _watch(folder, jobs, every)
-    open_jobs = [job for job in jobs if everything or job.state != "done"]
-    rows = [_row(job) for job in open_jobs]
+    found = _watch(folders, every) if watch else _judge_all(folders)
+    jobs = [job for _, job in found]
     if as_json:
-        show([_row(job) for job in jobs], title="Jobs", as_json=True)
-    elif rows:
-        show(rows if everything else rows[:_LISTED], title="Jobs", as_json=False)
-        _say_reasons(open_jobs)
+        show([_row(folder, job) for folder, job in found], title="Jobs", as_json=True)
+    elif listed := [_row(folder, job) for folder, job in found if everything or job.state != "done"]:
+        show(listed if everything else listed[:_LISTED], title="Jobs", as_json=False)
+        if len(listed) > _LISTED and not everything:
+            _say_reasons(jobs)
     _say_summary(jobs)
     if any(job.needs_resubmission for job in jobs):
         raise typer.Exit(FAILED)
@@ -225,12 +224,10 @@ def resubmit(
 
     Example: advtag condor resubmit jobs
     """
-    from condor.handing_in import hand_in, next_attempts, take_back
-    from condor.manifest import read_manifest
+    from condor.handing_in import next_attempts, take_back
     from condor.submissions import batch_system
 
-    manifest = read_manifest(folder)
-    system = batch_system(manifest.site)
+    site = _site_of(folder)
     found = _judge(folder)
     chosen = [job for job in found if job.needs_resubmission] if jobs is None else _named(found, jobs)
     if not chosen:
@@ -238,14 +235,33 @@ def resubmit(
         return
     attempts = [
         attempt._replace(memory_mb=memory_mb or attempt.memory_mb, minutes=minutes or attempt.minutes)
-        for attempt in next_attempts(chosen, manifest.site)
+        for attempt in next_attempts(chosen, site)
     ]
     if dry_run:
         show([attempt._asdict() for attempt in attempts], title="Would be submitted again", as_json=False)
         return
-    take_back(folder, chosen, system)
-    numbers = ", ".join(each.id for each in hand_in(manifest, folder, attempts, system))
+    take_back(folder, chosen, batch_system(site))
+    numbers = ", ".join(each.id for each in _hand_in(folder, attempts))
     say(f"{len(attempts)} jobs submitted again as {numbers}.")
+
+
+def _site_of(folder: Path) -> "Site":
+    from condor.manifest import read_manifest
+    from condor.trainings import is_trainings, read_trainings
+
+    return read_trainings(folder).site if is_trainings(folder) else read_manifest(folder).site
+
+
+def _hand_in(folder: Path, attempts: "list[Attempt]") -> "list[Submission]":
+    from condor.handing_in import hand_in, noted
+    from condor.manifest import read_manifest
+    from condor.submissions import batch_system
+    from condor.trainings import is_trainings, read_trainings, submit_trainings
+
+    if is_trainings(folder):
+        return [noted(folder, submit_trainings(read_trainings(folder), folder, attempts), attempts)]
+    manifest = read_manifest(folder)
+    return hand_in(manifest, folder, attempts, batch_system(manifest.site))
 
 
 @condor.command()
@@ -282,21 +298,28 @@ def _judge(folder: Path) -> "list[JobStatus]":
     from condor.judging import judge_jobs
     from condor.manifest import read_manifest
     from condor.submissions import batch_system
+    from condor.trainings import is_trainings, judge_trainings, read_trainings
 
+    if is_trainings(folder):
+        return judge_trainings(read_trainings(folder), folder)
     manifest = read_manifest(folder)
     return judge_jobs(manifest, folder, batch_system(manifest.site))
 
 
-def _watch(folder: Path, jobs: "list[JobStatus]", every: int) -> "list[JobStatus]":
+def _judge_all(folders: list[Path]) -> "list[tuple[Path, JobStatus]]":
+    return [(folder, job) for folder in folders for job in _judge(folder)]
+
+
+def _watch(folders: list[Path], every: int) -> "list[tuple[Path, JobStatus]]":
     """Look at the jobs until none of them can end by itself any more, with a bar and the time left."""
     with one_bar("jobs") as progress:
         while True:
-            n_ended = sum(job.state == "done" or job.needs_resubmission for job in jobs)
-            progress(n_ended, len(jobs))
-            if n_ended == len(jobs):
-                return jobs
+            found = _judge_all(folders)
+            n_ended = sum(job.state == "done" or job.needs_resubmission for _, job in found)
+            progress(n_ended, len(found))
+            if n_ended == len(found):
+                return found
             time.sleep(every)
-            jobs = _judge(folder)
 
 
 def _named(jobs: "list[JobStatus]", text: str) -> "list[JobStatus]":
@@ -309,10 +332,11 @@ def _named(jobs: "list[JobStatus]", text: str) -> "list[JobStatus]":
     return [jobs[number] for number in dict.fromkeys(numbers)]
 
 
-def _row(job: "JobStatus") -> dict[str, Any]:
+def _row(folder: Path, job: "JobStatus") -> dict[str, Any]:
     return {
+        "folder": str(folder),
         "job": f"{job.job:05d}",
-        "selection": job.selection,
+        "what": job.selection,
         "state": job.state,
         "events": job.n_events,
         "lost": job.n_lost,
@@ -323,8 +347,6 @@ def _row(job: "JobStatus") -> dict[str, Any]:
 
 
 def _say_reasons(jobs: "list[JobStatus]") -> None:
-    if len(jobs) <= _LISTED:
-        return
     for reason, number in Counter(job.reason for job in jobs if job.reason).most_common(5):
         say(f"{number} jobs: {reason}")
 

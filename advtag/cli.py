@@ -44,7 +44,8 @@ def options(
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
-"""Exit codes after Ctrl-C and after SIGTERM, as shells have them."""
+ENDING = 128 + signal.SIGUSR1
+"""Exit codes after Ctrl-C, after SIGTERM, and of a training told that its time ends, as shells have them."""
 
 EVENTS = "Events and training"
 COMPARISON = "Data and simulation"
@@ -81,7 +82,7 @@ def main() -> None:
     try:
         app(args=arguments, prog_name="advtag")
     except SystemExit as end:
-        if end.code in (INTERRUPTED, TERMINATED):
+        if end.code in (INTERRUPTED, TERMINATED, ENDING):
             say("what was complete is kept.", heading="Interrupted:", style="bold")
         raise
     except Exception as error:

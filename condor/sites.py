@@ -72,6 +72,7 @@ class Site(_Profile):
     queues: tuple[Queue, ...] = Field(
         (), description="shortest first; the first that is long enough is taken"
     )
+    gpu_queues: tuple[Queue, ...] = Field((), description="those of jobs that ask for GPUs; none: the same")
     queue_key: str = Field("", description="submit command that names the queue, e.g. +JobFlavour")
     lines: dict[str, str] = Field({}, description="further submit commands (HTCondor) or sbatch options")
     max_retries: int = Field(2, ge=0, description="times the batch system itself starts a failed job again")
@@ -92,9 +93,8 @@ class Site(_Profile):
 
     def queue_for(self, minutes: int) -> Queue | None:
         """Return the first queue that is long enough, else the longest; None at a site without queues."""
-        return next(
-            (queue for queue in self.queues if queue.minutes >= minutes), (self.queues or (None,))[-1]
-        )
+        queues = self.gpu_queues if self.request.gpus and self.gpu_queues else self.queues
+        return next((queue for queue in queues if queue.minutes >= minutes), (queues or (None,))[-1])
 
     def memory_after_failure(self, memory_mb: int) -> int:
         """Return what to ask for after a job ran out of `memory_mb` MB."""

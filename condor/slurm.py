@@ -16,7 +16,9 @@ from storage.files import write_text
 SCRIPT: Final = "jobs.slurm"
 
 _RUNNING: Final = frozenset({"RUNNING", "COMPLETING", "CONFIGURING", "STAGE_OUT", "SUSPENDED"})
-_HELD: Final = re.compile(r"JobHeld|launch failed|BadConstraints|ReqNodeNotAvail")
+_HELD: Final = re.compile(
+    r"Held|launch failed|BadConstraints|PartitionTimeLimit|PartitionNodeLimit|NeverSatisfied|MaxWall|MaxMem"
+)
 
 
 class Slurm:

@@ -31,6 +31,13 @@ class Executor(StrEnum):
     DASK = "dask"
 
 
+class WhichJets(StrEnum):
+    """Which jets of the selected events are filled."""
+
+    PROBE = "probe"
+    ALL = "all"
+
+
 Selections = Annotated[
     str, typer.Option(help="dy, wc, ttsemilep, inclusive, ...: docs/selections.md; several: dy,wc.")
 ]
@@ -58,6 +65,9 @@ def process(
     ] = None,
     epochs: Annotated[str | None, typer.Option(help="Epochs, e.g. 1,5,20; all if not given.")] = None,
     variants: Annotated[str, typer.Option(help="Inputs: raw, noise:SIGMA, fgsm:EPSILON.")] = "raw",
+    jets: Annotated[
+        WhichJets, typer.Option(help="The jet under study, or all good jets of the selected events.")
+    ] = WhichJets.PROBE,
     reference_tagger: Annotated[
         bool, typer.Option("--reference-tagger", help="Fill the scores in the files, too, as `reference`.")
     ] = False,
@@ -126,7 +136,9 @@ def process(
                 profile=profile, year=year, golden_json=golden_json, seed=seed, skip_bad_files=skip_bad_files,
                 corrections=tables, systematics=systematics.value,
                 retries=retries, memory_limit_mb=memory_limit, keep_chunks=chunks if resume else None,
-                extras=Extras(reference_tagger=reference_tagger, inputs_of=inputs_of),
+                extras=Extras(
+                    reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL
+                ),
                 table=out / f"{name}_jets" if columns else None, progress=progress,
             )  # fmt: skip
         path = out / f"{name}.zip"

@@ -10,9 +10,12 @@ class Extras:
     Attributes:
         reference_tagger: Whether the scores in the file fill the histograms, too, as one more tagger.
         inputs_of: The tagger (``name@epoch``) whose 67 inputs are filled, raw and distorted; None for none.
+        all_jets: Whether all good jets of the selected events are filled in place of the one under study; the
+            histograms then count jets, not events.
         rows: Whether the jets themselves are returned, one row a jet, with their scores.
     """
 
     reference_tagger: bool = False
     inputs_of: str | None = None
+    all_jets: bool = False
     rows: bool = False

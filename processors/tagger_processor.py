@@ -14,6 +14,7 @@ from models.features import BRANCHES, default_mask
 from models.perturbations import Variant
 from models.tagger import Tagger
 from processors import histograms, reference, weights
+from processors.all_jets import all_good_jets
 from processors.extras import Extras
 from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
@@ -134,6 +135,8 @@ class TaggerProcessor(ProcessorABC):
         name = self.parameters.name
         shifted = self.systematics.shifted(events, shift, is_data=is_data)
         selected = SELECT[name](shifted, self.parameters, good_luminosity=good_luminosity)
+        if self.extras.all_jets:
+            selected = all_good_jets(shifted, selected, self.parameters)
         flavour = flavour_of(shifted, selected, is_data=is_data)
         weighed = self.systematics.weights(
             shifted,

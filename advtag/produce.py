@@ -98,9 +98,11 @@ def train(
         Path, typer.Argument(help="YAML: name, data, output, attack; see configs/train_*.yaml.")
     ],
     *,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last complete epoch.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped, or start.")] = False,
 ) -> None:
-    """Train a tagger, basic or on FGSM-attacked inputs: a checkpoint, tagger and attack (ONNX) per epoch.
+    """Train a tagger on raw, noised or attacked inputs: a checkpoint, tagger and attack (ONNX) per epoch.
+
+    SIGTERM and SIGUSR1 end it after the step it is in, with everything kept (exit codes 143 and 138).
 
     Example: advtag train configs/train_adversarial.yaml --resume
     """

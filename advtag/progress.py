@@ -8,7 +8,9 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -28,6 +30,15 @@ def say(text: str, *, heading: str = "", style: str = "") -> None:
     console.print(start + Text(text), soft_wrap=True)
 
 
+class SpeedColumn(ProgressColumn):
+    """Steps a second, where they are many: jets or events, not files."""
+
+    def render(self, task: Task) -> Text:
+        """Return such as ``215,000/s``, or nothing below 100 a second."""
+        speed = task.finished_speed or task.speed or 0.0
+        return Text(f"{speed:,.0f}/s" if speed >= 100 else "", style="progress.data.speed")
+
+
 @contextmanager
 def progress_board() -> Iterator[Progress]:
     """Yield a live board of progress bars; add one with `bar`."""
@@ -36,6 +47,7 @@ def progress_board() -> Iterator[Progress]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        SpeedColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeLeftColumn(),

@@ -91,8 +91,32 @@ def _write(
     write_text(folder / "fit.yaml", yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False))
     label = event_label(list(results.values()))
     save_figure(draw_history(history_rows(factors), label=label), folder / "history")
+    if card.engine == "iterative":
+        _draw_convergence(results, factors, card, folder, label=label)
     if with_workspaces:
         _write_workspaces(results, factors, card, folder / "workspaces")
+
+
+def _draw_convergence(
+    results: "Mapping[str, Result]",
+    factors: Sequence["ScaleFactors"],
+    card: "FitCard",
+    folder: Path,
+    *,
+    label: Any,
+) -> None:
+    """Draw how the iteration of each tagger's last epoch went, with the inputs as they are."""
+    from datamc.iterative_planes import iterate_planes
+    from datamc.planes import plane_templates
+    from plotting.pulls import draw_convergence
+    from plotting.style import save_figure
+
+    last = {each.tagger: each.epoch for each in sorted(factors, key=lambda each: each.epoch)}
+    for tagger, epoch in last.items():
+        plane = plane_templates(results, tagger=tagger, epoch=epoch)
+        _, convergence = iterate_planes([plane], binning=card.binning, options=card.iteration)
+        figure = draw_convergence(convergence[0], title=f"{tagger}, epoch {epoch}", label=label)
+        save_figure(figure, folder / f"convergence_{tagger}")
 
 
 def _write_workspaces(

@@ -69,11 +69,13 @@ def plot_after_fit(
             for axis in AXES:
                 for when, factors in (("before", None), ("after", each)):
                     title = (
-                        f"{selection_label(selection)}, {when} the fit\n{each.tagger}, epoch {each.epoch}, "
+                        f"{selection_label(selection)}, {when} the fit
+"
+                        f"{each.tagger}, epoch {each.epoch}, {variant_label(each.variant)}"
                     )
                     figure = draw_after_fit(
                         plane_view(plane, selection, axis, scale_factors=factors),
-                        title=title + variant_label(each.variant),
+                        title=title,
                         xlabel=axis,
                         label=label,
                     )

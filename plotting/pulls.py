@@ -104,8 +104,10 @@ def draw_convergence(convergence: Convergence, *, title: str = "", label: EventL
             sweeps = np.arange(1, len(chi2) + 1)
             axes.plot(sweeps, chi2, color=colour, linewidth=1.2, label=name)
             axes.plot(convergence.best[i] + 1, chi2[convergence.best[i]], "o", color=colour, markersize=4)
-        axes.set_yscale("symlog", linthresh=1.0)
-        axes.set_ylim(bottom=0)
+        seen = convergence.chi2[convergence.chi2 > 0]
+        if seen.size:
+            axes.set_yscale("log")
+            axes.set_ylim(0.7 * seen.min(), seen.max() * (seen.max() / seen.min()) ** 0.3 * 1.5)
         axes.set_xlabel("Sweep")
         axes.set_ylabel("χ² of all fine bins")
         draw_label(axes, label, title=title)

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from datamc.planes import PlaneTemplates, SameSign
 from datamc.results import CutflowRow, DatasetRecord, LedgerEntry, Result
 
 FLAVOURS = [-1, 0, 1, 4, 5, 6]
@@ -322,3 +323,51 @@ def make_result() -> Callable[..., Result]:
 def results() -> dict[str, Result]:
     """One small synthetic result per selection, with planes."""
     return {name: synthetic_result(name, plane=True, seed=seed) for seed, name in enumerate(SAMPLES, start=1)}
+
+
+# jets per selection (rows W+c, tt, DY) and flavour (c, b, light), as after OS-SS in W+c
+TYPICAL = np.array([[900.0, 30.0, 60.0], [150.0, 700.0, 250.0], [300.0, 150.0, 4000.0]])
+
+
+def smooth_plane(
+    *, n_cvsb: int = 10, n_cvsl: int = 50, jets: float = 1.0, truth: Callable[..., NDArray] | None = None
+) -> PlaneTemplates:
+    """Templates of smooth shapes per flavour; data are simulation times `truth(x, y)`, shape (3, y, x).
+
+    The same-sign jets of W+c have the shapes of the others and no c excess.
+    """
+    x, y = (np.arange(n_cvsl) + 0.5) / n_cvsl, (np.arange(n_cvsb) + 0.5) / n_cvsb
+    shapes = np.array(
+        [np.outer(0.5 + y, 0.5 + x), np.outer(1.5 - y, 0.7 + 0.4 * x), np.outer(0.5 + y, 1.6 - x)]
+    )
+    factors = np.ones_like(shapes) if truth is None else truth(*np.meshgrid(x, y))
+    mc = jets * TYPICAL[:, :, None, None] * shapes
+    same = jets * np.array([200.0, 150.0, 500.0])[:, None, None] * shapes
+    data, same_data = (mc * factors).sum(axis=1), (same * factors).sum(axis=0)
+    data_variance, mc_variance = data.copy(), mc.copy()
+    data_variance[0] += 2 * same_data
+    mc_variance[0] += 2 * same
+    default, default_same = jets * TYPICAL, jets * np.array([200.0, 150.0, 500.0])
+    return PlaneTemplates(
+        cvsl_edges=np.linspace(0, 1, n_cvsl + 1),
+        cvsb_edges=np.linspace(0, 1, n_cvsb + 1),
+        data=data,
+        data_variance=data_variance,
+        mc=mc,
+        mc_variance=mc_variance,
+        default_data=default.sum(axis=1),
+        default_data_variance=default.sum(axis=1),
+        default_mc=default,
+        default_mc_variance=default,
+        factors=np.ones(3),
+        tagger="basic",
+        epoch=7,
+        variant="raw",
+        same_sign=SameSign(same_data, same, same, np.asarray(default_same.sum()), default_same, default_same),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_plane() -> Callable[..., PlaneTemplates]:
+    """The factory of smooth planes."""
+    return smooth_plane

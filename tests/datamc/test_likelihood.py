@@ -1,0 +1,144 @@
+"""The likelihood: its derivatives, its minimum, and pyhf's answer on the same workspace."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyhf
+import pytest
+
+from datamc.cells import Binning, CellTemplates, cell_layout, sum_cells
+from datamc.likelihood import BACKGROUND, N_LOCAL, CellLikelihood, maximise
+from datamc.likelihood_planes import cell_likelihood, maximise_planes
+from datamc.planes import PlaneTemplates
+from datamc.solve import solve, standing_of
+from datamc.toys import toy_cells
+from datamc.workspace import CHANNELS, workspace, write_workspace
+
+LARGE = Binning(0.5, 25, 5)
+
+
+def shifted(plane: PlaneTemplates, size: float) -> PlaneTemplates:
+    """More c and fewer light jets, differently in each selection."""
+    factors = 1 + size * np.array([[1.0, 0.2, -0.5], [0.5, -0.3, 0.4], [0.8, 0.1, -0.2]])
+    mc = plane.mc * factors[:, :, None, None]
+    assert plane.same_sign is not None
+    return plane._replace(mc=mc, default_mc=plane.default_mc * factors)
+
+
+@pytest.fixture(scope="module")
+def plane(make_plane: Callable[..., PlaneTemplates]) -> PlaneTemplates:
+    """Data drawn from known factors, signs apart."""
+    expected = make_plane(jets=0.02, truth=lambda x, y: np.array([1.2 + 0 * x, 0.9 + 0 * x, 1.1 - 0.2 * y]))
+    random = np.random.default_rng(8)
+    assert expected.same_sign is not None
+    same = random.poisson(expected.same_sign.data).astype(float)
+    data = random.poisson(expected.data).astype(float)
+    data[0] = random.poisson(expected.data[0] + expected.same_sign.data) - same
+    return expected._replace(data=data, same_sign=expected.same_sign._replace(data=same))
+
+
+def likelihood_of(plane: PlaneTemplates) -> tuple[CellLikelihood, CellTemplates, dict[str, CellTemplates]]:
+    layout = cell_layout(plane, LARGE)
+    cells = sum_cells(plane, layout)
+    varied = {
+        f"{name}{direction}": sum_cells(shifted(plane, size), layout)
+        for name, sizes in (("pileup", (0.10, -0.07)), ("muR", (0.03, -0.05)))
+        for direction, size in zip(("Up", "Down"), sizes, strict=True)
+    }
+    status = standing_of(cells.mc, cells.mc_variance)
+    chosen = np.flatnonzero((status == "ok").all(axis=1))
+    return cell_likelihood(cells, varied, status=status, chosen=chosen), cells, varied
+
+
+def test_derivatives_are_those_of_the_value(plane: PlaneTemplates) -> None:
+    likelihood, _, _ = likelihood_of(plane)
+    random = np.random.default_rng(3)
+    n = likelihood.precision.size + likelihood.n_sources
+    # nuisance parameters on either side of the joint at 1, factors around 1
+    place = np.concatenate([likelihood.centre.ravel() + 0.1 * random.normal(size=n - 2), [0.6, -1.4]])
+    steps = 1e-6 * np.eye(n)
+    numeric = [(likelihood.value(place + s) - likelihood.value(place - s)) / 2e-6 for s in steps]
+    gradient = likelihood.gradient(place)
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-5 * np.abs(gradient).max())
+    slopes = [(likelihood.gradient(place + s) - likelihood.gradient(place - s)) / 2e-6 for s in steps]
+    hessian = likelihood.hessian(place)
+    np.testing.assert_allclose(hessian, slopes, rtol=1e-5, atol=1e-6 * np.abs(hessian).max())
+    np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12)
+
+
+# pyhf 0.7 asks jsonschema for what it will remove
+@pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
+def test_pyhf_has_the_same_best_fit_and_errors(plane: PlaneTemplates, tmp_path: Path) -> None:
+    likelihood, cells, varied = likelihood_of(plane)
+    fitted = maximise(likelihood, np.ones((len(likelihood.data), 3)))
+    assert fitted.is_valid.all()
+    path = tmp_path / "new" / "workspace.json"
+    write_workspace(workspace(cells, varied, solve(plane, binning=LARGE)), path)
+    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-5, strategy=2, maxiter=100_000))
+    model = pyhf.Workspace(json.loads(path.read_text())).model(poi_name=None)
+    data = np.concatenate([likelihood.data.T[CHANNELS.index(name)] for name in model.config.channels])
+    best = np.asarray(
+        pyhf.infer.mle.fit([*data, *model.config.auxdata], model, return_uncertainties=True), dtype=float
+    )
+    errors = np.sqrt(np.diagonal(fitted.covariance))
+    n = fitted.local.size
+    for f, flavour in enumerate(("c", "b", "light")):
+        theirs = best[model.config.par_slice(f"sf_{flavour}")]
+        np.testing.assert_allclose(fitted.local[:, f], theirs[:, 0], rtol=1e-3)
+        np.testing.assert_allclose(errors[:n].reshape(-1, N_LOCAL)[:, f], theirs[:, 1], rtol=1e-3)
+    for j, source in enumerate(("pileup", "muR")):
+        (theirs,) = best[model.config.par_slice(source)]
+        assert fitted.nuisances[j] == pytest.approx(theirs[0], abs=1e-3)
+        assert errors[n + j] == pytest.approx(theirs[1], rel=1e-3)
+
+
+def test_asimov_data_return_the_truth(make_plane: Callable[..., PlaneTemplates]) -> None:
+    truth = np.array([1.3, 0.8, 1.1])
+    plane = make_plane(truth=lambda x, y: truth[:, None, None] * np.ones_like(x + y))
+    (found,) = maximise_planes([plane], binning=LARGE)
+    inside = found.value[:-1]
+    np.testing.assert_allclose(inside, np.tile(truth, (len(inside), 1)), rtol=1e-4)
+    assert (found.status == "ok").all()
+
+
+def test_without_free_background_same_sign_jets_tell_about_charm() -> None:
+    # Free, the background takes what same sign says: four numbers, four unknowns, as in the direct solution.
+    cells = toy_cells(1, seed=3)
+    status = np.full((1, 3), "ok")
+    errors = []
+    for is_free in (True, False):
+        likelihood = cell_likelihood(cells, {}, status=status, chosen=np.array([0]), charge_symmetric=is_free)
+        errors.append(np.sqrt(maximise(likelihood, np.ones((1, 3))).statistical[0, 0, 0]))
+    assert errors[1] < 0.85 * errors[0]
+
+
+def test_sources_are_impacts_like_those_of_the_direct_solution(plane: PlaneTemplates) -> None:
+    varied = {"pileupUp": shifted(plane, 0.02), "pileupDown": shifted(plane, -0.02)}
+    (found,) = maximise_planes([plane], variations=[varied], binning=LARGE)
+    direct = solve(plane, binning=LARGE)
+    assert found.systematics is not None
+    assert found.systematics.sources == ("pileup",)
+    both = (found.status == "ok").all(axis=1) & (direct.status == "ok").all(axis=1)
+    moved = solve(shifted(plane, 0.02), binning=LARGE, like=plane).value - direct.value
+    np.testing.assert_allclose(found.systematics.up[0][both], moved[both], atol=0.004)
+    np.testing.assert_allclose(found.systematics.down, -found.systematics.up)
+
+
+def test_negative_and_empty_cells_have_a_status(make_plane: Callable[..., PlaneTemplates]) -> None:
+    plane = make_plane(jets=0.02)
+    plane = plane._replace(data=np.zeros_like(plane.data))
+    (found,) = maximise_planes([plane], binning=LARGE)
+    assert np.isfinite(found.value).all()
+    assert np.isfinite(found.covariance).all()
+    assert (found.value > 0).all()
+    (nothing,) = maximise_planes([make_plane(jets=0.0)], binning=LARGE)
+    assert (nothing.status == "low_stat").all()
+    assert (nothing.value == 1).all()
+
+
+def test_templates_without_signs_are_one_sentence(make_plane: Callable[..., PlaneTemplates]) -> None:
+    with pytest.raises(ValueError, match="needs the same-sign jets of W\\+c"):
+        maximise_planes([make_plane()._replace(same_sign=None)], binning=LARGE)
+    assert BACKGROUND == 3

@@ -1,5 +1,6 @@
 """Commands that read events: process, skim."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -121,6 +122,7 @@ def process(
     from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
+    from storage.files import write_text
     from selections.parameters import SELECTIONS
 
     files = read_fileset(fileset)
@@ -143,6 +145,9 @@ def process(
             )  # fmt: skip
         path = out / f"{name}.zip"
         write_result(result, path)
+        for dataset, sections in result.sections.items():
+            if not result.datasets[dataset].simulated:
+                write_text(out / f"{name}_sections" / f"{dataset}.json", json.dumps(sections))
         complete = all(entry.status == "processed" for entry in result.ledger)
         if resume and complete:
             clear_chunks(chunks)
@@ -178,8 +183,6 @@ def skim(
 
     Example: advtag skim --selection dy,wc,ttsemilep --fileset fileset.json --out skimmed
     """
-    import json
-
     from processors.filesets import read_fileset
     from processors.skim import skim as skim_files
     from processors.skim import skimmed_fileset

@@ -7,6 +7,7 @@ from typing import Any
 import hist
 
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, Result, refuse_double_counting
+from datamc.sections import Sections, pairs_of, ranges_of
 
 
 def merge_results(results: Sequence[Result]) -> Result:
@@ -40,6 +41,7 @@ def merge_results(results: Sequence[Result]) -> Result:
         config=first.config,
         versions=first.versions,
         usage=_merge_usage(results),
+        sections=_merge_sections(results),
     )
 
 
@@ -143,6 +145,13 @@ def _merge_usage(results: Sequence[Result]) -> dict[str, float]:
         known = merged.get(name, 0.0)
         merged[name] = max(known, value) if name.startswith("peak") else known + value
     return merged
+
+
+def _merge_sections(results: Sequence[Result]) -> dict[str, Sections]:
+    merged: dict[str, set[tuple[int, int]]] = {}
+    for name, sections in (pair for result in results for pair in result.sections.items()):
+        merged.setdefault(name, set()).update(pairs_of(sections))
+    return {name: ranges_of(pairs) for name, pairs in merged.items()}
 
 
 def _merge_ledgers(results: Sequence[Result]) -> list[LedgerEntry]:

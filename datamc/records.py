@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import hist
 
+from datamc.sections import Sections
+
 LedgerStatus = Literal["processed", "skipped", "failed"]
 
 
@@ -77,7 +79,8 @@ class Result:
     `histograms` are `hist.Hist` with Weight storage, raw sums of weights. `config` holds the resolved
     settings that every merged part must share, as plain JSON values (not the list of files, the number of
     workers or the executor). `usage` says what the work took: chunks, megabytes read, seconds of processing,
-    and the most memory a worker ever took (`peak_memory_mb`).
+    and the most memory a worker ever took (`peak_memory_mb`). `sections` lists the luminosity sections of
+    data that hold an event that was processed and, where certified ones were given, certified.
     """
 
     selection: str
@@ -90,6 +93,7 @@ class Result:
     config: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     usage: dict[str, float] = field(default_factory=dict)
+    sections: dict[str, Sections] = field(default_factory=dict)
 
     def processed_fraction(self, dataset: str) -> float:
         """Return the share of a dataset's events that was processed, by the ledger; 1 without any loss.

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datamc.merging import merge_results
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
+from datamc.sections import Sections, ranges_of
 from storage.files import replaced_file
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LedgerStatus",
     "Result",
     "merge_results",
+    "ranges_of",
     "read_account",
     "read_result",
     "write_result",
@@ -54,6 +56,7 @@ class _Document(BaseModel):
     config: dict[str, Any]
     versions: dict[str, str]
     usage: dict[str, float] = {}
+    sections: dict[str, Sections] = {}
 
 
 class _Heading(BaseModel):
@@ -84,6 +87,7 @@ def write_result(result: Result, path: Path) -> None:
         config=result.config,
         versions=result.versions,
         usage=result.usage,
+        sections=result.sections,
     )
     with (
         replaced_file(path) as temporary,
@@ -122,6 +126,7 @@ def read_result(path: Path) -> Result:
         config=document.config,
         versions=document.versions,
         usage=document.usage,
+        sections=document.sections,
     )
 
 

@@ -57,6 +57,20 @@ def certified(events: ak.Array, golden: GoldenJson | None) -> NDArray[np.bool_] 
     return np.asarray(_mask(golden)(run, block), dtype=np.bool_)
 
 
+def sections_of(events: ak.Array, chosen: NDArray[np.bool_] | None) -> set[tuple[int, int]]:
+    """Return run and section of some events, each pair once.
+
+    Args:
+        events: A chunk of data.
+        chosen: Which of them, shape ``(n_events,)``; None for all.
+    """
+    pairs = np.stack(
+        [np.asarray(events[name], dtype=np.int64) for name in ("run", "luminosityBlock")], axis=1
+    )
+    unique = np.unique(pairs if chosen is None else pairs[chosen], axis=0)
+    return {(run, section) for run, section in unique.tolist()}
+
+
 @lru_cache(maxsize=1)
 def _mask(golden: GoldenJson) -> Any:
     # Takes seconds to import (numba), so only where it is used.

@@ -15,7 +15,7 @@ from coffea.nanoevents import NanoAODSchema
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
-from datamc.results import CutflowRow, DatasetRecord, Result
+from datamc.results import CutflowRow, DatasetRecord, Result, ranges_of
 from models.perturbations import Variant
 from models.tagger import Tagger
 from processors import reference
@@ -170,6 +170,7 @@ def run_selection(
         config=config,
         versions=versions,
         usage=usage,
+        sections={name: ranges_of(found) for name, found in output.get("sections", {}).items() if found},
     )
     result.notes += fraction_notes(result)
     result.check_ledger()

@@ -21,7 +21,7 @@ from processors.histograms import Histogram, Jets, Scenario
 from processors.inference import gather_features, jet_columns, jet_keys, score_jets
 from processors.input_shapes import fill_inputs, input_histogram
 from processors.jet_table import add_scores, empty_rows
-from processors.luminosity import GoldenJson, certified
+from processors.luminosity import GoldenJson, certified, sections_of
 from processors.systematics import Systematics, Theory
 from processors.truth import flavour_of, labels_of
 from selections.catalogue import SELECT
@@ -113,6 +113,7 @@ class TaggerProcessor(ProcessorABC):
             "n_minus_one": {dataset: weights.n_minus_one(samples[0].selected, generated)},
             "variation_sums": {dataset: {name: float(generated @ factor) for name, factor in theory.items()}},
             "remarks": {dataset: set(without)},
+            "sections": {dataset: sections_of(events, good_luminosity) if is_data else set()},
             "processed": {(dataset, path): len(events)},
             **({"rows": rows} if rows else {}),
         }

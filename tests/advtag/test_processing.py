@@ -84,9 +84,12 @@ def test_a_complete_run_leaves_no_chunks_behind(advtag, data_file: Path, tmp_pat
         "--executor", "iterative", "--resume", "--columns",
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["dy.zip", "dy_jets"]
-    assert [path.name for path in (out / "dy_jets").iterdir()] == ["data.parquet"]
     result = read_result(out / "dy.zip")
+    assert sorted(path.name for path in out.iterdir()) == ["dy.zip", "dy_jets", "dy_sections"]
+    assert json.loads((out / "dy_sections" / "data.json").read_text()) == {
+        run: [list(pair) for pair in ranges] for run, ranges in result.sections["data"].items()
+    }
+    assert [path.name for path in (out / "dy_jets").iterdir()] == ["data.parquet"]
     assert result.usage["peak_memory_mb"] > 50
     table = pyarrow.parquet.read_table(out / "dy_jets" / "data.parquet")
     assert len(table) == result.cutflows["data"][-1].n_events > 50

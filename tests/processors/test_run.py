@@ -286,6 +286,8 @@ def test_golden_sections_are_asked_of_data_alone(fileset: dict[str, Any], tmp_pa
     golden.write_text(json.dumps({"299593": [[2, 3]]}))
     result = run(fileset, [], golden_json=golden)
     assert [result.cutflows[name][1].n_events for name in ("mc", "data")] == [300, 200]
+    assert result.sections == {"data": {"299593": [(2, 3)]}}
+    assert run(fileset, []).sections == {"data": {"299593": [(1, 3)]}}
     assert not any("luminosity" in note for note in result.notes)
     golden.write_text(json.dumps({"299593": [[3, 3]]}))
     changed = run(fileset, [], golden_json=golden)

@@ -122,8 +122,8 @@ def process(
     from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
-    from storage.files import write_text
     from selections.parameters import SELECTIONS
+    from storage.files import write_text
 
     files = read_fileset(fileset)
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)

@@ -5,6 +5,7 @@ import hist
 import numpy as np
 import pytest
 
+from datamc.normalisation import default_view
 from datamc.results import DatasetRecord, Result, merge_results
 from datamc.templates import (
     GROUPS,
@@ -81,6 +82,12 @@ def test_same_sign_is_subtracted_for_charm_alone_and_its_variance_added() -> Non
     for selection in ("dy", "ttsemilep"):
         t = score_templates(hand_made(selection), "BvsL", tagger="basic", epoch=1)
         np.testing.assert_allclose(t.data, [6, 9])
+
+
+@pytest.mark.parametrize("selection", ["dy_electron", "ttsemilep_electron", "ttdilep_emu", "inclusive"])
+def test_nothing_is_subtracted_outside_of_w_plus_c(selection: str) -> None:
+    assert default_view(selection) == "OS+SS"
+    assert default_view("wc_electron") == "OS-SS"
 
 
 def test_views_of_the_signs_add_up() -> None:

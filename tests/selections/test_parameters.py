@@ -30,6 +30,26 @@ def test_each_calibrates_its_flavour() -> None:
     ]
 
 
+def test_electrons_and_pairs_start_from_their_own_data() -> None:
+    by_year = {
+        year: [parameters_of(name, year=year).primary_dataset for name in ("wc_electron", "dy_electron")]
+        for year in ("2017", "2018UL", "2022")
+    }
+    assert by_year == {
+        "2017": ["SingleElectron", "DoubleEG"],
+        "2018UL": ["EGamma", "EGamma"],
+        "2022": ["EGamma", "EGamma"],
+    }
+    assert parameters_of("ttdilep_emu").primary_dataset == "MuonEG"
+    assert parameters_of("ttdilep_mumu").primary_dataset == "DoubleMuon"
+    assert len(parameters_of("ttdilep_emu").triggers[0]) == 4
+
+
+@pytest.mark.parametrize(("profile", "selection"), [("other_jet", "dy"), ("legacy", "ttdilep_emu")])
+def test_a_profile_says_nothing_of_other_rows(profile: str, selection: str) -> None:
+    assert parameters_of(selection, profile=profile) == parameters_of(selection)
+
+
 def test_2017_never_takes_the_prescaled_single_muon_trigger() -> None:
     assert parameters_of("wc", year="2017").triggers == (("HLT_IsoMu27",),)
     assert parameters_of("wc", year="2018").triggers == (("HLT_IsoMu24",),)

@@ -294,13 +294,16 @@ def _tables_of_trainings(
 def write_tables(tables: Tables, folder: Path, *, studies: Iterable[str]) -> list[Path]:
     """Write every table that the report or a chosen study needs as CSV; return their paths."""
     from storage.tables import write_table
+    from training.evaluate import AucDifferenceRow, AucRow, RocRow
 
-    names = {"auc", "auc_differences", "roc"}.union(*(STUDIES[name].tables for name in studies))
+    # These three are written even if empty, so that none of an earlier evaluation stays beside the others.
+    always: dict[str, Any] = {"auc": AucRow, "auc_differences": AucDifferenceRow, "roc": RocRow}
+    names = set(always).union(*(STUDIES[name].tables for name in studies))
     written = []
     for each in fields(tables):
         rows = getattr(tables, each.name)
-        if rows and each.name in names:
+        if each.name in always or (rows and each.name in names):
             path = folder / f"{each.name}.csv"
-            write_table(rows, path, kind=type(rows[0]))
+            write_table(rows, path, kind=always.get(each.name) or type(rows[0]))
             written.append(path)
     return written

@@ -1,7 +1,7 @@
 """Areas and ROC curves of any number of jets in bounded memory: jets are counted in bins of their rank.
 
 A value falls into a bin by the leading bits of its float32 pattern, so a bin is as wide as a fixed share of
-the value itself, 1/512. Scores are ranked by their log-odds, counted from those of a tagger that knows
+the value itself, 1/256. Scores are ranked by their log-odds, counted from those of a tagger that knows
 nothing: there nothing saturates, and bins are finest where an untrained tagger puts all jets. A histogram of
 probabilities would lump together all that is near 1. Counts of several workers add up.
 """
@@ -18,7 +18,7 @@ from models.discriminators import SCORES
 from models.features import FLAVOURS
 from training.metrics import SIGNAL_AND_BACKGROUND, WORKING_POINTS, Roc
 
-_SMALLEST, _LARGEST = 2.0**-20, 2.0**16
+_SMALLEST, _LARGEST = 2.0**-16, 2.0**13
 """Values closer to zero share one bin, as do those farther away."""
 
 
@@ -76,8 +76,8 @@ def _limits() -> tuple[float, float]:
     return _SMALLEST, _LARGEST
 
 
-SCORE_BINS: Final = Bins(bits=9)
-"""For scores: the area is off by less than 1e-6 for spreads of log-odds as trainings give them."""
+SCORE_BINS: Final = Bins(bits=8)
+"""For scores: areas are off by less than 1e-5, of untrained taggers and of saturated ones."""
 FEATURE_BINS: Final = Bins(bits=7)
 """For 67 features at once."""
 

@@ -136,20 +136,21 @@ class TrainingData:
         return LearningJets(features, labels, weights, mask)
 
     def evaluation_jets(self) -> Iterator[EvaluationJets]:
-        """Yield the jets of the test split, shard by shard.
+        """Yield the jets of the test split, shard by shard, mapped from the files and not read yet.
 
         Raises:
             ValueError: If a file is missing or broken.
         """
         for number in range(self.n_shards("test")):
-            raw, labels, keys = (self._load("test", name, number) for name in ("raw", "labels", "keys"))
-            reference = self._load("test", "reference", number) if self.manifest.reference else None
+            names = ("raw", "labels", "keys", *(["reference"] if self.manifest.reference else []))
+            raw, labels, keys, *rest = (self._load("test", name, number, mapped=True) for name in names)
+            reference = rest[0] if rest else None
             yield EvaluationJets(raw, labels, keys, reference)
 
-    def _load(self, split: SplitName, name: str, number: int) -> NDArray[Any]:
+    def _load(self, split: SplitName, name: str, number: int, *, mapped: bool = False) -> NDArray[Any]:
         path = _array_path(self.folder, split, name, number)
         try:
-            array: NDArray[Any] = np.load(path, allow_pickle=False)
+            array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"{path}: cannot be read: run 'advtag prepare' again") from error
         n_jets = self.manifest.splits[split].shards[number].n_jets

@@ -31,7 +31,7 @@ def counts_of(score: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def test_bins_by_hand() -> None:
-    # One bit of mantissa between 2^-20 and 2^16: 1, 1.5, 2, 3, 4, ... begin a bin.
+    # One bit of mantissa between 2^-16 and 2^13: 1, 1.5, 2, 3, 4, ... begin a bin.
     bins = Bins(bits=1)
     found = bins.of([-np.inf, -2.9, -2.0, -1e-30, 0.0, 1e-30, 2.0, 2.9, 3.0, 1e5, np.inf]).astype(int)
     middle = bins.number // 2
@@ -72,7 +72,7 @@ def test_a_jet_without_output_ranks_lowest() -> None:
         assert (log_odds_of_probabilities(missing)[score] == -np.inf).all()
 
 
-@pytest.mark.parametrize("spread", [1e-3, 1.0, 30.0, 3000.0])
+@pytest.mark.parametrize("spread", [1e-3, 1.0, 30.0, 1000.0])
 @pytest.mark.parametrize("score", ["b", "c", "BvsL", "CvsL"])
 def test_the_streamed_area_is_that_of_scikit_learn(score: str, spread: float) -> None:
     # From a tagger that knows almost nothing to one whose probabilities are 0 and 1 in float32.
@@ -80,7 +80,7 @@ def test_the_streamed_area_is_that_of_scikit_learn(score: str, spread: float) ->
     signal, background = split_by_truth(score, log_odds(logits)[score], labels)
     truth = np.repeat([1, 0], [len(signal), len(background)])
     expected = roc_auc_score(truth, np.concatenate([signal, background]))
-    assert area(*classes_of(score, counts_of(score, logits, labels))).auc == pytest.approx(expected, abs=5e-6)
+    assert area(*classes_of(score, counts_of(score, logits, labels))).auc == pytest.approx(expected, abs=1e-5)
 
 
 def test_saturated_probabilities_tie_as_in_scikit_learn() -> None:

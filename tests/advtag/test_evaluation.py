@@ -1,0 +1,85 @@
+"""All studies on the demo's taggers: every table and every figure is there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from advtag.evaluation import STUDIES, Tables, parse_studies, run_studies, write_tables
+from advtag.study_figures import draw_studies, plan_figures
+from models.perturbations import parse_variants
+
+
+@pytest.fixture(scope="module")
+def tables(production: Path) -> Tables:
+    return run_studies(
+        [production / "runs" / name for name in ("basic", "adversarial")],
+        data=production / "training_data",
+        variants=parse_variants("raw,noise:0.1,fgsm:0.1"),
+        epochs=[1, 20],
+        studies=STUDIES,
+        max_jets=1500,
+    )
+
+
+def test_studies_are_chosen_by_name() -> None:
+    assert parse_studies("all") == list(STUDIES)
+    assert parse_studies("none") == []
+    assert parse_studies("thesis, losses") == ["losses", "thesis"]
+    with pytest.raises(ValueError, match="unknown study 'los': choose from all, none, roc_outputs"):
+        parse_studies("los")
+
+
+def test_every_study_leaves_its_tables(tables: Tables, tmp_path: Path) -> None:
+    written = {path.name for path in write_tables(tables, tmp_path, studies=STUDIES)}
+    # Simulated events may hold no scores of a reference tagger; then its tables are not there.
+    of_reference = {"reference_roc", "reference_auc"}
+    names = {table for study in STUDIES.values() for table in study.tables} - of_reference
+    assert {f"{name}.csv" for name in names} <= written
+    assert {row.epoch for row in tables.roc_epochs} == {1, 20}
+
+
+def test_without_a_study_there_is_what_the_report_reads(tables: Tables, tmp_path: Path) -> None:
+    written = {path.name for path in write_tables(tables, tmp_path, studies=())}
+    assert written == {"auc.csv", "auc_differences.csv", "roc.csv"}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_has_a_figure(tables: Tables, study: str) -> None:
+    planned = plan_figures(tables, [study], features=["vertexMass"])
+    assert planned, study
+    assert len({figure.name for figure in planned}) == len(planned)
+    assert all(figure.name.startswith((study, "auc_")) for figure in planned)
+    assert planned[-1].draw().axes
+
+
+def test_unknown_features_are_named(tables: Tables) -> None:
+    with pytest.raises(ValueError, match="unknown feature 'vertexMas': choose from all, eta, pt"):
+        plan_figures(tables, ["input_shapes"], features=["vertexMas"])
+
+
+def test_the_index_lists_what_was_drawn(tables: Tables, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    page = draw_studies(
+        tables, ["flavour_content", "loss_surface"], tmp_path, progress=lambda *call: calls.append(call)
+    )
+    assert calls == [(1, 2), (2, 2)]
+    assert page == tmp_path / "index.html"
+    for name in ("flavour_content", "loss_surface"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+        assert f'src="{name}.png"' in page.read_text()
+        assert f'href="{name}.csv"' in page.read_text()
+
+
+def test_the_command_writes_tables_figures_and_json(advtag, production: Path, tmp_path: Path) -> None:
+    answer = advtag(
+        "evaluate", production / "runs" / "basic", "--data", production / "training_data",
+        "--studies", "flavour_content", "--epochs", "1,20", "--max-jets", "500", "--out", tmp_path, "--json",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert {row["epoch"] for row in json.loads(answer.stdout)} == {1, 20}
+    # One training has nothing to be compared with: its table of differences is empty, but there.
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "auc.csv", "auc_differences.csv", "roc.csv",
+        "flavour_content.csv", "flavour_content.png", "index.html",
+    }  # fmt: skip

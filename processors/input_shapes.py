@@ -24,7 +24,7 @@ def input_histogram(dataset: str, variants: Sequence[str]) -> Histogram:
         hist.axis.StrCategory(list(variants), name="variant", growth=True),
         hist.axis.StrCategory(BRANCHES, name="feature"),
     ]
-    return empty_histogram(dataset, axes, [hist.axis.Regular(*BINNING, name="value")])
+    return empty_histogram(dataset, axes, [hist.axis.Regular(*BINNING, name="scaled")])
 
 
 def fill_inputs(
@@ -52,9 +52,9 @@ def fill_inputs(
 def _fill_block(histogram: Histogram, jets: Jets, values: NDArray[np.floating], variant: str) -> None:
     """Add a block of jets, counted by numpy: a text as category of every value is ten times slower."""
     axes = histogram.axes
-    shape = (axes["flavour"].extent, N_FEATURES, axes["value"].extent)
+    shape = (axes["flavour"].extent, N_FEATURES, axes["scaled"].extent)
     # With its underflow, the first bin of the axis is number 1.
-    bins = axes["value"].index(values.ravel()).reshape(values.shape) + 1
+    bins = axes["scaled"].index(values.ravel()).reshape(values.shape) + 1
     flavour = np.asarray(axes["flavour"].index(jets.flavour))
     cell = (flavour[:, np.newaxis] * N_FEATURES + np.arange(N_FEATURES)) * shape[2] + bins
     view = histogram.view(flow=True)

@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 import uproot
 
+from datamc.histograms import control_variables_of
 from datamc.results import Result
 from models.discriminators import SCORES
 from models.features import BRANCHES, IS_INTEGER
@@ -121,19 +122,21 @@ def test_inputs_are_filled_raw_and_distorted(files: dict[str, Any], taggers: lis
     weight = np.asarray(ak.flatten(ak.broadcast_arrays(jets["genWeight"], jets[branch])[0][good]), np.float64)
     values = (np.asarray(ak.flatten(jets[branch][good])) - np.float32(1)) / np.float32(2)
     is_default = np.asarray(ak.flatten(jets[branch][good])) == -999
-    filled = inputs[{"dataset": "mc", "feature": branch, "variant": "raw"}].project("value")
+    filled = inputs[{"dataset": "mc", "feature": branch, "variant": "raw"}].project("scaled")
     expected, _ = np.histogram(np.maximum(values[~is_default], -3), 60, (-3, 3), weights=weight[~is_default])
     np.testing.assert_allclose(filled.values(), expected, atol=1e-9)
     assert filled.values(flow=True)[0] == pytest.approx(weight[is_default].sum())
     # Every variant holds every jet; integers and defaults do not move, other inputs do.
     raw, noisy = (inputs[{"dataset": "mc", "variant": name}] for name in ("raw", "noise:0.1"))
     for feature, stays in zip(BRANCHES, IS_INTEGER, strict=True):
-        before, after = (each[{"feature": feature}].project("value") for each in (raw, noisy))
+        before, after = (each[{"feature": feature}].project("scaled") for each in (raw, noisy))
         assert before.sum(flow=True).value == pytest.approx(weight.sum())
         assert after.values(flow=True)[0] == pytest.approx(before.values(flow=True)[0])
         if feature != "Jet_pt":  # beyond the axis, in units of this tagger
             assert np.allclose(before.values(), after.values()) == bool(stays), feature
     assert inputs[{"dataset": "data", "variant": "raw"}].sum(flow=True).value > 0
+    # No value per jet: what compares data with simulation variable by variable leaves it alone.
+    assert "inputs" not in control_variables_of(result)
     assert result.config["inputs"]["tagger"] == "basic@2"
     with pytest.raises(ValueError, match="inputs of 'basic@7': choose from basic@1, basic@2"):
         run(files, taggers, extras=Extras(inputs_of="basic@7"))

@@ -81,7 +81,7 @@ def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
     with continued_folder(config.output) as folder:
         journal = open_journal(folder, config, n_shards, files)
         if journal.files:
-            _log.info("going on after %d of %d files", len(journal.files), len(files))
+            _log.warning("%s: going on after %d of %d files", config.output, len(journal.files), len(files))
         _scatter(config, files, journal, report)
         if not journal.survey.counts.any():
             shutil.rmtree(folder)

@@ -1,6 +1,7 @@
 """Corrections and variations in a whole run, against sums over plain events."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ def test_corrections_apply_without_variations_too(
     assert total(nominal, "nominal") == pytest.approx(total(varied, "nominal"), rel=1e-12)
     by_weight = run(fileset, corrections=corrections, systematics="weight_only")
     assert list(by_weight.histograms["jet_pt"].axes["systematic"])[-1] == "FSRDown"
-    # The sum by which a cross section is divided knows the generator alone, and no shift counts an event again.
+    # The sum by which a cross section is divided knows the generator alone; no shift counts an event again.
     for result in (nominal, by_weight, varied):
         assert result.datasets["mc"].sum_weights == run(fileset).datasets["mc"].sum_weights
         assert result.datasets["mc"].n_events == 400
@@ -318,6 +319,13 @@ def test_what_a_file_lacks_is_said_once(
     notes = run(bare, systematics="weight_only", chunksize=20).notes
     assert sum("bare: without PSWeight, what is made of it varies nothing" in note for note in notes) == 1
     assert sum(note.startswith("bare: PSWeight is absent") for note in notes) == 1
+
+
+def test_corrections_travel_to_workers(corrections: Corrections) -> None:
+    sent = pickle.loads(pickle.dumps(Systematics("total", corrections)))
+    assert sent.names("dy") == Systematics("total", corrections).names("dy")
+    table = next(iter(sent.corrections.tables.values()))
+    assert table.evaluate({"pt": np.array([40.0]), "label": "sf"}, 1).tolist() == [0.9]
 
 
 def test_an_unknown_mode_is_answered_with_the_choices() -> None:

@@ -98,8 +98,10 @@ def _fit_plane(
         fitted = maximise(cell_likelihood(cells, {}, chosen=part, **tools), solution.value[part])
         _keep(fitted, part, value, covariance, status)
     is_free = standing == "ok"
-    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-    is_measured = (status == "ok") & (value > _SMALLEST) & (error < thresholds.max_error)
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    is_measured = (
+        (status == "ok") & (value > _SMALLEST) & (variance > 0) & (variance < thresholds.max_error**2)
+    )
     joint = np.flatnonzero(is_free.any(axis=-1) & (is_measured | ~is_free).all(axis=-1))
     if sources and len(joint):
         fitted = maximise(cell_likelihood(cells, varied, chosen=joint, **tools), value[joint])

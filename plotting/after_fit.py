@@ -69,8 +69,7 @@ def plot_after_fit(
             for axis in AXES:
                 for when, factors in (("before", None), ("after", each)):
                     title = (
-                        f"{selection_label(selection)}, {when} the fit
-"
+                        f"{selection_label(selection)}, {when} the fit\n"
                         f"{each.tagger}, epoch {each.epoch}, {variant_label(each.variant)}"
                     )
                     figure = draw_after_fit(

@@ -347,7 +347,7 @@ def smooth_plane(
     data_variance, mc_variance = data.copy(), mc.copy()
     data_variance[0] += 2 * same_data
     mc_variance[0] += 2 * same
-    default, default_same = jets * TYPICAL, jets * np.array([200.0, 150.0, 500.0])
+    default, default_same = 20 * jets * TYPICAL, 20 * jets * np.array([200.0, 150.0, 500.0])
     return PlaneTemplates(
         cvsl_edges=np.linspace(0, 1, n_cvsl + 1),
         cvsb_edges=np.linspace(0, 1, n_cvsb + 1),

@@ -43,7 +43,7 @@ def theory_weights(events: ak.Array, card: TheoryCard) -> tuple[dict[str, Weight
 
     Returns:
         For each source Up and Down, shape ``(n_events,)`` each, 1 where the file does not have it; and one
-        sentence for each branch that is absent, a dummy, or of unknown order.
+        sentence for each branch that is a dummy or of unknown order (that one is absent is known before).
 
     Source:
         NanoAOD documentation of PSWeight, LHEScaleWeight and LHEPdfWeight; Up is what the title calls 2.
@@ -58,11 +58,12 @@ def theory_weights(events: ak.Array, card: TheoryCard) -> tuple[dict[str, Weight
             )
             found = members if members and all(np.isfinite(one).all() for one in members.values()) else None
         if found is None:
-            missing.setdefault(branch, []).append(source)
+            if branch in events.fields:
+                missing.setdefault(branch, []).append(source)
             found = dict.fromkeys((f"{source}Up", f"{source}Down"), np.ones(len(events)))
         factors |= found
     return factors, [
-        f"{branch} is absent, a dummy or of unknown order: {' and '.join(sources)} vary nothing"
+        f"{branch} is a dummy or of unknown order: {' and '.join(sources)} vary nothing"
         for branch, sources in missing.items()
     ]
 

@@ -99,7 +99,7 @@ def test_what_is_no_variation_varies_nothing_and_is_said(values: list[list[float
     factors, missing = theory_weights(events, TheoryCard(scales=False))
     assert factors["FSRUp"].tolist() == factors["FSRDown"].tolist() == [1.0, 1.0]
     assert len(missing) == 1
-    assert missing[0].startswith("PSWeight is absent, a dummy or of unknown order")
+    assert missing[0].startswith("PSWeight is a dummy or of unknown order")
     assert "FSR" in missing[0]
 
 

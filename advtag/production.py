@@ -54,7 +54,10 @@ def last_epochs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def cutflow_rows(result: "Result") -> list[dict[str, Any]]:
-    """Return one row per dataset and cut: events that are left, and the sum of their weights."""
+    """Return one row per dataset and cut: events left and the sum of their weights; N-1 passes all others."""
+    others = {
+        (dataset, row.cut): row.n_events for dataset, rows in result.n_minus_one.items() for row in rows
+    }
     return [
         {
             "selection": result.selection,
@@ -62,6 +65,7 @@ def cutflow_rows(result: "Result") -> list[dict[str, Any]]:
             "cut": row.cut,
             "events": row.n_events,
             "sum of weights": row.sum_weights,
+            "N-1": others.get((dataset, row.cut), row.n_events),
         }
         for dataset, rows in result.cutflows.items()
         for row in rows

@@ -166,7 +166,8 @@ def draw_roc(curves: Sequence[RocCurve], *, title: str = "", label: EventLabel =
             ", ".join(
                 (
                     curve.tagger,
-                    f"epoch {curve.epoch}",
+                    # A tagger read from the files has no epochs.
+                    *([f"epoch {curve.epoch}"] if curve.epoch else []),
                     score_label(curve.score),
                     variant_label(curve.variant),
                 )

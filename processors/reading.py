@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+_READERS = ("uproot", "coffea.nanoevents.schemas")
+"""Whose errors mean a damaged file: of what is in it, and of how its branches belong together."""
+
 
 class ReadError(OSError):
     """A file that could be opened beforehand but cannot be read now."""
@@ -26,7 +29,7 @@ def reading(path: str) -> Iterator[None]:
         # awkward raises errors of its own on top, so the whole chain is looked through.
         chain = list(_chain(error))
         out_of_memory = any(isinstance(one, MemoryError) for one in chain)
-        if out_of_memory or not any(_raised_below("uproot", one.__traceback__) for one in chain):
+        if out_of_memory or not any(_raised_by_reading(one.__traceback__) for one in chain):
             raise
         kind = type(chain[-1]).__name__
         raise ReadError(f"{path}: cannot be read, the file is damaged or gone ({kind})") from error
@@ -38,10 +41,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _raised_below(package: str, traceback: TracebackType | None) -> bool:
+def _raised_by_reading(traceback: TracebackType | None) -> bool:
     while traceback is not None:
         module = str(traceback.tb_frame.f_globals.get("__name__", ""))
-        if module.split(".")[0] == package:
+        if any(module == name or module.startswith(f"{name}.") for name in _READERS):
             return True
         traceback = traceback.tb_next
     return False

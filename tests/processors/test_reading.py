@@ -4,10 +4,10 @@ import uproot
 from processors.reading import ReadError, reading
 
 
-def fail_below_uproot(error: Exception) -> None:
-    """Raise from a frame that belongs to uproot."""
+def fail_below_uproot(error: Exception, module: str = f"{uproot.__name__}.source") -> None:
+    """Raise from a frame that belongs to uproot, or to another reader."""
     source = "def fail(error):\n    raise error\n"
-    namespace = {"__name__": f"{uproot.__name__}.source"}
+    namespace = {"__name__": module}
     exec(compile(source, "uproot/source.py", "exec"), namespace)
     namespace["fail"](error)  # type: ignore[operator]
 
@@ -15,6 +15,11 @@ def fail_below_uproot(error: Exception) -> None:
 def test_what_fails_below_uproot_is_a_damaged_file() -> None:
     with pytest.raises(ReadError, match=r"^f.root: cannot be read, .* \(KeyError\)$"), reading("f.root"):
         fail_below_uproot(KeyError("fBits"))
+
+
+def test_branches_that_do_not_fit_together_are_a_damaged_file() -> None:
+    with pytest.raises(ReadError, match=r"\(KeyError\)$"), reading("f.root"):
+        fail_below_uproot(KeyError("content"), "coffea.nanoevents.schemas.nanoaod")
 
 
 def test_an_error_on_top_does_not_hide_it() -> None:

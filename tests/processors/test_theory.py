@@ -58,8 +58,9 @@ def test_the_title_tells_the_order_of_the_shower() -> None:
     "title",
     [
         (
-            "LHE scale variation weights (w_var / w_nominal); [0] is muR=0.5 muF=0.5 ; [1] is muR=0.5 muF=1.0 ; "
-            "[2] is muR=1.0 muF=0.5 ; [3] is muR=1.0 muF=1.0 ; [4] is muR=1.0 muF=2.0 ; [5] is muR=2.0 muF=1.0"
+            "LHE scale variation weights (w_var / w_nominal); [0] is muR=0.5 muF=0.5 ; [1] is muR=0.5 "
+            "muF=1.0 ; [2] is muR=1.0 muF=0.5 ; [3] is muR=1.0 muF=1.0 ; [4] is muR=1.0 muF=2.0 ; [5] is "
+            "muR=2.0 muF=1.0"
         ),
         (
             "LHE scale weights; [0] is muR=0.50000E+00 muF=0.50000E+00 ; [1] is muR=0.5 muF=1 ; [2] is "

@@ -2,9 +2,10 @@
 
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,24 @@ def count_events(path: str, tree: str) -> int:
 def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any]:
     with _opened(path, tree_name) as tree:
         n_events = int(tree.num_entries)
-        clusters = tuple(tree.common_entry_offsets(filter_name=branches.names().__contains__))
+        offsets = tree.common_entry_offsets(filter_name=branches.names().__contains__)
         return {
             "n_events": n_events,
             "uuid": tree.file.fUUID,
             "available": frozenset(tree.keys(full_paths=False)),
-            "clusters": clusters if clusters[-1:] == (n_events,) else (0, n_events),
+            "clusters": clusters_of(offsets, n_events),
         }
+
+
+def clusters_of(offsets: Sequence[int], n_events: int) -> tuple[int, ...]:
+    """Return where clusters begin, and the end; the whole file is one where its branches do not agree.
+
+    In a damaged file they may agree on nonsense, by which events would be left out without a word.
+    """
+    is_sound = list(offsets[:1]) == [0] and offsets[-1] == n_events
+    if is_sound and all(first < last for first, last in pairwise(offsets)):
+        return tuple(offsets)
+    return (0, n_events)
 
 
 @contextmanager

@@ -15,7 +15,14 @@ from processors.executors import Chunks, WorkerError, open_executor
 from processors.ledger import require_all_chunks
 from processors.reading import ReadError
 from processors.run import run_selection
-from processors.worker import ChunkMemoryError, Limits, again_if_unreadable, memory_limit, peak_memory_mb, raise_original
+from processors.worker import (
+    ChunkMemoryError,
+    Limits,
+    again_if_unreadable,
+    memory_limit,
+    peak_memory_mb,
+    raise_original,
+)
 
 ITEMS = [WorkItem("dy", "f.root", "Events", start, start + 10, b"") for start in (0, 10, 20)]
 
@@ -102,7 +109,7 @@ def test_only_what_cannot_be_read_is_tried_again() -> None:
 
     assert again_if_unreadable(read, limits) == "content"
     errors += [ReadError(str(number)) for number in range(3)]
-    with pytest.raises(ReadError, match="^0$"):
+    with pytest.raises(ReadError, match=r"^0$"):
         again_if_unreadable(read, limits)
     errors += [ReadError("never reached"), ValueError("a bug")]
     with pytest.raises(ValueError, match="a bug"):

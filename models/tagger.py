@@ -16,7 +16,7 @@ from models.features import FLAVOURS, N_FEATURES
 from models.metadata import TaggerMetadata, read_metadata
 from models.scaler import FeatureScaler
 
-SUB_BATCH = 4096
+SUB_BATCH = 1024
 """Jets per call of the runtime: small enough for the cache, large enough to hide the call."""
 
 TAGGER_SUFFIX = "_tagger.onnx"

@@ -124,8 +124,8 @@ def own_training(data: TrainingData, **settings: object) -> Callable[[], None]:
     def epoch() -> None:
         before = matmul.fp32_precision
         matmul.fp32_precision = "bf16" if config.precision == "bf16" else before
-        for batch in islice(jets.batches(1), _part(data, config.batch_size)):
-            train_step(network, optimizer, batch, config, methods=methods)
+        for step, batch in enumerate(islice(jets.batches(1), _part(data, config.batch_size))):
+            train_step(network, optimizer, batch, config, methods=methods, step=step)
         matmul.fp32_precision = before
 
     return epoch
@@ -217,7 +217,7 @@ def main() -> None:
     table = Table(
         "",
         "M jets/s",
-        "ratio",
+        "speed ratio",
         "to",
         title=f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread",
     )

@@ -33,7 +33,7 @@ SOURCE_CHANNEL = (0, 0, 1, 2)
 """The selection of the fit that each channel belongs to."""
 
 _SMALLEST = 0.02
-"""A cell with a smaller factor takes no part in what all cells share."""
+"""A smaller factor counts as 0: it is the edge of what the likelihood knows."""
 
 
 _VAGUE = 1e-6
@@ -107,6 +107,7 @@ def _fit_plane(
         fitted = maximise(cell_likelihood(cells, varied, chosen=joint, **tools), value[joint])
         _keep(fitted, joint, value, covariance, status)
         impact[:, joint] = _impacts(fitted)
+    value = np.where(value < _SMALLEST, 0.0, value)
     value, covariance, status = refuse_bad_solutions(value, covariance, status, thresholds)
     impact = np.where(status == "ok", impact, 0.0)
     found = CellSolution(

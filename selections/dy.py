@@ -44,13 +44,12 @@ def select(
     Source:
         CMS-BTV-20-001 (JINST 17 P03014), section on the DY+jets selection; thesis, appendix A.5.
     """
-    kind, other = parameters.lepton, "electron" if parameters.lepton == "muon" else "muon"
+    kind = parameters.lepton
+    other = "electron" if kind == "muon" else "muon"
     leptons, jets = events[COLLECTIONS[kind]], events.Jet
     good = good_leptons(events, kind, parameters)
     z = z_candidate(leptons, good, parameters)
-    clean = good_jets(events, parameters.jet)
-    for lepton in (z.plus, z.minus):
-        clean = clean & away_from(jets, leptons, lepton, min_delta_r=parameters.min_delta_r, strictly=True)
+    clean = _jets_away_from(events, leptons, z, parameters)
     n_jets = n_selected(clean)
 
     cuts = event_cuts(events, parameters, good_luminosity)
@@ -90,6 +89,15 @@ def z_candidate(leptons: ak.Array, good: ak.Array, parameters: DYSelection) -> Z
     )
     mass, pt = (np.asarray(ak.fill_none(ak.firsts(values[passing]), np.nan)) for values in (mass, pt))
     return ZCandidate(plus, minus, mass, pt)
+
+
+def _jets_away_from(events: ak.Array, leptons: ak.Array, z: ZCandidate, parameters: DYSelection) -> ak.Array:
+    clean = good_jets(events, parameters.jet)
+    for lepton in (z.plus, z.minus):
+        clean = clean & away_from(
+            events.Jet, leptons, lepton, min_delta_r=parameters.min_delta_r, strictly=True
+        )
+    return clean
 
 
 def both_signs(leptons: ak.Array, good: ak.Array) -> ak.Array:

@@ -52,14 +52,8 @@ def select(
     Source:
         BTVNanoCommissioning, dileptonic top pairs with a soft muon; CMS-BTV-16-002 (JINST 13 P05011).
     """
-    pair = dilepton(events, parameters)
-    jets = events.Jet
-    allowed = good_jets(events, parameters.jet)
-    for kind, position in zip(pair.kinds, pair.positions, strict=True):
-        leptons = events[COLLECTIONS[kind]]
-        allowed = allowed & away_from(
-            jets, leptons, position, min_delta_r=parameters.min_delta_r, strictly=True
-        )
+    pair, jets = dilepton(events, parameters), events.Jet
+    allowed = _jets_away_from(events, pair, parameters)
     n_jets, soft = n_selected(allowed), soft_muon_jet(events, allowed, parameters.soft_muon)
     mass, _ = mass_and_pt_of_two(*pair.momenta)
     met, _ = missing_energy(events, parameters.met)
@@ -101,6 +95,16 @@ def dilepton(events: ak.Array, parameters: DileptonSelection) -> Dilepton:
         (momenta[0], momenta[1]),
         (charges[0], charges[1]),
     )
+
+
+def _jets_away_from(events: ak.Array, pair: Dilepton, parameters: DileptonSelection) -> ak.Array:
+    allowed = good_jets(events, parameters.jet)
+    for kind, position in zip(pair.kinds, pair.positions, strict=True):
+        leptons = events[COLLECTIONS[kind]]
+        allowed = allowed & away_from(
+            events.Jet, leptons, position, min_delta_r=parameters.min_delta_r, strictly=True
+        )
+    return allowed
 
 
 def _add_lepton_cuts(

@@ -17,7 +17,6 @@ from selections.branches import branches_of
 from selections.catalogue import SELECT
 from selections.parameters import Selection, parameters_of
 
-Events = Callable[..., ak.Array]
 Record = dict[str, Any]
 
 REAL_DATA = os.environ.get("ADVTAG_REAL_DATA")
@@ -275,107 +274,9 @@ def require_same(selection: str, events: ak.Array, plain: Sequence[Record]) -> l
     return flow
 
 
-def random_events(events: Events, n_events: int, seed: int) -> ak.Array:
-    """Events in which every cut is passed by some and failed by others."""
-    rng = np.random.default_rng(seed)
-    return events(*(random_event(rng) for _ in range(n_events)))
-
-
-def random_event(rng: np.random.Generator) -> Record:
-    n_jets = int(rng.integers(0, 7))
-    n_muons, n_electrons = HARD_LEPTONS[rng.integers(len(HARD_LEPTONS))]
-    muons = [random_muon(rng, hard=True, n_jets=n_jets) for _ in range(n_muons)]
-    muons += [random_muon(rng, hard=False, n_jets=n_jets) for _ in range(rng.integers(0, 4))]
-    rng.shuffle(muons)
-    return {
-        "Muon": muons,
-        "Electron": [random_electron(rng, n_jets) for _ in range(n_electrons)],
-        "Jet": [random_jet(rng, muons) for _ in range(n_jets)],
-        "MET_pt": rng.uniform(20, 90),
-        "MET_phi": rng.uniform(-np.pi, np.pi),
-        "Flag_goodVertices": bool(rng.random() < 0.95),
-        **{path: bool(rng.random() < 0.9) for path in PATHS},
-        "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ_Mass3p8": bool(rng.random() < 0.3),
-    }
-
-
-HARD_LEPTONS = [
-    (0, 0),
-    (1, 0),
-    (1, 0),
-    (1, 0),
-    (2, 0),
-    (2, 0),
-    (3, 0),
-    (1, 1),
-    (0, 1),
-    (0, 1),
-    (0, 2),
-    (1, 2),
-]
-PATHS = (
-    "HLT_IsoMu27",
-    "HLT_Ele32_WPTight_Gsf_L1DoubleEG",
-    "HLT_Ele23_Ele12_CaloIdL_TrackIdL_IsoVL",
-    "HLT_Mu12_TrkIsoVVL_Ele23_CaloIdL_TrackIdL_IsoVL",
-    "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ_Mass8",
-)
-
-
-def random_electron(rng: np.random.Generator, n_jets: int) -> Record:
-    return {
-        "pt": rng.uniform(12, 70),
-        "eta": rng.uniform(-2.0, 2.0),
-        "phi": rng.uniform(-np.pi, np.pi),
-        "charge": int(rng.choice([-1, 1])),
-        "deltaEtaSC": rng.normal(0, 0.02),
-        "mvaFall17V2Iso_WP80": bool(rng.random() < 0.9),
-        "pfRelIso03_all": rng.choice([0.01, 0.04, 0.12], p=[0.4, 0.4, 0.2]),
-        "dxy": rng.normal(0, 0.004),
-        "dz": rng.normal(0, 0.008),
-        "sip3d": rng.uniform(0, 2.7),
-        "jetIdx": int(rng.integers(-1, n_jets)) if n_jets and rng.random() < 0.3 else -1,
-    }
-
-
-def random_muon(rng: np.random.Generator, *, hard: bool, n_jets: int) -> Record:
-    return {
-        "pt": rng.uniform(13, 70) if hard else rng.uniform(3, 27),
-        "eta": rng.uniform(-1.0, 1.0),
-        "phi": rng.uniform(-np.pi, np.pi),
-        "charge": int(rng.choice([-1, 1])),
-        "tightId": bool(rng.random() < 0.95),
-        "pfRelIso04_all": rng.choice([0.01, 0.04, 0.12]) if hard else rng.uniform(0.1, 3.0),
-        "dxy": rng.normal(0, 0.001),
-        "dz": rng.normal(0, 0.005),
-        "sip3d": rng.uniform(0, 2.2),
-        "jetIdx": int(rng.integers(-1, n_jets)) if hard and n_jets and rng.random() < 0.3 else -1,
-    }
-
-
-def random_jet(rng: np.random.Generator, muons: list[Record]) -> Record:
-    jet = {
-        "pt": rng.uniform(15, 110),
-        "eta": rng.uniform(-1.5, 1.5),
-        "phi": rng.uniform(-np.pi, np.pi),
-        "jetId": int(rng.choice([2, 6], p=[0.05, 0.95])),
-        "puId": int(rng.choice([6, 7], p=[0.05, 0.95])),
-        "muEF": rng.uniform(0, 0.5),
-        "neEmEF": rng.uniform(0, 0.4),
-    }
-    soft = [position for position, muon in enumerate(muons) if muon["pt"] < 27]
-    named = rng.permutation(soft)[: rng.integers(0, 3)]
-    for key, position in zip(("muonIdx1", "muonIdx2"), named, strict=False):
-        jet[key] = int(position)
-        # Near a muon it names, or just not near enough.
-        jet["eta"] = muons[position]["eta"] + rng.uniform(-0.3, 0.3)
-        jet["phi"] = muons[position]["phi"] + rng.uniform(-0.3, 0.3)
-    return jet
-
-
 @pytest.fixture(scope="module")
-def made(events: Events) -> tuple[ak.Array, list[Record]]:
-    chunk = random_events(events, 8000, seed=11)
+def made(random_chunk: Callable[[int, int], ak.Array]) -> tuple[ak.Array, list[Record]]:
+    chunk = random_chunk(8000, 11)
     return chunk, list(records(chunk))
 
 

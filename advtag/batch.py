@@ -1,22 +1,28 @@
 """Commands for batch systems: condor submit, status, resubmit, merge; slurm process."""
 
-import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from advtag import staging
+from advtag.job_folders import (
+    Look,
+    hand_in_again,
+    hand_in_graph,
+    job_row,
+    jobs_named,
+    judge,
+    look_at,
+    site_of,
+    step_row,
+)
+from advtag.job_folders import watch as watching
+from advtag.job_plans import plan_jobs, sentence_of, site_asked_for
 from advtag.produce import AsJson
-from advtag.progress import console, one_bar, say
+from advtag.progress import one_bar, say
 from advtag.tables import show
-
-if TYPE_CHECKING:
-    from condor.judging import JobStatus
-    from condor.manifest import Manifest
-    from condor.sites import Site
-    from condor.submissions import Attempt, Submission
 
 condor = typer.Typer(
     no_args_is_help=True,
@@ -72,106 +78,27 @@ def submit(
     from condor.handing_in import first_attempts, hand_in
     from condor.submissions import batch_system
 
-    profile = _with_request(site, memory_mb, minutes)
+    profile = site_asked_for(site, memory_mb=memory_mb, minutes=minutes)
+    if graph is not None and profile.scheduler != "htcondor":
+        raise ValueError(f"site {profile.name}: graphs are HTCondor's; on SLURM merge when all is done")
     command = staging.parse_process(selection=selection, fileset=fileset, others=context.args)
-    manifest = _plan(
+    manifest = plan_jobs(
         command, profile, files_per_job=files_per_job, events_per_job=events_per_job, no_count=no_count
     )
-    system = batch_system(profile)
+    system, attempts = batch_system(profile), first_attempts(manifest)
+    description = system.describe(manifest, folder, attempts)
     if dry_run:
-        typer.echo(system.describe(manifest, folder))
+        typer.echo(description)
         typer.echo(folders.wrapper(manifest))
-        say(f"{_planned(manifest)}; nothing was written or submitted.", heading="Dry run:")
+        say(f"{sentence_of(manifest)}; nothing was written or submitted.", heading="Dry run:")
         return
     folders.write_folder(manifest, command.staged, folder)
     if graph is None:
-        submissions = hand_in(manifest, folder, first_attempts(manifest), system)
+        submissions = hand_in(manifest, folder, attempts, system)
         numbers = ", ".join(submission.id for submission in submissions)
     else:
-        numbers = _hand_in_graph(manifest, folder, graph)
-    say(f"{_planned(manifest)}, submitted as {numbers}: see `advtag condor status {folder}`.")
-
-
-def _with_request(site: str, memory_mb: int | None, minutes: int | None) -> "Site":
-    from condor.sites import read_site
-
-    profile = read_site(site)
-    asked = {"memory_mb": memory_mb, "minutes": minutes}
-    wanted = {key: value for key, value in asked.items() if value is not None}
-    return profile.model_copy(update={"request": profile.request.model_copy(update=wanted)})
-
-
-def _plan(
-    command: staging.ProcessCommand,
-    site: "Site",
-    *,
-    files_per_job: int,
-    events_per_job: int | None,
-    no_count: bool,
-) -> "Manifest":
-    """Return the manifest of a command on a site.
-
-    Raises:
-        OSError: If files cannot be read; all of them are named.
-    """
-    from condor.folder import advtag_version, hashes_of
-    from condor.manifest import Manifest, metadata_of, with_fingerprint
-    from condor.splitting import count_inputs, split, uncounted_inputs
-    from processors.filesets import read_fileset
-
-    files = read_fileset(command.fileset)
-    if no_count:
-        inputs, parts = uncounted_inputs(files)
-    else:
-        with one_bar("count events") as progress:
-            inputs, parts, complaints = count_inputs(files, progress=progress)
-        if complaints:
-            raise OSError(f"{'; '.join(complaints)}: mend the fileset, or leave them out")
-    metadata = metadata_of(files)
-    jobs = split(
-        inputs,
-        selections=command.selections,
-        primary_datasets={name: (each or {}).get("primary_dataset") for name, each in metadata.items()},
-        parts=parts,
-        files_per_job=files_per_job,
-        events_per_job=events_per_job,
-    )
-    return with_fingerprint(
-        Manifest(
-            advtag_version=advtag_version(),
-            site=site,
-            command=command.words,
-            staged=hashes_of(command.staged),
-            datasets=metadata,
-            inputs=tuple(inputs),
-            jobs=tuple(jobs),
-        )
-    )
-
-
-def _planned(manifest: "Manifest") -> str:
-    n_ranges = sum(len(job.ranges) for job in manifest.jobs)
-    counts = Counter(job.selection for job in manifest.jobs)
-    shares = ", ".join(f"{number} {selection}" for selection, number in counts.items())
-    return f"{len(manifest.jobs)} jobs ({shares}) on {len(manifest.inputs)} files, {n_ranges} parts in all"
-
-
-def _hand_in_graph(manifest: "Manifest", folder: Path, out: Path) -> str:
-    from condor.graph import submit_graph, write_graph
-    from condor.handing_in import first_attempts, noted
-    from condor.htcondor import program, variables
-
-    if manifest.site.scheduler != "htcondor":
-        raise ValueError(f"site {manifest.site.name}: graphs are HTCondor's; on SLURM merge when all is done")
-    attempts = first_attempts(manifest)
-    write_graph(
-        manifest,
-        folder,
-        description=program(manifest, folder),
-        variables=[variables(manifest, attempt) for attempt in attempts],
-        out=out,
-    )
-    return noted(folder, submit_graph(folder), attempts).id
+        numbers = hand_in_graph(manifest, folder, graph)
+    say(f"{sentence_of(manifest)}, submitted as {numbers}: see `advtag condor status {folder}`.")
 
 
 @condor.command()
@@ -193,19 +120,25 @@ def status(
 
     Example: advtag condor status jobs --watch
     """
-    found = _watch(folders, every) if watch else _judge_all(folders)
-    jobs = [job for _, job in found]
-    if as_json:
-        show([_row(folder, job) for folder, job in found], title="Jobs", as_json=True)
-    elif listed := [_row(folder, job) for folder, job in found if everything or job.state != "done"]:
-        show(listed if everything else listed[:_LISTED], title="Jobs", as_json=False)
-        if len(listed) > _LISTED and not everything:
-            _say_reasons(jobs)
-    _say_summary(jobs)
-    if any(job.needs_resubmission for job in jobs):
+    from condor.judging import summary_of
+
+    look = watching(folders, every=every) if watch else look_at(folders)
+    listed = [job_row(*each) for each in look.jobs if everything or as_json or each[1].state != "done"]
+    listed += [step_row(*each) for each in look.steps if everything or as_json or each[1].state != "done"]
+    if as_json or listed:
+        show(listed if everything or as_json else listed[:_LISTED], title="Jobs", as_json=as_json)
+    if len(listed) > _LISTED and not everything and not as_json:
+        _say_reasons(look)
+    say(summary_of([job for _, job in look.jobs]))
+    if look.has_failed:
         raise typer.Exit(FAILED)
-    if any(job.state != "done" for job in jobs):
+    if look.n_ended < look.n_all:
         raise typer.Exit(UNFINISHED)
+
+
+def _say_reasons(look: Look) -> None:
+    for reason, number in Counter(job.reason for _, job in look.jobs if job.reason).most_common(5):
+        say(f"{number} jobs: {reason}")
 
 
 @condor.command()
@@ -224,44 +157,24 @@ def resubmit(
 
     Example: advtag condor resubmit jobs
     """
-    from condor.handing_in import next_attempts, take_back
-    from condor.submissions import batch_system
+    from condor.graph import judge_steps
+    from condor.handing_in import next_attempts
 
-    site = _site_of(folder)
-    found = _judge(folder)
-    chosen = [job for job in found if job.needs_resubmission] if jobs is None else _named(found, jobs)
-    if not chosen:
-        say("nothing to submit again.")
-        return
+    found = judge(folder)
+    chosen = [job for job in found if job.needs_resubmission] if jobs is None else jobs_named(found, jobs)
     attempts = [
         attempt._replace(memory_mb=memory_mb or attempt.memory_mb, minutes=minutes or attempt.minutes)
-        for attempt in next_attempts(chosen, site)
+        for attempt in next_attempts(chosen, site_of(folder))
     ]
-    if dry_run:
-        show([attempt._asdict() for attempt in attempts], title="Would be submitted again", as_json=False)
-        return
-    take_back(folder, chosen, batch_system(site))
-    numbers = ", ".join(each.id for each in _hand_in(folder, attempts))
-    say(f"{len(attempts)} jobs submitted again as {numbers}.")
-
-
-def _site_of(folder: Path) -> "Site":
-    from condor.manifest import read_manifest
-    from condor.trainings import is_trainings, read_trainings
-
-    return read_trainings(folder).site if is_trainings(folder) else read_manifest(folder).site
-
-
-def _hand_in(folder: Path, attempts: "list[Attempt]") -> "list[Submission]":
-    from condor.handing_in import hand_in, noted
-    from condor.manifest import read_manifest
-    from condor.submissions import batch_system
-    from condor.trainings import is_trainings, read_trainings, submit_trainings
-
-    if is_trainings(folder):
-        return [noted(folder, submit_trainings(read_trainings(folder), folder, attempts), attempts)]
-    manifest = read_manifest(folder)
-    return hand_in(manifest, folder, attempts, batch_system(manifest.site))
+    steps = [step for step in judge_steps(folder) if step.state in ("failed", "planned")]
+    if not attempts and not steps:
+        say("nothing to submit again.")
+    elif dry_run:
+        rows = [attempt._asdict() for attempt in attempts] or [step._asdict() for step in steps]
+        show(rows, title="Would be submitted again", as_json=False)
+    else:
+        numbers = ", ".join(hand_in_again(folder, attempts, chosen))
+        say(f"{len(attempts)} jobs submitted again as {numbers}.")
 
 
 @condor.command()
@@ -292,66 +205,3 @@ def merge(
         say(f"{out / f'{result.selection}.zip'}: {ledger_sentence(result)}")
     if any(entry.status != "processed" for result in results for entry in result.ledger):
         raise typer.Exit(FAILED)
-
-
-def _judge(folder: Path) -> "list[JobStatus]":
-    from condor.judging import judge_jobs
-    from condor.manifest import read_manifest
-    from condor.submissions import batch_system
-    from condor.trainings import is_trainings, judge_trainings, read_trainings
-
-    if is_trainings(folder):
-        return judge_trainings(read_trainings(folder), folder)
-    manifest = read_manifest(folder)
-    return judge_jobs(manifest, folder, batch_system(manifest.site))
-
-
-def _judge_all(folders: list[Path]) -> "list[tuple[Path, JobStatus]]":
-    return [(folder, job) for folder in folders for job in _judge(folder)]
-
-
-def _watch(folders: list[Path], every: int) -> "list[tuple[Path, JobStatus]]":
-    """Look at the jobs until none of them can end by itself any more, with a bar and the time left."""
-    with one_bar("jobs") as progress:
-        while True:
-            found = _judge_all(folders)
-            n_ended = sum(job.state == "done" or job.needs_resubmission for _, job in found)
-            progress(n_ended, len(found))
-            if n_ended == len(found):
-                return found
-            time.sleep(every)
-
-
-def _named(jobs: "list[JobStatus]", text: str) -> "list[JobStatus]":
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = [-1]
-    if not all(0 <= number < len(jobs) for number in numbers):
-        raise ValueError(f"jobs {text!r}: give numbers from 0 to {len(jobs) - 1}, e.g. 3,17")
-    return [jobs[number] for number in dict.fromkeys(numbers)]
-
-
-def _row(folder: Path, job: "JobStatus") -> dict[str, Any]:
-    return {
-        "folder": str(folder),
-        "job": f"{job.job:05d}",
-        "what": job.selection,
-        "state": job.state,
-        "events": job.n_events,
-        "lost": job.n_lost,
-        "attempts": job.attempts,
-        "memory MB": job.memory_mb,
-        "reason": job.reason,
-    }
-
-
-def _say_reasons(jobs: "list[JobStatus]") -> None:
-    for reason, number in Counter(job.reason for job in jobs if job.reason).most_common(5):
-        say(f"{number} jobs: {reason}")
-
-
-def _say_summary(jobs: "list[JobStatus]") -> None:
-    from condor.judging import summary_of
-
-    console.print(summary_of(jobs), highlight=False)

@@ -66,13 +66,14 @@ def train(
             Training(card.name, str(card.output), card.epochs, card.patience is not None) for card in cards
         ),
     )
+    attempts = [Attempt(job, profile.request.memory_mb, minutes) for job in range(len(cards))]
+    text = script(planned, folder, attempts)
     if dry_run:
-        typer.echo(script(planned, folder, folder.resolve() / "trainings_001.txt"))
+        typer.echo(text)
         for training in planned.trainings:
             say(f"{training.name} -> {training.output}", heading="Dry run:")
         return
     write_trainings(planned, [card.model_dump(mode="json") for card in cards], folder)
-    attempts = [Attempt(job, profile.request.memory_mb, minutes) for job in range(len(cards))]
     number = noted(folder, submit_trainings(planned, folder, attempts), attempts).id
     say(f"{len(cards)} trainings submitted as {number}: see `advtag slurm status {folder}`.")
     for command in then or []:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from condor.folder import Staged
 
 _OF_THE_JOB = frozenset({"selection", "fileset", "out"})
-_OF_NO_JOB = frozenset({"executor", "workers", "dask_address", "as_json"})
-"""Where and how many at once: the batch system decides that."""
+_OF_NO_JOB = frozenset({"executor", "workers", "dask_address", "site", "as_json", "resume"})
+"""Where, how many at once, and what is done again: the batch system decides that."""
 
 
 class ProcessCommand(NamedTuple):
@@ -91,6 +91,40 @@ def _staged_name(
         for tagger in tagger_files(path, parse_epochs(values.get("epochs"))):
             files = [file for file in (tagger, attack_file(tagger)) if file.is_file()]
             staged += [Staged(file, f"{name}/{file.name}") for file in files]
+    elif parameter.name == "corrections":
+        staged += _staged_corrections(path, name)
     else:
         staged.append(Staged(path, name))
     return f"{{inputs}}/{name}"
+
+
+def _staged_corrections(path: Path, name: str) -> "Iterator[Staged]":
+    """Yield a configuration of corrections and the tables it names, which lie beside it from now on.
+
+    Raises:
+        ValueError: If the configuration or one of its tables does not fit.
+    """
+    import yaml
+
+    from condor.folder import Staged
+    from processors.corrections import read_corrections
+    from selections.parameters import SELECTIONS
+
+    read_corrections(path, selections=SELECTIONS)
+    tables: dict[str, str] = {}
+
+    def moved(plain: Any) -> Any:
+        if isinstance(plain, list):
+            return [moved(one) for one in plain]
+        if not isinstance(plain, dict):
+            return plain
+        return {key: place(value) if key == "file" else moved(value) for key, value in plain.items()}
+
+    def place(file: str) -> str:
+        # A folder for each table: some of another folder may have the same name.
+        return tables.setdefault(file, f"table_{len(tables)}/{Path(file).name}")
+
+    card = moved(yaml.safe_load(path.read_text(encoding="utf-8")))
+    yield Staged(path, name, yaml.safe_dump(card, sort_keys=False))
+    folder = Path(name).parent
+    yield from (Staged(path.parent / file, str(folder / moved_to)) for file, moved_to in tables.items())

@@ -9,6 +9,7 @@ submissions.json     what was handed to the batch system, and when
 00012/stdout, stderr what it said
 """
 
+import hashlib
 import importlib.metadata
 import json
 import shlex
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from condor.manifest import Manifest, write_manifest
+from condor.sites import Environment, Site
 from storage.files import replaced_folder, sha256, write_text
 
 INPUTS: Final = "inputs"
@@ -31,10 +33,15 @@ NOT_STAGED: Final = frozenset({".pt"})
 
 
 class Staged(NamedTuple):
-    """A file or folder that the jobs need, and the name it gets in `inputs/`."""
+    """A file or folder that the jobs need, and the name it gets in `inputs/`.
+
+    Attributes:
+        text: What the file says there, where that is not what its source says.
+    """
 
     source: Path
     name: str
+    text: str | None = None
 
 
 def job_folder(folder: Path, job: int) -> Path:
@@ -59,7 +66,11 @@ def advtag_version() -> str:
 
 def hashes_of(staged: Iterable[Staged]) -> dict[str, str]:
     """Return the SHA-256 of every file that will be staged, by its name in `inputs/`."""
-    return {name: sha256(path) for each in staged for path, name in _files_of(each)}
+    return {
+        name: sha256(path) if each.text is None else hashlib.sha256(each.text.encode()).hexdigest()
+        for each in staged
+        for path, name in _files_of(each)
+    }
 
 
 def write_folder(manifest: Manifest, staged: Sequence[Staged], folder: Path) -> None:
@@ -77,7 +88,10 @@ def write_folder(manifest: Manifest, staged: Sequence[Staged], folder: Path) -> 
             for path, name in _files_of(each):
                 target = temporary / INPUTS / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                if each.text is None:
+                    shutil.copyfile(path, target)
+                else:
+                    target.write_text(each.text, encoding="utf-8")
         write_text(temporary / WRAPPER, wrapper(manifest))
         (temporary / WRAPPER).chmod(0o755)
         for number in range(len(manifest.jobs)):
@@ -109,46 +123,67 @@ def _write_job(manifest: Manifest, number: int, folder: Path) -> None:
 
 
 def wrapper(manifest: Manifest) -> str:
-    """Return the shell script of a job: its exit code is that of `advtag process`, and nothing else's.
-
-    Nothing of the user's shell gets in: no PYTHONPATH, and no module that lies in the job's folder. As many
-    threads as the batch system gives cores, one by default.
-    """
+    """Return the shell script of a job: its exit code is that of `advtag process`, and nothing else's."""
     command = " ".join(
         word.replace("{inputs}", '"$inputs"') if word.startswith("{inputs}") else shlex.quote(word)
         for word in manifest.command
     )
-    threads = manifest.site.request.cpus
     return "\n".join([
         "#!/bin/bash",
         "# usage: run_job.sh SELECTION INPUTS, in the folder that holds the job's fileset.json",
         "set -euo pipefail",
         "selection=$1 inputs=$2",
-        "unset PYTHONPATH",
-        "export PYTHONSAFEPATH=1 MALLOC_TRIM_THRESHOLD_=0",
-        f"export OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} MKL_NUM_THREADS={threads}",
         "mkdir -p output",
-        *manifest.site.setup,
-        *_environment(manifest),
+        *clean_environment(manifest.site),
         *_copying(manifest),
-        'exec advtag process --selection "$selection" --fileset fileset.json --out output '
+        f"{run_of(manifest.site)} process "
+        '--selection "$selection" --fileset fileset.json --out output '
         f"--executor iterative {command}".rstrip(),
         "",
     ])  # fmt: skip
 
 
-def _environment(manifest: Manifest) -> list[str]:
-    environment = manifest.site.environment
+def run_of(site: Site) -> str:
+    """Return how a script ends in the `advtag` command.
+
+    Signals reach the command itself; but the shell has to stay where it clears something away afterwards.
+    """
+    return "advtag" if site.environment.kind == "tarball" else "exec advtag"
+
+
+def clean_environment(site: Site) -> list[str]:
+    """Return the shell lines before `advtag`, for a shell that ends at errors.
+
+    Nothing of the user's shell gets in: no PYTHONPATH, and no module that lies in the job's folder. As many
+    threads as the batch system gives cores, one by default.
+    """
+    threads = site.request.cpus
+    return [
+        "unset PYTHONPATH",
+        "export PYTHONSAFEPATH=1 MALLOC_TRIM_THRESHOLD_=0",
+        f"export OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} MKL_NUM_THREADS={threads}",
+        # Scripts of sites and environments read variables that are not set.
+        "set +u",
+        *site.setup,
+        *_environment(site.environment),
+        "set -u",
+    ]
+
+
+def _environment(environment: Environment) -> list[str]:
     if environment.kind == "prefix":
         prefix = environment.path or sys.prefix
         return [f"export PATH={shlex.quote(f'{prefix}/bin')}:$PATH"]
     if environment.kind == "tarball":
         name = Path(environment.path or "").name
         return [
-            f'archive={shlex.quote(name)}; [ -e "$archive" ] || archive={shlex.quote(str(environment.path))}',
-            'mkdir environment && tar -xf "$archive" -C environment',
-            "set +u; . environment/bin/activate; set -u",
-            "command -v conda-unpack >/dev/null && conda-unpack",
+            f"archive={shlex.quote(name)}",
+            f'if [ ! -e "$archive" ]; then archive={shlex.quote(str(environment.path))}; fi',
+            "environment=$(mktemp -d)",
+            "trap 'rm -rf \"$environment\"' EXIT",
+            'tar -xf "$archive" -C "$environment"',
+            '. "$environment/bin/activate"',
+            'if [ -e "$environment/bin/conda-unpack" ]; then conda-unpack; fi',
         ]
     return []
 

@@ -1,6 +1,6 @@
 """Jobs go to the batch system: all of them at first, later those that nothing came of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,16 +31,25 @@ def next_attempts(jobs: Sequence[JobStatus], site: Site) -> list[Attempt]:
 def hand_in(
     manifest: Manifest, folder: Path, attempts: Sequence[Attempt], system: BatchSystem
 ) -> list[Submission]:
-    """Submit jobs, as many together as the batch system takes, and note each submission at once.
+    """Submit jobs, those together that ask for the same, and note each submission at once.
 
     Raises:
         BatchError: If the batch system refuses; what went in before stays noted.
     """
-    done = []
-    for start in range(0, len(attempts), system.most_together):
-        part = tuple(attempts[start : start + system.most_together])
-        done.append(noted(folder, system.submit(manifest, folder, part), part))
-    return done
+    return [
+        noted(folder, system.submit(manifest, folder, part), part)
+        for part in together(attempts, system.most_together)
+    ]
+
+
+def together(attempts: Sequence[Attempt], most: int) -> Iterator[tuple[Attempt, ...]]:
+    """Yield groups of jobs that ask for the same memory and time, at most so many each."""
+    groups: dict[tuple[int, int], list[Attempt]] = {}
+    for attempt in attempts:
+        groups.setdefault((attempt.memory_mb, attempt.minutes), []).append(attempt)
+    for group in groups.values():
+        for start in range(0, len(group), most):
+            yield tuple(group[start : start + most])
 
 
 def noted(folder: Path, number: str, attempts: Sequence[Attempt]) -> Submission:
@@ -52,7 +61,11 @@ def noted(folder: Path, number: str, attempts: Sequence[Attempt]) -> Submission:
 
 
 def take_back(folder: Path, jobs: Sequence[JobStatus], system: BatchSystem) -> None:
-    """Remove held jobs from the queue, so that they do not start beside their next attempt."""
-    held = [job.job for job in jobs if job.state == "held"]
-    if held:
-        system.remove(read_submissions(folder), held)
+    """Remove jobs from the queue that are still there, so that they do not run beside their next attempt.
+
+    Raises:
+        BatchError: If the batch system refuses; one of them may have ended just now.
+    """
+    queued = [job.job for job in jobs if job.state in ("held", "idle", "running")]
+    if queued:
+        system.remove(read_submissions(folder), queued)

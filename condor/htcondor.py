@@ -1,13 +1,23 @@
 """Jobs on HTCondor: one submit description, one line for each job."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from condor.commands import quoted, run, run_json
+from condor.commands import BatchError, quoted, run, run_json
 from condor.folder import DECLARED_LOSSES, INPUTS, WRAPPER
 from condor.manifest import Manifest
-from condor.submissions import Attempt, QueueState, Submission, last_attempts, read_submissions
+from condor.sites import Queue
+from condor.submissions import (
+    Attempt,
+    QueueName,
+    QueueState,
+    Submission,
+    last_attempts,
+    read_submissions,
+    require_plain,
+)
 from storage.files import write_text
 
 DESCRIPTION: Final = "jobs.sub"
@@ -15,9 +25,10 @@ LOG: Final = "condor.log"
 
 _WAITING, _RUNNING, _REMOVED, _COMPLETED, _HELD, _SENDING = 1, 2, 3, 4, 5, 6
 """Values of the attribute JobStatus. Source: HTCondor manual, job ClassAd attributes."""
-_OUT_OF_RESOURCES = 34
-"""Value of HoldReasonCode for a job that used more than it asked for; the subcode tells of what."""
-_MEMORY = 102
+_OUT_OF_MEMORY = (34, 102)
+"""HoldReasonCode and -SubCode of a job that used more memory than it asked for. Source: HTCondor manual."""
+_NO_TIME: Final = re.compile(r"wall.?(clock)?.?time|run.?time|job duration|time limit", re.IGNORECASE)
+"""Words of sites that remove or hold a job after its time. Source: CERN, DESY and LPC batch pages."""
 _NAMES = "ClusterId,DAGManJobId,AdvtagJob,JobStatus"
 _ASKED = f"{_NAMES},HoldReason,HoldReasonCode,HoldReasonSubCode"
 _ENDED = f"{_NAMES},ExitCode,ExitBySignal,ExitSignal,RemoveReason"
@@ -30,8 +41,12 @@ class HTCondor:
     most_together = 20_000
     """Jobs in one cluster: what schedds commonly allow."""
 
-    def describe(self, manifest: Manifest, folder: Path) -> str:
-        """Return the submit description."""
+    def describe(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:  # noqa: ARG002
+        """Return the submit description; what each job asks for is in the list of jobs.
+
+        Raises:
+            ValueError: If the folder has a name that submit descriptions do not take.
+        """
         return f"{program(manifest, folder)}queue {', '.join(_VARIABLES)} from {_job_list(folder)}\n"
 
     def submit(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:
@@ -42,29 +57,46 @@ class HTCondor:
         """
         lines = [" ".join(variables(manifest, attempt).values()).rstrip() for attempt in attempts]
         write_text(_job_list(folder), "\n".join(lines) + "\n")
-        write_text(folder / DESCRIPTION, self.describe(manifest, folder))
+        write_text(folder / DESCRIPTION, self.describe(manifest, folder, attempts))
         answer = run(["condor_submit", "-terse", DESCRIPTION], folder=folder)
         return answer.split(".")[0].strip()
 
-    def states(self, submissions: Sequence[Submission]) -> Mapping[int, QueueState]:
-        """Return what the queue, or else the history, says of the last attempt of each job.
+    def states(self, submissions: Sequence[Submission], jobs: Sequence[int]) -> Mapping[int, QueueState]:
+        """Return what the queue, or else the history, says of the last attempt of jobs.
 
         Raises:
             BatchError: If the pool does not answer.
         """
-        wanted = {(last.submission.id, f"{job:05d}"): job for job, last in last_attempts(submissions).items()}
+        last = last_attempts(submissions)
+        wanted = {(last[job].submission.id, f"{job:05d}"): job for job in jobs}
+        numbers = {number for number, _ in wanted}
         if not wanted:
             return {}
-        states: dict[int, QueueState] = {}
-        of_these = _constraint({number for number, _ in wanted})
-        for record in run_json(["condor_q", "-json", "-attributes", _ASKED, "-constraint", of_these]):
-            if (job := wanted.get(_key(record))) is not None:
-                states[job] = _in_queue(record)
-        gone = {key for key, job in wanted.items() if job not in states}
-        for record in _history(gone):
-            if (key := _key(record)) in gone:
-                states[wanted[key]] = QueueState("gone", _ending(record))
-        return {job: states.get(job, QueueState("gone")) for job in wanted.values()}
+        query = ["condor_q", "-json", "-attributes", _ASKED, "-constraint", _constraint(numbers)]
+        queue = {_key(record): record for record in run_json(query)}
+        states = {wanted[key]: _in_queue(record) for key, record in queue.items() if key in wanted}
+        gone = {key: job for key, job in wanted.items() if job not in states}
+        n_submitted = sum(len(each.attempts) for each in submissions if each.id in numbers)
+        ended = _endings({number for number, _ in gone}, at_most=n_submitted)
+        for key, job in gone.items():
+            # A graph that still runs has not handed the job in yet.
+            waits = key not in ended and (key[0], "") in queue
+            states[job] = QueueState("idle") if waits else ended.get(key, QueueState("gone"))
+        return states
+
+    def is_queued(self, submissions: Sequence[Submission]) -> bool:
+        """Say whether the last submission itself, a graph, is in the queue."""
+        number = submissions[-1].id if submissions else "0"
+        return bool(run(["condor_q", "-constraint", f"ClusterId == {number}", "-af", "ClusterId"]).strip())
+
+    def release(self, submissions: Sequence[Submission], attempts: Sequence[Attempt]) -> None:
+        """Let held jobs run again with the memory they ask for now."""
+        last = last_attempts(submissions)
+        for attempt in attempts:
+            number = last[attempt.job].submission.id
+            job = f'{_constraint({number})} && AdvtagJob == "{attempt.job:05d}"'
+            run(["condor_qedit", "-constraint", job, "RequestMemory", str(attempt.memory_mb)])
+            run(["condor_release", "-constraint", job])
 
     def remove(self, submissions: Sequence[Submission], jobs: Sequence[int]) -> None:
         """Take jobs out of the queue."""
@@ -78,6 +110,7 @@ class HTCondor:
 
 def program(manifest: Manifest, folder: Path) -> str:
     """Return the submit description up to its queue statement; `variables` fills what it leaves open."""
+    require_plain(folder)
     site, folder = manifest.site, folder.resolve()
     travels = site.transfer != "shared"
     inputs = INPUTS if travels else str(folder / INPUTS)
@@ -119,7 +152,7 @@ def variables(manifest: Manifest, attempt: Attempt) -> dict[str, str]:
     """Return what the description leaves open for a job."""
     job = manifest.jobs[attempt.job]
     queue = manifest.site.queue_for(attempt.minutes)
-    flavour = "-" if queue is None else queue.name if queue.name.isdigit() else quoted(queue.name)
+    flavour = "-" if queue is None else queue_value(queue)
     copied = [manifest.local_name(part.input) for part in job.ranges if manifest.is_copied(part.input)]
     values = {
         "number": f"{attempt.job:05d}",
@@ -132,6 +165,11 @@ def variables(manifest: Manifest, attempt: Attempt) -> dict[str, str]:
     return {name: values[name] for name in _VARIABLES}
 
 
+def queue_value(queue: Queue) -> str:
+    """Return a queue as the value of a submit command: a number as it is, else a string."""
+    return queue.name if queue.name.isdigit() else quoted(queue.name)
+
+
 def _job_list(folder: Path) -> Path:
     """Return where the jobs of the next submission are listed."""
     return folder.resolve() / f"jobs_{len(read_submissions(folder)) + 1:03d}.txt"
@@ -140,12 +178,9 @@ def _job_list(folder: Path) -> Path:
 def _in_queue(record: Mapping[str, Any]) -> QueueState:
     status = record["JobStatus"]
     if status == _HELD:
-        reason = str(record.get("HoldReason", "held"))
-        out_of_resources = record.get("HoldReasonCode") == _OUT_OF_RESOURCES
-        memory = (
-            out_of_resources and record.get("HoldReasonSubCode") == _MEMORY
-        ) or "memory" in reason.lower()
-        return QueueState("held", f"held: {reason}", out_of_memory=memory)
+        code = (record.get("HoldReasonCode"), record.get("HoldReasonSubCode"))
+        reason = str(record.get("HoldReason", "no reason given"))
+        return _for_a_reason("held", "held", reason, of_memory=code == _OUT_OF_MEMORY)
     if status in (_RUNNING, _SENDING):
         return QueueState("running")
     if status == _WAITING:
@@ -162,18 +197,35 @@ def _constraint(numbers: Iterable[str]) -> str:
     return "(" + " || ".join(f"ClusterId == {n} || DAGManJobId == {n}" for n in sorted(numbers)) + ")"
 
 
-def _history(jobs: set[tuple[str, str]]) -> list[dict[str, Any]]:
-    if not jobs:
-        return []
-    of_these = _constraint({number for number, _ in jobs})
-    return run_json(["condor_history", "-json", "-attributes", _ENDED, "-constraint", of_these])
+def _endings(numbers: set[str], *, at_most: int) -> dict[tuple[str, str], QueueState]:
+    """Return how the jobs of some submissions ended, as far as the history tells."""
+    if not numbers:
+        return {}
+    # A history may be of millions of jobs, newest first: it ends with the last that can be one of these.
+    options = ["-json", "-limit", str(at_most), "-attributes", _ENDED]
+    of_these = f"AdvtagJob =!= undefined && {_constraint(numbers)}"
+    try:
+        records = run_json(["condor_history", *options, "-constraint", of_these])
+    except BatchError:
+        return {}  # some schedds keep none, or not for everybody; the jobs' own words are read then
+    endings: dict[tuple[str, str], QueueState] = {}
+    for record in records:
+        endings.setdefault(_key(record), _ending(record))
+    return endings
 
 
-def _ending(record: Mapping[str, Any]) -> str:
+def _ending(record: Mapping[str, Any]) -> QueueState:
     if record.get("JobStatus") == _REMOVED:
-        return f"removed: {record.get('RemoveReason', 'by hand')}"
+        return _for_a_reason("gone", "removed", str(record.get("RemoveReason", "by hand")))
     if record.get("ExitBySignal"):
-        return f"killed by signal {record.get('ExitSignal')}"
-    if record.get("ExitCode"):
-        return f"exit code {record['ExitCode']}"
-    return ""
+        return QueueState("gone", f"killed by signal {record.get('ExitSignal')}")
+    return QueueState("gone", f"exit code {record['ExitCode']}" if record.get("ExitCode") else "")
+
+
+def _for_a_reason(state: QueueName, word: str, reason: str, *, of_memory: bool = False) -> QueueState:
+    return QueueState(
+        state,
+        f"{word}: {reason}",
+        out_of_memory=of_memory or "memory" in reason.lower(),
+        out_of_time=bool(_NO_TIME.search(reason)),
+    )

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from condor.commands import last_line
 from condor.folder import output_path, stderr_path
+from condor.jet_tables import has_tables, is_readable, table_paths
 from condor.manifest import Manifest
 from condor.submissions import (
     BatchSystem,
@@ -72,7 +73,7 @@ def judge_jobs(manifest: Manifest, folder: Path, system: BatchSystem | None) -> 
     numbers = range(len(manifest.jobs))
     verdicts = _verdicts(manifest, folder, numbers)
     open_jobs = [job for job in numbers if isinstance(verdicts[job], OutputError) and job in last]
-    states = system.states(submissions) if system is not None and open_jobs else {}
+    states = system.states(submissions, open_jobs) if system is not None and open_jobs else {}
     # The output of a job that ended in the meantime is there now.
     ended = [job for job in open_jobs if job in states and states[job].state == "gone"]
     verdicts |= _verdicts(manifest, folder, ended)
@@ -102,6 +103,7 @@ def account_of(manifest: Manifest, folder: Path, job: int) -> list[LedgerEntry]:
         raise OutputError(f"output is of selection {found_selection}")
     ledger = [entry_with_name(manifest, job, entry) for entry in ledger]
     _require_planned(manifest, job, ledger)
+    _require_tables(manifest, folder, job, ledger)
     return ledger
 
 
@@ -136,6 +138,16 @@ def _require_planned(manifest: Manifest, job: int, ledger: Sequence[LedgerEntry]
             raise OutputError(
                 f"output accounts for {entry.n_processed} of {entry.n_expected} events of {key[1]}"
             )
+
+
+def _require_tables(manifest: Manifest, folder: Path, job: int, ledger: Sequence[LedgerEntry]) -> None:
+    """Raise unless each dataset of which something was processed has its table, where such are wanted."""
+    if not has_tables(manifest):
+        return
+    processed = {entry.dataset for entry in ledger if entry.status == "processed"}
+    for dataset, path in table_paths(manifest, folder, job).items():
+        if dataset in processed and not is_readable(path):
+            raise OutputError(f"table of jets of {dataset} is missing, damaged or truncated")
 
 
 def _verdicts(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from condor.folder import output_path
+from condor.jet_tables import has_tables, merge_tables
 from condor.judging import JobStatus, entry_with_name
 from condor.manifest import Manifest
 from datamc.results import (
@@ -81,6 +82,8 @@ def merge_outputs(
             entry for job in missing if job.selection == selection for entry in _lost(manifest, job)
         ]
         _require_complete(manifest, selection, result)
+        if has_tables(manifest):
+            merge_tables(manifest, folder, selection, numbers, out)
         write_result(result, out / f"{selection}.zip")
         results.append(result)
     shutil.rmtree(folder / PARTS, ignore_errors=True)

@@ -10,7 +10,14 @@ from condor.commands import BatchError, run
 from condor.folder import INPUTS, WRAPPER
 from condor.manifest import Manifest
 from condor.sites import Site
-from condor.submissions import Attempt, QueueState, Submission, last_attempts, read_submissions
+from condor.submissions import (
+    Attempt,
+    QueueState,
+    Submission,
+    last_attempts,
+    read_submissions,
+    require_plain,
+)
 from storage.files import write_text
 
 SCRIPT: Final = "jobs.slurm"
@@ -27,51 +34,48 @@ class Slurm:
     most_together = 1000
     """Jobs in one array. Source: SLURM's default of MaxArraySize, 1001."""
 
-    def describe(self, manifest: Manifest, folder: Path) -> str:
-        """Return the batch script of an array of jobs."""
+    def describe(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:
+        """Return the batch script of an array of jobs that ask for the same.
+
+        Raises:
+            ValueError: If the folder has a name that shells do not take as it is.
+        """
+        require_plain(folder)
         folder = folder.resolve()
         lines = [
             "#!/bin/bash",
-            *sbatch_lines(manifest.site, manifest.site.request.minutes),
+            *sbatch_lines(manifest.site, attempts),
+            "#SBATCH --output=/dev/null",
+            "#SBATCH --error=%A.%a.err",
             "# One line of the list for each element of the array: the job and its selection.",
-            f"jobs={shlex.quote(str(_job_list(folder)))} folder={shlex.quote(str(folder))}",
+            f"jobs={_job_list(folder)} folder={folder}",
             'read -r number selection <<< "$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$jobs")"',
             'cd "$folder/$number"',
             # A name that status can find whatever the element's number; SLURM itself writes there, too.
             'ln -sf "../$SLURM_ARRAY_JOB_ID.$SLURM_ARRAY_TASK_ID.err" stderr',
-            f'{_container(manifest.site)}bash "$folder/{WRAPPER}" "$selection" "$folder/{INPUTS}" > stdout',
+            f'{container(manifest.site, folder)}bash ../{WRAPPER} "$selection" ../{INPUTS} > stdout',
         ]
         return "\n".join(lines) + "\n"
 
     def submit(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:
-        """Hand jobs in and return the number of their array; what they ask for is the most any of them does.
+        """Hand jobs in and return the number of their array.
 
         Raises:
             BatchError: If there is no `sbatch`, or it refuses.
         """
         lines = [f"{attempt.job:05d} {manifest.jobs[attempt.job].selection}" for attempt in attempts]
         write_text(_job_list(folder), "\n".join(lines) + "\n")
-        write_text(folder / SCRIPT, self.describe(manifest, folder))
-        answer = run(
-            [
-                "sbatch", "--parsable", f"--array=0-{len(attempts) - 1}",
-                f"--mem={max(attempt.memory_mb for attempt in attempts)}M",
-                f"--time={max(attempt.minutes for attempt in attempts)}",
-                "--output=/dev/null", "--error=%A.%a.err", SCRIPT,
-            ],
-            folder=folder,
-        )  # fmt: skip
-        return answer.strip().split(";")[0]
+        write_text(folder / SCRIPT, self.describe(manifest, folder, attempts))
+        return sbatch([f"--array=0-{len(attempts) - 1}", SCRIPT], folder=folder)
 
-    def states(self, submissions: Sequence[Submission]) -> Mapping[int, QueueState]:
-        """Return what the queue says of the last attempt of each job; of those no longer there, accounting.
+    def states(self, submissions: Sequence[Submission], jobs: Sequence[int]) -> Mapping[int, QueueState]:
+        """Return what the queue says of the last attempt of jobs; of those no longer there, accounting.
 
         Raises:
             BatchError: If SLURM does not answer.
         """
-        wanted = {
-            (last.submission.id, last.position): job for job, last in last_attempts(submissions).items()
-        }
+        last = last_attempts(submissions)
+        wanted = {(last[job].submission.id, last[job].position): job for job in jobs}
         found = {**_accounted(sorted({array for array, _ in wanted})), **_queued()}
         return {job: found.get(key, QueueState("gone")) for key, job in wanted.items()}
 
@@ -83,13 +87,23 @@ class Slurm:
             run(["scancel", *names])
 
 
-def sbatch_lines(site: Site, minutes: int) -> list[str]:
-    """Return the directives that a script of this site begins with."""
+def sbatch(arguments: Sequence[str], *, folder: Path) -> str:
+    """Hand a script in from a folder and return its number.
+
+    Raises:
+        BatchError: If there is no `sbatch`, or it refuses.
+    """
+    return run(["sbatch", "--parsable", *arguments], folder=folder).strip().split(";")[0]
+
+
+def sbatch_lines(site: Site, attempts: Sequence[Attempt]) -> list[str]:
+    """Return the directives that a script of this site begins with, for the most any of the jobs asks for."""
+    minutes = max(attempt.minutes for attempt in attempts)
     request, queue = site.request, site.queue_for(minutes)
     options = {
         "job-name": "advtag",
         "cpus-per-task": str(request.cpus),
-        "mem": f"{request.memory_mb}M",
+        "mem": f"{max(attempt.memory_mb for attempt in attempts)}M",
         "time": str(minutes),
         **({"gres": f"gpu:{request.gpus}"} if request.gpus else {}),
         **({"partition": queue.name} if queue else {}),
@@ -98,10 +112,12 @@ def sbatch_lines(site: Site, minutes: int) -> list[str]:
     return [f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}" for name, value in options.items()]
 
 
-def _container(site: Site) -> str:
+def container(site: Site, folder: Path) -> str:
+    """Return what stands before a command that runs in the container of a site; empty if it has none."""
     if site.environment.kind != "container":
         return ""
-    return f"apptainer exec {shlex.quote(str(site.environment.path))} "
+    gpus = " --nv" if site.request.gpus else ""
+    return f"apptainer exec{gpus} --bind {folder.resolve()} {shlex.quote(str(site.environment.path))} "
 
 
 def _job_list(folder: Path) -> Path:

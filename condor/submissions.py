@@ -1,5 +1,6 @@
 """What was handed to the batch system, in the order it was; kept beside the manifest."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol
@@ -11,6 +12,8 @@ from condor.sites import Site
 from storage.files import write_text
 
 SUBMISSIONS_NAME: Final = "submissions.json"
+
+_PLAIN: Final = re.compile(r"[\w./+@=~-]+")
 
 QueueName = Literal["idle", "running", "held", "gone"]
 
@@ -54,16 +57,20 @@ class BatchSystem(Protocol):
 
     most_together: int
 
-    def describe(self, manifest: Manifest, folder: Path) -> str:
-        """Return the text that is submitted."""
+    def describe(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:
+        """Return the text that is submitted for jobs that ask for the same.
+
+        Raises:
+            ValueError: If the folder has a name that the batch system does not take.
+        """
         ...
 
     def submit(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:
         """Hand jobs in and return their number in the batch system."""
         ...
 
-    def states(self, submissions: Sequence[Submission]) -> Mapping[int, QueueState]:
-        """Return what the batch system says of the last attempt of each job."""
+    def states(self, submissions: Sequence[Submission], jobs: Sequence[int]) -> Mapping[int, QueueState]:
+        """Return what the batch system says of the last attempt of each of these jobs."""
         ...
 
     def remove(self, submissions: Sequence[Submission], jobs: Sequence[int]) -> None:
@@ -98,6 +105,19 @@ def read_submissions(folder: Path) -> list[Submission]:
         return _SUBMISSIONS.validate_json(path.read_bytes())
     except ValidationError as error:
         raise ValueError(f"{path}: damaged: remove it, and the jobs count as never submitted") from error
+
+
+def require_plain(folder: Path) -> None:
+    """Raise unless a folder has a name that submit descriptions and shells take as it is.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    if not _PLAIN.fullmatch(str(folder.resolve())):
+        raise ValueError(
+            f"{folder.resolve()}: batch systems do not take such a name: choose a folder of letters, digits "
+            "and _ . - + @ = ~"
+        )
 
 
 def add_submission(folder: Path, submission: Submission) -> None:

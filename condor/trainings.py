@@ -20,18 +20,27 @@ from typing import Any, Final, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from condor.commands import last_line, run
+from condor.commands import last_line
 from condor.folder import job_folder
 from condor.judging import JobStatus, State
 from condor.sites import Site
-from condor.slurm import Slurm, sbatch_lines
-from condor.submissions import Attempt, LastAttempt, QueueState, last_attempts, read_submissions
+from condor.slurm import Slurm, container, sbatch, sbatch_lines
+from condor.submissions import (
+    Attempt,
+    LastAttempt,
+    QueueState,
+    last_attempts,
+    read_submissions,
+    require_plain,
+)
 from storage.files import replaced_folder, write_text
 
 TRAININGS_NAME: Final = "trainings.json"
 SCRIPT: Final = "train.slurm"
 TOLD_TO_END: Final = 138
 """Exit code of `advtag train` after SIGUSR1: its state is kept, and it wants to go on."""
+_MINUTES_AFTER: Final = 60
+"""Time of a command that follows; those that take long submit jobs of their own."""
 _EPOCH: Final = re.compile(r"epoch_(\d+)\.pt")
 
 
@@ -96,29 +105,31 @@ def read_trainings(folder: Path) -> Trainings:
         raise ValueError(f"{folder / TRAININGS_NAME}: not a record of this version: submit anew") from error
 
 
-def script(planned: Trainings, folder: Path, job_list: Path) -> str:
+def script(planned: Trainings, folder: Path, attempts: Sequence[Attempt]) -> str:
     """Return the batch script of an array of trainings.
 
     The shell stays in front of the training to pass signals on: SIGUSR1, which SLURM sends before the time is
     over, and SIGTERM, which comes with pre-emption.
+
+    Raises:
+        ValueError: If the folder has a name that shells do not take as it is.
     """
+    require_plain(folder)
     site, folder = planned.site, folder.resolve()
-    prefix = site.environment.path or sys.prefix
     lines = [
         "#!/bin/bash",
-        *sbatch_lines(site, site.request.minutes),
+        *sbatch_lines(site, attempts),
+        "#SBATCH --output=/dev/null",
+        "#SBATCH --error=%A.%a.err",
         "#SBATCH --requeue",
         "#SBATCH --open-mode=append",
         f"#SBATCH --signal=B:USR1@{planned.signal_seconds}",
-        f"jobs={shlex.quote(str(job_list))} folder={shlex.quote(str(folder))}",
+        f"jobs={_training_list(folder)} folder={folder}",
         'number=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$jobs")',
         'cd "$folder/$number"',
         'ln -sf "../$SLURM_ARRAY_JOB_ID.$SLURM_ARRAY_TASK_ID.err" stderr',
-        "unset PYTHONPATH",
-        "export PYTHONSAFEPATH=1",
-        *site.setup,
-        *([f"export PATH={shlex.quote(f'{prefix}/bin')}:$PATH"] if site.environment.kind == "prefix" else []),
-        f"{_container(site)}advtag train config.yaml --resume >> stdout & child=$!",
+        *_environment(site),
+        f"{container(site, folder)}advtag train config.yaml --resume >> stdout & child=$!",
         "trap 'kill -USR1 $child' USR1",
         "trap 'kill -TERM $child' TERM",
         "# A signal ends a wait, but not the training.",
@@ -136,19 +147,24 @@ def submit_trainings(planned: Trainings, folder: Path, attempts: Sequence[Attemp
     Raises:
         BatchError: If there is no `sbatch`, or it refuses.
     """
-    job_list = folder.resolve() / f"trainings_{len(read_submissions(folder)) + 1:03d}.txt"
-    write_text(job_list, "".join(f"{attempt.job:05d}\n" for attempt in attempts))
-    write_text(folder / SCRIPT, script(planned, folder, job_list))
-    answer = run(
-        [
-            "sbatch", "--parsable", f"--array=0-{len(attempts) - 1}",
-            f"--mem={max(attempt.memory_mb for attempt in attempts)}M",
-            f"--time={max(attempt.minutes for attempt in attempts)}",
-            "--output=/dev/null", "--error=%A.%a.err", SCRIPT,
-        ],
-        folder=folder,
-    )  # fmt: skip
-    return answer.strip().split(";")[0]
+    write_text(_training_list(folder), "".join(f"{attempt.job:05d}\n" for attempt in attempts))
+    write_text(folder / SCRIPT, script(planned, folder, attempts))
+    return sbatch([f"--array=0-{len(attempts) - 1}", SCRIPT], folder=folder)
+
+
+def _training_list(folder: Path) -> Path:
+    """Return where the trainings of the next submission are listed."""
+    return folder.resolve() / f"trainings_{len(read_submissions(folder)) + 1:03d}.txt"
+
+
+def _environment(site: Site) -> list[str]:
+    prefix = site.environment.path or sys.prefix
+    return [
+        "unset PYTHONPATH",
+        "export PYTHONSAFEPATH=1",
+        *site.setup,
+        *([f"export PATH={shlex.quote(f'{prefix}/bin')}:$PATH"] if site.environment.kind == "prefix" else []),
+    ]
 
 
 def submit_after(command: Sequence[str], site: Site, *, after: str, folder: Path) -> str:
@@ -157,25 +173,19 @@ def submit_after(command: Sequence[str], site: Site, *, after: str, folder: Path
     Raises:
         BatchError: If there is no `sbatch`, or it refuses.
     """
-    prefix = site.environment.path or sys.prefix
+    site = site.model_copy(update={"request": site.request.model_copy(update={"gpus": 0})})
     lines = [
         "#!/bin/bash",
-        *sbatch_lines(site.model_copy(update={"request": site.request.model_copy(update={"gpus": 0})}), 60),
-        "unset PYTHONPATH",
-        "export PYTHONSAFEPATH=1",
-        *site.setup,
-        *([f"export PATH={shlex.quote(f'{prefix}/bin')}:$PATH"] if site.environment.kind == "prefix" else []),
-        f"exec {_container(site)}{shlex.join(command)}",
+        *sbatch_lines(site, [Attempt(0, site.request.memory_mb, _MINUTES_AFTER)]),
+        *_environment(site),
+        f"exec {container(site, folder)}{shlex.join(command)}",
     ]
     number = 1 + len(list(folder.glob("after_*.slurm")))
     path = folder / f"after_{number:03d}.slurm"
     write_text(path, "\n".join(lines) + "\n")
-    return run(
-        [
-            "sbatch", "--parsable", f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes",
-            f"--output={path.with_suffix('.out').resolve()}", str(path.resolve()),
-        ]
-    ).strip()  # fmt: skip
+    options = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
+    output = path.with_suffix(".out").resolve()
+    return sbatch([*options, f"--output={output}", str(path.resolve())], folder=Path.cwd())
 
 
 def judge_trainings(planned: Trainings, folder: Path) -> list[JobStatus]:
@@ -188,7 +198,7 @@ def judge_trainings(planned: Trainings, folder: Path) -> list[JobStatus]:
     last = last_attempts(submissions)
     n_done = [epochs_of(Path(training.output)) for training in planned.trainings]
     unfinished = any(done < training.epochs for done, training in zip(n_done, planned.trainings, strict=True))
-    states = Slurm().states(submissions) if unfinished and submissions else {}
+    states = Slurm().states(submissions, list(last)) if unfinished and submissions else {}
     return [
         _status(planned, folder, number, done, last.get(number), states.get(number, QueueState("gone")))
         for number, done in enumerate(n_done)
@@ -235,9 +245,3 @@ def _status(
         n_events=None,
         n_lost=0,
     )
-
-
-def _container(site: Site) -> str:
-    if site.environment.kind != "container":
-        return ""
-    return f"apptainer exec --nv {shlex.quote(str(site.environment.path))} "

@@ -131,10 +131,66 @@ def test_the_queue_is_the_first_that_is_long_enough() -> None:
 
 
 def test_descriptions_ask_for_what_the_site_says(tmp_path: Path) -> None:
-    condor = HTCondor().describe(manifest(read_site("lpc"), "root://far//a.root"), tmp_path / "jobs")
+    condor = HTCondor().describe(manifest(read_site("lpc"), "root://far//a.root"), tmp_path / "jobs", [])
     assert "use_x509userproxy = true" in condor
     assert "container_image = /cvmfs/unpacked.cern.ch" in condor
     assert "transfer_input_files = fileset.json, " in condor
-    slurm = Slurm().describe(manifest(read_site("rwth")), tmp_path / "jobs")
+    slurm = Slurm().describe(manifest(read_site("rwth")), tmp_path / "jobs", [Attempt(0, 3000, 90)])
     assert "#SBATCH --partition=c23ms" in slurm
-    assert "#SBATCH --mem=2000M" in slurm
+    assert "#SBATCH --mem=3000M" in slurm
+    assert "#SBATCH --time=90" in slurm
+
+
+def test_a_folder_that_no_submit_description_takes_is_refused(tmp_path: Path) -> None:
+    for system, name in ((HTCondor(), "a b"), (Slurm(), "a,b")):
+        with pytest.raises(ValueError, match="batch systems do not take such a name"):
+            system.describe(manifest(site()), tmp_path / name, [Attempt(0, 1000, 60)])
+
+
+def test_a_container_is_given_to_the_batch_system_or_started_by_the_job(tmp_path: Path) -> None:
+    image = Environment(kind="container", path="/cvmfs/images/advtag")
+    condor = HTCondor().describe(manifest(site(environment=image)), tmp_path / "jobs", [])
+    assert "universe = container\ncontainer_image = /cvmfs/images/advtag\n" in condor
+    planned = manifest(site(scheduler="slurm", environment=image))
+    folder = tmp_path / "jobs"
+    slurm = Slurm().describe(planned, folder, [Attempt(0, 1000, 60)])
+    assert f'apptainer exec --bind {folder} /cvmfs/images/advtag bash ../run_job.sh "$selection"' in slurm
+
+
+def test_a_packed_environment_is_unpacked_used_and_cleared_away(tmp_path: Path) -> None:
+    """The archive is found beside the job, or where the profile says; the job's exit code stays its own."""
+    packed = tmp_path / "packed" / "bin"
+    packed.mkdir(parents=True)
+    (packed / "activate").write_text('PATH="$environment/bin:$PATH"; echo "$never_set"\n')
+    (packed / "advtag").write_text('#!/bin/bash\necho "$0" > used; exit 7\n')
+    (packed / "advtag").chmod(0o755)
+    archive = tmp_path / "environment.tar.gz"
+    subprocess.run(["tar", "-czf", archive, "-C", packed.parent, "."], check=True)
+    (tmp_path / "scratch").mkdir()
+    planned = manifest(site(environment=Environment(kind="tarball", path=str(archive))))
+    write_folder(planned, [], tmp_path / "jobs")
+    for moved in (archive, tmp_path / "jobs" / "00000" / archive.name):
+        archive.rename(moved)
+        archive = moved
+        finished = subprocess.run(
+            ["bash", "../run_job.sh", "dy", "../inputs"], cwd=tmp_path / "jobs" / "00000", check=False,
+            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / "scratch")}, capture_output=True,
+        )  # fmt: skip
+        assert finished.returncode == 7
+        used = (tmp_path / "jobs" / "00000" / "used").read_text().strip()
+        assert used.startswith(str(tmp_path / "scratch"))
+        assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_site_may_set_up_its_environment_with_variables_that_are_not_set(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "advtag"
+    command.write_text('#!/bin/bash\nexit "$code"\n')
+    command.chmod(0o755)
+    here = site(setup=('export code="${1:+5}$MANPATH"',), environment=Environment(path=str(tmp_path)))
+    write_folder(manifest(here), [], tmp_path / "jobs")
+    finished = subprocess.run(
+        ["bash", "../run_job.sh", "dy", "../inputs"], cwd=tmp_path / "jobs" / "00000", check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert finished.returncode == 5

@@ -18,5 +18,8 @@ KERNELS = (
 def test_what_is_compiled_ahead_is_what_is_used(sample):
     compile_detector()
     compile_reconstruction()
+    # Other tests of this process may have used a kernel on something else, and compiled it for that, too.
+    ahead = [len(kernel.signatures) for kernel in KERNELS]
+    assert min(ahead) == 1
     sample("dy", "mc")
-    assert [len(kernel.signatures) for kernel in KERNELS] == [1] * len(KERNELS)
+    assert [len(kernel.signatures) for kernel in KERNELS] == ahead

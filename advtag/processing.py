@@ -96,6 +96,13 @@ def process(
     systematics: Annotated[
         Mode, typer.Option(help="Variations: none, of weights alone, or of jets and missing energy, too.")
     ] = Mode.NONE,
+    apply_sf: Annotated[
+        Path | None,
+        typer.Option(help="JSON of `fit`: scale factors as weights of the scores they belong to."),
+    ] = None,
+    sf_systematic: Annotated[
+        str, typer.Option(help="Which of its factors: central, total_up, pileup_down, ...")
+    ] = "central",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 1,
     skip_bad_files: SkipBadFiles = False,
     retries: Annotated[
@@ -122,12 +129,14 @@ def process(
     from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
+    from processors.scale_factor_weights import read_scale_factor_weights
     from selections.parameters import SELECTIONS
     from storage.files import write_text
 
     files = read_fileset(fileset)
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
+    factors = None if apply_sf is None else read_scale_factor_weights(apply_sf, systematic=sf_systematic)
     rows, all_processed = [], True
     for name in selection.split(","):
         chunks = out / "chunks" / name
@@ -139,7 +148,8 @@ def process(
                 corrections=tables, systematics=systematics.value,
                 retries=retries, memory_limit_mb=memory_limit, keep_chunks=chunks if resume else None,
                 extras=Extras(
-                    reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL
+                    reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL,
+                    scale_factors=factors,
                 ),
                 table=out / f"{name}_jets" if columns else None, progress=progress,
             )  # fmt: skip

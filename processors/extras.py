@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from processors.scale_factor_weights import ScaleFactorWeights
+
 
 @dataclass(frozen=True)
 class Extras:
@@ -12,10 +14,13 @@ class Extras:
         inputs_of: The tagger (``name@epoch``) whose 67 inputs are filled, raw and distorted; None for none.
         all_jets: Whether all good jets of the selected events are filled in place of the one under study; the
             histograms then count jets, not events.
+        scale_factors: What simulated jets are weighted with, in the scores of the checkpoint and variant that
+            they belong to: the jet under study by its own, all jets by the product over their event.
         rows: Whether the jets themselves are returned, one row a jet, with their scores.
     """
 
     reference_tagger: bool = False
     inputs_of: str | None = None
     all_jets: bool = False
+    scale_factors: ScaleFactorWeights | None = None
     rows: bool = False

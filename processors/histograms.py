@@ -79,6 +79,10 @@ class Jets(NamedTuple):
         """Return some of the jets."""
         return self._replace(flavour=self.flavour[chosen], sign=self.sign[chosen], weight=self.weight[chosen])
 
+    def weighted(self, factor: NDArray[np.float64] | float) -> "Jets":
+        """Return the jets with their weights multiplied."""
+        return self._replace(weight=self.weight * factor)
+
 
 def score_histogram(
     dataset: str,

@@ -24,7 +24,7 @@ from processors.corrections import Corrections
 from processors.executors import Chunks, ExecutorName, open_executor
 from processors.extras import Extras
 from processors.filesets import parse_fileset
-from processors.histograms import in_order
+from processors.histograms import Scenario, in_order
 from processors.jet_table import join_tables
 from processors.ledger import ledger_of, require_all_chunks
 from processors.luminosity import read_golden_json
@@ -177,6 +177,11 @@ def run_selection(
     return result
 
 
+def _is_filled(scenario: Scenario, taggers: Sequence[Tagger], variants: Sequence[Variant]) -> bool:
+    is_tagger = any((tagger.name, tagger.epoch) == scenario[:2] for tagger in taggers)
+    return is_tagger and any(variant.name == scenario.variant for variant in variants)
+
+
 def _require_usable(
     taggers: Sequence[Tagger], variants: Sequence[Variant], extras: Extras, chunksize: int
 ) -> None:
@@ -190,6 +195,12 @@ def _require_usable(
     _refuse_twins("variant", [variant.name for variant in variants])
     if extras.inputs_of is not None and extras.inputs_of not in labels:
         raise ValueError(f"inputs of {extras.inputs_of!r}: choose from {', '.join(labels) or 'no tagger'}")
+    factors = extras.scale_factors
+    if factors is not None and not _is_filled(factors.scenario, taggers, variants):
+        wanted = f"{factors.scenario.tagger}@{factors.scenario.epoch} with {factors.scenario.variant}"
+        raise ValueError(
+            f"the scale factors belong to {wanted}, which is not filled: add it, or leave them out"
+        )
     for tagger in taggers:
         attacks = [variant.name for variant in variants if variant.needs_truth]
         if attacks and tagger.attack_bytes is None:
@@ -327,6 +338,12 @@ def _config(parameters: Selection, processor: TaggerProcessor, profile: str, yea
         "golden_json": None if golden is None else {"file": Path(golden.path).name, "sha256": golden.sha256},
         "corrections": processor.systematics.as_config(),
     }
+    factors = processor.extras.scale_factors
+    if factors is not None:
+        lookup = factors.lookup
+        config["scale_factors"] = {
+            "file": lookup.file, "sha256": lookup.sha256, "systematic": factors.systematic,
+        }  # fmt: skip
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return plain
 

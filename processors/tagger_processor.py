@@ -22,6 +22,7 @@ from processors.inference import gather_features, jet_columns, jet_keys, score_j
 from processors.input_shapes import fill_inputs, input_histogram
 from processors.jet_table import add_scores, empty_rows
 from processors.luminosity import GoldenJson, certified, sections_of
+from processors.scale_factor_weights import Scored, Scores
 from processors.systematics import Systematics, Theory
 from processors.truth import flavour_of, labels_of
 from selections.catalogue import SELECT
@@ -168,17 +169,29 @@ class TaggerProcessor(ProcessorABC):
         for sample, raw in zip(samples, features, strict=True):
             if sample is samples[0] and raw is not None:
                 histograms.fill_defaults(filled["defaults"], default_mask(raw))
-            for part, scenario, scores in self._scored(filled, sample, raw, is_data=is_data):
-                for some in (each.part(part) for each in sample.jets):
+            scored = self._scored(filled, sample, raw, is_data=is_data)
+            for part, scenario, scores, factor in self._weighted(scored, sample, is_data=is_data):
+                for some in (each.part(part).weighted(factor) for each in sample.jets):
                     for name, values in scores.items():
                         histograms.fill_score(filled[name], some, values, scenario)
                     histograms.fill_plane(filled["plane"], some, scores["CvsL"], scores["CvsB"], scenario)
                 if rows and sample is samples[0]:
                     add_scores(rows, part, scenario, scores)
 
+    def _weighted(
+        self, scored: Iterator[Scored], sample: Sample, *, is_data: bool
+    ) -> Iterator[tuple[slice, Scenario, Scores, NDArray[np.float64] | float]]:
+        """Yield what was scored with the weights of scale factors, 1 without any."""
+        factors = self.extras.scale_factors
+        if factors is None or is_data:
+            yield from ((part, scenario, scores, 1.0) for part, scenario, scores in scored)
+            return
+        event = sample.selected.event if self.extras.all_jets else None
+        yield from factors.weights(scored, flavour=sample.jets[0].flavour, event=event)
+
     def _scored(
         self, filled: dict[str, Histogram], sample: Sample, raw: Features | None, *, is_data: bool
-    ) -> Iterator[tuple[slice, Scenario, Mapping[str, NDArray[np.float64]]]]:
+    ) -> Iterator[Scored]:
         """Yield the scores of one shift, some jets at a time; inputs that were asked for are filled then."""
         events, selected, (jets, *_) = sample
         if self.extras.reference_tagger:

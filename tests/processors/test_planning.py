@@ -7,6 +7,7 @@ import pytest
 import uproot
 
 from processors.filesets import parse_fileset
+from processors.opening import clusters_of
 from processors.planning import Plan, UnreadableFilesError, make_plan, tagger_branches
 from selections.branches import branches_of
 from selections.parameters import parameters_of
@@ -197,3 +198,21 @@ def test_absent_optional_branches_are_noted_once_per_dataset(mc: Path) -> None:
     assert len(notes) == 1
     assert "Flag_eeBadScFilter" in notes[0]
     assert "Flag_goodVertices" not in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "n_events", "clusters"),
+    [
+        ([0, 100, 300], 300, (0, 100, 300)),
+        ([300], 300, (0, 300)),  # seen in a damaged file: its events were left out without a word
+        ([0, 200, 100, 300], 300, (0, 300)),
+        ([0, 100], 300, (0, 300)),
+        ([], 300, (0, 300)),
+        ([0], 0, (0,)),
+        ([], 0, (0, 0)),
+    ],
+)
+def test_clusters_that_leave_out_events_are_not_believed(
+    offsets: list[int], n_events: int, clusters: tuple[int, ...]
+) -> None:
+    assert clusters_of(offsets, n_events) == clusters

@@ -3,6 +3,8 @@
 The page computes totals, ratios and Gaussian errors itself; all that needs a library is computed here.
 """
 
+import base64
+import gzip
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,10 +15,12 @@ from hist.intervals import poisson_interval
 from numpy.typing import ArrayLike
 
 from datamc.divergence import DivergenceRow
-from datamc.histograms import taggers_of, variants_of
+from datamc.histograms import GROUPS, taggers_of, variants_of
+from datamc.history import HistoryRow
+from datamc.normalisation import View, combine_signs, default_view, normalisation
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
-from datamc.templates import Templates, score_templates
+from datamc.templates import Templates, signed_templates
 from models.discriminators import SCORES
 from plotting.style import (
     FLAVOUR_COLOURS,
@@ -24,13 +28,14 @@ from plotting.style import (
     SELECTION_NAMES,
     data_name,
     in_order,
+    largest_fgsm,
     score_label,
     variant_label,
 )
 from plotting.tagging import AucRow, RocCurve
 
-STACK_BUDGET = 5_000_000
-"""Bytes the stacks may take; beyond it, epochs are left out evenly (and the page says so)."""
+STACK_BUDGET = 6_000_000
+"""Bytes the stacks may take in the page; beyond it, epochs are left out evenly (and the page says so)."""
 
 MAX_PLANES = 200
 """More planes of scale factors than these are thinned in the same way; each takes some 6 kB."""
@@ -38,8 +43,13 @@ MAX_PLANES = 200
 N_EXACT_INTERVALS = 100
 """Up to this count the page looks Poisson intervals up; above, it approximates (Wilson and Hilferty)."""
 
-StackKey = tuple[str, str, str, int, str]
-"""Selection, score, training, epoch, variant."""
+StackKey = tuple[str, str, str, int, str, View]
+"""Selection, score, training, epoch, variant, view of the signs."""
+
+STORED_VIEWS: Mapping[View, tuple[View, ...]] = {"OS-SS": ("OS", "SS"), "OS+SS": ("OS+SS",)}
+"""By a selection's own view: what the page is given. It subtracts SS from OS itself."""
+
+VIEW_NAMES: Mapping[View, str] = {"OS": "OS", "SS": "SS", "OS-SS": "OS−SS", "OS+SS": "all"}
 
 
 def short(value: float, digits: int = 5) -> float | int | None:
@@ -59,35 +69,49 @@ def short_list(values: ArrayLike, digits: int = 5) -> list[Any]:
 
 
 def embedded_json(payload: Mapping[str, Any]) -> str:
-    """Return JSON that is safe inside a script element: no tag can end it, no NaN can break it.
+    """Return JSON as compressed, printable text: no character in it can end a script element.
 
     Raises:
         ValueError: If a number is not finite.
     """
     text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
 
 
 def collect_stacks(
     results: Mapping[str, Result], *, epochs: Collection[int] | None = None
 ) -> dict[StackKey, Templates]:
-    """Return the templates of every selection, score, training, epoch (all, or the given) and variant.
+    """Return the templates of every selection, score, training, epoch (all, or the given), variant and view.
 
     A selection without data has nothing to compare and is left out.
     """
+    stacks = {}
+    for selection, result in results.items():
+        if any(record.is_data for record in result.datasets.values()):
+            factor = normalisation(result).factor
+            checkpoints = [each for each in taggers_of(result) if epochs is None or each[1] in epochs]
+            for score in (each for each in SCORES if each in result.histograms):
+                for tagger, epoch in checkpoints:
+                    for variant in variants_of(result):
+                        views = _views(result, score, tagger, epoch, variant, factor=factor)
+                        for view, templates in views.items():
+                            stacks[selection, score, tagger, epoch, variant, view] = templates
+    return stacks
+
+
+def _views(
+    result: Result, score: str, tagger: str, epoch: int, variant: str, *, factor: float
+) -> dict[View, Templates]:
+    signed = signed_templates(result, score, tagger=tagger, epoch=epoch, variant=variant)
     return {
-        (selection, score, tagger, epoch, variant): score_templates(
-            result, score, tagger=tagger, epoch=epoch, variant=variant
+        view: Templates(
+            signed.edges,
+            *combine_signs(signed.data, signed.data_variance, view, axis=0),
+            *combine_signs(factor * signed.mc, factor**2 * signed.mc_variance, view, axis=1),
+            GROUPS,
+            factor,
         )
-        for selection, result in results.items()
-        if any(record.is_data for record in result.datasets.values())
-        for score in SCORES
-        if score in result.histograms
-        for tagger, epoch in taggers_of(result)
-        if epochs is None or epoch in epochs
-        for variant in variants_of(result)
+        for view in STORED_VIEWS[default_view(result.selection)]
     }
 
 
@@ -95,7 +119,7 @@ def fitting_epochs(results: Mapping[str, Result], *, budget: int = STACK_BUDGET)
     """Return the epochs whose stacks take no more than the budget in bytes, judged by the last epoch's."""
     epochs = sorted({epoch for result in results.values() for _, epoch in taggers_of(result)})
     last = collect_stacks(results, epochs=epochs[-1:])
-    size = sum(len(json.dumps([_data(stack), _simulation(stack)])) for stack in last.values())
+    size = len(embedded_json({"stacks": [[_data(stack), _simulation(stack)] for stack in last.values()]}))
     return thinned(epochs, n=budget // max(size, 1))
 
 
@@ -121,6 +145,7 @@ def report_payload(
     auc_rows: Sequence[AucRow] = (),
     roc_curves: Sequence[RocCurve] = (),
     scale_factors: Sequence[ScaleFactors] = (),
+    history: Sequence[HistoryRow] = (),
     simulated: bool = True,
 ) -> dict[str, Any]:
     """Return everything the page's charts need, ready for JSON.
@@ -131,23 +156,31 @@ def report_payload(
         auc_rows: Areas under ROC curves.
         roc_curves: The curves themselves.
         scale_factors: Of any checkpoints and variants.
+        history: How far scale factors are from 1.
         simulated: Whether the events in the role of data were simulated.
     """
     first = next(iter(stacks.values()), None)
-    compared = [*stacks, *((r.selection, r.score, r.tagger, r.epoch, r.variant) for r in divergence)]
+    compared = [
+        *(key[:5] for key in stacks),
+        *((r.selection, r.score, r.tagger, r.epoch, r.variant) for r in divergence),
+    ]
     tagged = [*(key[1:] for key in compared), *((r.score, r.tagger, r.epoch, r.variant) for r in auc_rows)]
     selections = dict.fromkeys(key[0] for key in compared)
     scores = {score for score, _, _, _ in tagged}
     return {
-        "selections": [{"key": key, "name": SELECTION_NAMES.get(key, key)} for key in selections],
+        "selections": [
+            {"key": key, "name": SELECTION_NAMES.get(key, key), "views": _view_names(key)}
+            for key in selections
+        ],
         "scores": [{"key": key, "name": score_label(key)} for key in SCORES if key in scores],
         "taggers": [
-            {"key": name, "epochs": _epochs(name, [key[1:] for key in stacks] or tagged)}
+            {"key": name, "epochs": _epochs(name, [key[1:5] for key in stacks] or tagged)}
             for name in in_order(tagger for _, tagger, _, _ in tagged)
         ],
         "variants": [
             {"key": key, "name": variant_label(key)} for key in dict.fromkeys(key[3] for key in tagged)
         ],
+        "attack": largest_fgsm(list(dict.fromkeys(key[3] for key in tagged))),
         "groups": [
             {
                 "key": group,
@@ -159,7 +192,7 @@ def report_payload(
         "dataName": data_name(simulated=simulated),
         "edges": short_list(first.edges, 8) if first else [],
         "garwood": short_list(poisson_interval(np.arange(N_EXACT_INTERVALS + 1.0)).T),
-        "data": {_joined(key[:4]): _data(stack) for key, stack in stacks.items()},
+        "data": {_joined((*key[:4], key[5])): _data(stack) for key, stack in stacks.items()},
         "mc": {_joined(key): _simulation(stack) for key, stack in stacks.items()},
         "divergence": [
             [row.selection, row.score, row.tagger, row.epoch, row.variant]
@@ -168,10 +201,24 @@ def report_payload(
             for row in divergence
             if row.status == "ok"
         ],
-        "auc": [[row.tagger, row.epoch, row.variant, row.score, short(row.auc, 6)] for row in auc_rows],
+        "auc": [
+            [row.tagger, row.epoch, row.variant, row.score, short(row.auc, 6), short(row.error, 2)]
+            for row in auc_rows
+        ],
         "roc": [_curve(curve) for curve in roc_curves],
         "planes": [plane_payload(factors) for factors in scale_factors],
+        "history": [
+            [row.tagger, row.epoch, row.variant, row.flavour]
+            + [short(value, 4) for value in (row.mean_deviation, row.error, row.expected)]
+            for row in history
+        ],
     }
+
+
+def _view_names(selection: str) -> list[dict[str, str]]:
+    """Return the views of the signs that a selection offers, its own first."""
+    own = default_view(selection)
+    return [{"key": view, "name": VIEW_NAMES[view]} for view in dict.fromkeys((own, *STORED_VIEWS[own]))]
 
 
 def _data(stack: Templates) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 /* The report's state, held in the address (#selection=wc&score=CvsL&epoch=5): every control changes it, every figure
-   follows it. Runs after charts.js. */
+   follows it. Runs after the other scripts. */
 // ---- state ------------------------------------------------------------------------------------------------
 const state = {
   selection: keys(numbers.selections)[0], score: keys(numbers.scores).includes("CvsL") ? "CvsL" : keys(numbers.scores)[0],
   training: trainings.includes("basic") ? "basic" : trainings[0], compare: "", variant: keys(numbers.variants)[0],
-  epoch: 0, log: false, plane: "value",
+  view: "", epoch: 0, log: false, plane: "value", auc: "raw",
 };
 state.compare = trainings.find((name) => name !== state.training) || "";
 
@@ -15,6 +15,7 @@ function readAddress() {
   const allowed = {
     selection: keys(numbers.selections), score: keys(numbers.scores), training: trainings,
     compare: ["", ...trainings], variant: keys(numbers.variants), plane: ["value", "error"],
+    auc: ["raw", "attack"], view: ["", "OS", "SS", "OS-SS", "OS+SS"],
   };
   for (const [name, values] of Object.entries(allowed)) {
     if (wanted.has(name) && values.includes(wanted.get(name))) state[name] = wanted.get(name);
@@ -32,7 +33,7 @@ function writeAddress() {
 // ---- words, controls, files -------------------------------------------------------------------------------
 function readout() {
   const where = `${nameOf(numbers.selections, state.selection)}, ${nameOf(numbers.scores, state.score)}, ` +
-    `epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}`;
+    `${viewText() && `${viewText().trim()}, `}epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}`;
   const stack = stackOf(state.training, state.epoch);
   const heading = stack ? `${where}; MC\u00a0×\u00a0${shown(stack.factor)}` : where;
   const lines = !numbers.selections.length ? ["No selection was processed."] : [heading, ...[state.training, state.compare].filter(Boolean).map(describe)];
@@ -53,14 +54,21 @@ function describe(training) {
     `χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}.`;
 }
 
+function offer(id, items, blank) {
+  const list = blank ? [{ key: "", name: blank }, ...items] : items;
+  element(id).replaceChildren(...list.map((item) => new Option(item.name ?? item.key, item.key)));
+}
+
 function fill(id, items, blank) {
-  const select = element(id);
-  for (const item of blank ? [{ key: "", name: blank }, ...items] : items) select.add(new Option(item.name ?? item.key, item.key));
-  select.addEventListener("change", () => { state[id] = select.value; update(); });
+  offer(id, items, blank);
+  element(id).addEventListener("change", () => { state[id] = element(id).value; update(); });
 }
 
 function showControls() {
   for (const id of ["selection", "score", "training", "compare", "variant"]) element(id).value = state[id];
+  offer("view", views());
+  element("view").value = state.view;
+  element("view").disabled = views().length < 2;
   const epochs = epochsOf(state.training);
   const slider = element("epoch");
   slider.max = Math.max(epochs.length - 1, 0);
@@ -70,6 +78,7 @@ function showControls() {
   element("epoch-value").textContent = state.epoch;
   element("log").checked = state.log;
   for (const choice of document.querySelectorAll("input[name=plane]")) choice.checked = choice.value === state.plane;
+  for (const choice of document.querySelectorAll("input[name=auc-of]")) choice.checked = choice.value === state.auc;
 }
 
 function save(name, rows) {
@@ -93,6 +102,70 @@ function saveStack() {
   save(`${state.selection}_${state.score}_epoch${state.epoch}.csv`, rows);
 }
 
+// ---- saving figures ---------------------------------------------------------------------------------------
+/* Buttons of the page, not of the chart: they can be reached by keyboard, and are read out. */
+function addTools(figure) {
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  tools.setAttribute("role", "group");
+  tools.setAttribute("aria-labelledby", figure.querySelector("figcaption").id);
+  for (const [format, action] of [["PNG", saveImage], ["SVG", saveImage], ["PDF", printFigure]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = format;
+    button.title = format === "PDF" ? "Print this figure alone: choose “Save as PDF”" : `Save this figure as ${format}`;
+    button.setAttribute("aria-label", format === "PDF" ? "Print this figure alone, or save it as PDF" : `Save this figure as ${format}`);
+    button.addEventListener("click", () => action(figure, format.toLowerCase()));
+    tools.append(button);
+  }
+  figure.querySelector("figcaption").after(tools);
+}
+
+/* On paper and in files figures are dark on white, whatever the page is. */
+function recolour(scheme) {
+  document.documentElement.dataset.scheme = scheme;
+  update({ address: false });
+}
+
+async function saveImage(figure, format) {
+  const chart = figure.querySelector(".chart");
+  recolour("light");
+  const caption = plain(figure.querySelector("figcaption").textContent);
+  const size = { width: Math.max(chart.clientWidth, 620), height: chart.clientHeight + 60 };
+  const shown = {
+    data: chart.data,
+    layout: {
+      ...chart.layout, ...size, autosize: false, paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff",
+      margin: { ...chart.layout.margin, t: 70 }, title: { text: `${caption}<br><sub>${plain(numbers.kind)}</sub>`, font: { size: 15 }, x: 0.02 },
+    },
+  };
+  const name = [figure.querySelector(".chart").id, state.selection, state.score, state.training, `epoch${state.epoch}`, state.variant];
+  try {
+    await Plotly.downloadImage(shown, { format, ...size, scale: 2, filename: name.join("_").replace(/[^\w.-]/g, "-") });
+  } finally { recolour(""); }
+}
+
+function printFigure(figure) {
+  const path = [];
+  for (let each = figure.parentElement; each !== document.body; each = each.parentElement) path.push(each);
+  const page = document.createElement("style");
+  const { width, height } = figure.getBoundingClientRect();
+  page.textContent = `@page { size: ${Math.ceil(width + 48)}px ${Math.ceil(height + 80)}px; margin: 16px; }`;
+  document.head.append(page);
+  document.body.classList.add("print-one");
+  figure.classList.add("printed");
+  figure.dataset.kind = numbers.kind;
+  path.forEach((each) => each.classList.add("print-path"));
+  const restore = () => {
+    page.remove();
+    document.body.classList.remove("print-one");
+    figure.classList.remove("printed");
+    path.forEach((each) => each.classList.remove("print-path"));
+  };
+  window.addEventListener("afterprint", restore, { once: true });
+  window.print();
+}
+
 let timer = null;
 function play() {
   const slider = element("epoch");
@@ -111,22 +184,27 @@ function update({ address = true } = {}) {
   const epochs = epochsOf(state.training);
   if (epochs.length) state.epoch = nearest(epochs, state.epoch);
   if (state.compare === state.training) state.compare = "";
+  if (!keys(views()).includes(state.view)) state.view = (keys(views())[0]) || "";
   showControls();
   element("stack-b-figure").hidden = !state.compare;
   drawStack("a", state.training);
   if (state.compare) drawStack("b", state.compare);
   drawDivergence();
+  drawTradeOff();
   drawPerformance();
   drawPlanes();
+  drawHistory();
   readout();
   if (address) writeAddress();
 }
 
+for (const figure of document.querySelectorAll("figure")) addTools(figure);
 fill("selection", numbers.selections);
 fill("score", numbers.scores);
 fill("training", numbers.taggers);
 fill("compare", numbers.taggers, "none");
 fill("variant", numbers.variants);
+fill("view", []);
 element("controls").addEventListener("submit", (event) => event.preventDefault());
 element("epoch").addEventListener("input", slideTo);
 element("log").addEventListener("change", () => { state.log = element("log").checked; update(); });
@@ -137,6 +215,11 @@ element("save-kl").addEventListener("click", () =>
 for (const choice of document.querySelectorAll("input[name=plane]")) {
   choice.addEventListener("change", () => { state.plane = choice.value; update(); });
 }
+for (const choice of document.querySelectorAll("input[name=auc-of]")) {
+  choice.addEventListener("change", () => { state.auc = choice.value; update(); });
+}
+window.addEventListener("beforeprint", () => recolour("light"));
+window.addEventListener("afterprint", () => recolour(""));
 window.addEventListener("hashchange", () => { if (readAddress()) update({ address: false }); });
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => update({ address: false }));
 state.epoch = last(epochsOf(state.training)) ?? 0;

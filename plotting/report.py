@@ -13,17 +13,26 @@ from markupsafe import Markup
 
 from datamc.divergence import DivergenceRow
 from datamc.histograms import taggers_of
+from datamc.history import history_rows
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
+from plotting.details import details
 from plotting.payload import collect_stacks, embedded_json, fitting_epochs, fitting_planes, report_payload
 from plotting.style import SIMULATED, is_simulated, variant_label
-from plotting.summary import agreement_sentences, cost, headline, robustness_sentences
-from plotting.tables import auc_tables, details, divergence_tables, scale_factor_tables
+from plotting.summary import CLAIM, agreement_sentences, cost, epoch_sentences, headline, robustness_sentences
+from plotting.tables import auc_tables, divergence_tables, scale_factor_tables, verdict_tables
 from plotting.tagging import AucDifferenceRow, AucRow, RocRow, roc_curves_of
 from storage.files import replaced_file
 
-SCRIPTS = ("charts.js", "report.js")
-"""In the order they run; both see each other's names."""
+SCRIPTS = ("charts.js", "epochs.js", "planes.js", "report.js")
+"""In the order they run, as one module: each sees the names of the others."""
+
+
+INDEPENDENT = (
+    "Errors treat the two trainings as independent; they see the same events, so the true error is likely "
+    "smaller."
+)
+"""Said where no differences were measured on shared events."""
 
 
 def write_report(
@@ -78,14 +87,16 @@ def render_report(
     """Return the page's HTML; arguments as `write_report`."""
     epochs = fitting_epochs(results)
     simulated = is_simulated(list(results.values()))
+    kind = _kind(results, simulated=simulated)
     payload = report_payload(
         collect_stacks(results, epochs=epochs),
         divergence=divergence,
         auc_rows=auc_rows,
         roc_curves=roc_curves_of(roc_rows),
         scale_factors=fitting_planes(scale_factors),
+        history=history_rows(scale_factors),
         simulated=simulated,
-    )
+    ) | {"kind": kind}
     scripts = [_plotly(), "\n".join(_packaged(name) for name in SCRIPTS)]
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -93,12 +104,16 @@ def render_report(
     return environment.from_string(_packaged("report.html")).render(
         title=title,
         simulated=simulated,
-        kind=_kind(results, simulated=simulated),
+        kind=kind,
         data_name="simulated events in the role of data" if simulated else "recorded data",
         headline=headline(divergence),
         cost=cost(auc_rows, auc_differences),
         lead=_what_was_run(results, payload),
         summary=_summary(divergence, auc_rows, auc_differences),
+        verdicts=verdict_tables(divergence),
+        claim=f"{CLAIM:g}",
+        paired_note=INDEPENDENT,
+        has_curve=False,
         divergence=divergence_tables(divergence),
         auc=auc_tables(auc_rows),
         has_planes=bool(scale_factors),
@@ -130,8 +145,16 @@ def _summary(
     auc_differences: Sequence[AucDifferenceRow],
 ) -> list[dict[str, Any]]:
     groups = [
-        {"title": "Agreement between data and simulation", "sentences": agreement_sentences(divergence)},
-        {"title": "Performance and robustness", "sentences": robustness_sentences(auc_rows, auc_differences)},
+        {
+            "title": "Agreement between data and simulation, in words",
+            "sentences": [*epoch_sentences(divergence, auc_rows), *agreement_sentences(divergence)],
+            "open": False,
+        },
+        {
+            "title": "Performance and robustness, in words",
+            "sentences": robustness_sentences(auc_rows, auc_differences),
+            "open": False,
+        },
     ]
     return [group for group in groups if group["sentences"]]
 

@@ -114,11 +114,11 @@ def _verdict(comparisons: Sequence[Comparison]) -> str:
     if wins + losses == 0:
         return (
             f"No difference seen between {quoted(other)} and {quoted(reference)}: in none of {n} comparisons "
-            f"does the agreement with data differ by {CLAIM:g} σ ({inputs})."
+            f"does the agreement with data differ by {CLAIM:g} σ ({inputs}; {_clearest(comparisons)})."
         )
     counts = (
         f"better in {wins} and worse in {losses} of {n} comparisons by {CLAIM:g} σ or more "
-        f"({inputs}; about {CHANCE * n:.1f} expected by chance)"
+        f"({inputs}; about {CHANCE * n:.1f} expected by chance; {_clearest(comparisons)})"
     )
     # Scores of one selection are correlated, so that chance brings several at once: ask for clearly more.
     if wins + losses <= 1 + 2 * CHANCE * n:
@@ -128,6 +128,15 @@ def _verdict(comparisons: Sequence[Comparison]) -> str:
         return f"Mixed: {quoted(other)} agrees with data {counts}."
     better = other if wins > losses else reference
     return f"{quoted(better)} agrees better with data: {quoted(other)} is {counts}."
+
+
+def _clearest(comparisons: Sequence[Comparison]) -> str:
+    """Return where the difference is clearest, and by how much."""
+    known = [each for each in comparisons if math.isfinite(each.significance)]
+    clearest = max(known, key=lambda each: abs(each.significance))
+    row = clearest.reference
+    place = f"{score_label(row.score)} in {SELECTION_NAMES.get(row.selection, row.selection)}"
+    return f"the clearest is {place}: {signed(clearest.significance, '.1f')} σ"
 
 
 def _epochs(comparisons: Sequence[Comparison]) -> str:
@@ -149,6 +158,48 @@ def agreement_sentences(rows: Sequence[DivergenceRow]) -> list[Sentence]:
                 chosen = [each for each in comparisons if each.reference.selection == selection]
                 sentences.append(_selection_sentence(chosen))
     return sentences
+
+
+def epoch_sentences(rows: Sequence[DivergenceRow], areas: Sequence[AucRow] = ()) -> list[Sentence]:
+    """Return at which epoch each training agrees best, undistorted, and what it separates there.
+
+    The measure is the mean over selections and scores of the divergence beyond statistics.
+    """
+    sentences = []
+    for tagger in in_order(row.tagger for row in rows):
+        means = _mean_excesses(rows, tagger)
+        if len(means) < 2:
+            continue
+        best, final = min(means, key=lambda epoch: means[epoch]), max(means)
+        text = (
+            f"agrees best at epoch {best}, where KL beyond statistics is {minus(f'{means[best]:.2g}')} "
+            f"in the mean over selections and scores{_area_at(areas, tagger, best)}"
+        )
+        if best != final:
+            text += f"; at epoch {final} it is {minus(f'{means[final]:.2g}')}{_area_at(areas, tagger, final)}"
+        sentences.append(Sentence(quoted(tagger), f"{text}."))
+    return sentences
+
+
+def _mean_excesses(rows: Sequence[DivergenceRow], tagger: str) -> dict[int, float]:
+    """Return the mean per epoch, of the epochs that have all that any epoch has; BvsC is CvsB once more."""
+    excesses: dict[int, list[float]] = {}
+    for row in rows:
+        if (row.tagger, row.variant, row.status) == (tagger, UNDISTORTED, "ok") and row.score != "BvsC":
+            excesses.setdefault(row.epoch, []).append(row.excess)
+    most = max(map(len, excesses.values()), default=0)
+    return {epoch: sum(each) / len(each) for epoch, each in excesses.items() if len(each) == most}
+
+
+def _area_at(areas: Sequence[AucRow], tagger: str, epoch: int) -> str:
+    found = [
+        f"{score_label(score)} {row.auc:.3f}"
+        for score in HEADLINE_SCORES
+        for row in areas
+        if (row.tagger, row.epoch, row.variant, row.score) == (tagger, epoch, UNDISTORTED, score)
+        and math.isfinite(row.auc)
+    ]
+    return f" (AUC: {', '.join(found)})" if found else ""
 
 
 def _selection_sentence(comparisons: Sequence[Comparison]) -> Sentence:

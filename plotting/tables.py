@@ -1,21 +1,15 @@
 """The report's tables: rows of finished text, computed from the results."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from datamc.divergence import DivergenceRow
-from datamc.normalisation import normalisation, purity_table
-from datamc.records import CutflowRow, Result
 from datamc.scale_factors import ScaleFactors, summarise
 from models.discriminators import SCORES
-from plotting.style import FLAVOUR_LABELS, SELECTION_NAMES, in_order, score_label, variant_label
-from plotting.summary import CLAIM, compare_trainings, minus, signed
+from plotting.style import SELECTION_NAMES, in_order, largest_fgsm, score_label, variant_label
+from plotting.summary import CLAIM, UNDISTORTED, compare_trainings, signed
 from plotting.tagging import AucRow
-
-MAX_LEDGER_ROWS = 300
-"""More entries than this are counted, not listed; what was lost is always listed."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +57,70 @@ class DivergenceTable:
 
 
 @dataclass(frozen=True)
-class Detail:
-    """One collapsible part of the report."""
+class VerdictCell:
+    """One significance; `verdict` is `better` or `worse` beyond `CLAIM`, empty otherwise."""
 
-    title: str
-    tables: Sequence[Table] = ()
-    blocks: Sequence[str] = ()
-    text: str = ""
-    open: bool = field(default=False)
+    text: str
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class VerdictLine:
+    """One selection and variant: a cell per score."""
+
+    name: str
+    cells: Sequence[VerdictCell]
+
+
+@dataclass(frozen=True)
+class VerdictTable:
+    """A training against the reference: selections and variants down, scores across."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[VerdictLine]
+
+
+def verdict_tables(rows: Sequence[DivergenceRow]) -> list[VerdictTable]:
+    """Return per training how clearly it agrees better or worse than the reference, at the last epoch.
+
+    Inputs of the simulation are undistorted, then under the strongest FGSM.
+    """
+    if not rows:
+        return []
+    reference, *others = in_order(row.tagger for row in rows)
+    attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
+    variants = [variant for variant in (UNDISTORTED, attack) if variant]
+    return [_verdict_table(rows, reference, other, variants) for other in others]
+
+
+def _verdict_table(
+    rows: Sequence[DivergenceRow], reference: str, other: str, variants: Sequence[str]
+) -> VerdictTable:
+    compared = {
+        (c.reference.selection, variant, c.reference.score): c.significance
+        for variant in variants
+        for c in compare_trainings(rows, reference=reference, other=other, variant=variant)
+    }
+    scores = [score for score in SCORES if any(key[2] == score for key in compared)]
+    places = dict.fromkeys((variant, selection) for selection, variant, _ in compared)
+    lines = [
+        VerdictLine(
+            f"{SELECTION_NAMES.get(selection, selection)}, "
+            f"{'undistorted' if variant == UNDISTORTED else variant_label(variant)}",
+            [_verdict_cell(compared.get((selection, variant, score), math.nan)) for score in scores],
+        )
+        for variant, selection in places
+    ]
+    caption = f"“{other}” against “{reference}”: difference of the divergence from data, last common epoch"
+    return VerdictTable(caption, [score_label(score) for score in scores], lines)
+
+
+def _verdict_cell(significance: float) -> VerdictCell:
+    if not math.isfinite(significance):
+        return VerdictCell("–")
+    verdict = "" if abs(significance) < CLAIM else "better" if significance < 0 else "worse"
+    return VerdictCell(f"{signed(significance, '.1f')} σ", verdict)
 
 
 def divergence_tables(rows: Sequence[DivergenceRow]) -> list[DivergenceTable]:
@@ -133,7 +183,7 @@ def _kl_cell(row: DivergenceRow | None) -> Cell:
     value, error = 1e3 * row.kl, 1e3 * (row.high - row.low) / 2
     if not (math.isfinite(error) and error > 0):
         return Cell(f"{value:.3g}")
-    digits = _digits(error)
+    digits = decimals(error)
     return Cell(f"{value:.{digits}f}", f"± {error:.{digits}f}")
 
 
@@ -141,10 +191,10 @@ def _offset_cell(row: DivergenceRow | None) -> Cell:
     """Return what statistics alone give, in units of 10^-3."""
     if row is None or row.status != "ok" or row.offset <= 0:
         return Cell("–")
-    return Cell(f"{1e3 * row.offset:.{_digits(1e3 * row.offset)}f}")
+    return Cell(f"{1e3 * row.offset:.{decimals(1e3 * row.offset)}f}")
 
 
-def _digits(value: float) -> int:
+def decimals(value: float) -> int:
     """Return how many decimals show two digits of a value."""
     return max(0, 1 - math.floor(math.log10(value)))
 
@@ -215,153 +265,3 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.4f}"
     digits = 1 - math.floor(math.log10(error))
     return f"{value:.{digits}f}({round(error * 10**digits)})"
-
-
-def details(results: Mapping[str, Result]) -> list[Detail]:
-    """Return what stands behind the numbers, from the normalisation to the versions of the software."""
-    return [
-        Detail("Normalisation and purity", [_factors(results), _purities(results)], open=True),
-        Detail("Datasets", [_datasets(name, result) for name, result in results.items()]),
-        Detail(
-            "Cutflows",
-            [
-                _cutflow(name, dataset, rows)
-                for name, r in results.items()
-                for dataset, rows in r.cutflows.items()
-            ],
-        ),
-        Detail(
-            "Ledger of events",
-            [_ledger(name, result) for name, result in results.items()],
-            text=_ledger_text(results),
-        ),
-        Detail("Notes", text=" ".join(_sentences(results)) or "None."),
-        Detail("Configuration", blocks=[_config(name, result) for name, result in results.items()]),
-        Detail("Versions", [_versions(results)]),
-    ]
-
-
-def _name(selection: str) -> str:
-    return SELECTION_NAMES.get(selection, selection)
-
-
-def _factors(results: Mapping[str, Result]) -> Table:
-    rows = []
-    for selection, result in results.items():
-        factor = normalisation(result)
-        digits = _digits(factor.error) if factor.error > 0 else 3
-        rows.append(
-            [
-                _name(selection),
-                f"{factor.factor:.{digits}f} ± {factor.error:.{digits}f}",
-                f"{factor.n_data:,.6g}",
-                f"{factor.n_mc:,.6g}",
-            ]
-        )
-    columns = ["Selection", "Data / MC", "Probe jets in data", "Expected from simulation"]
-    return Table("One factor per selection, for every variable and variant", columns, rows)
-
-
-def _purities(results: Mapping[str, Result]) -> Table:
-    groups: dict[tuple[str, str], dict[str, str]] = {}
-    for row in purity_table(results.values()):
-        view = {"OS-SS": "OS−SS", "OS+SS": "all"}.get(row.view, row.view)
-        text = f"{minus(f'{100 * row.fraction:.1f}')} ± {100 * row.error:.1f} %"
-        groups.setdefault((_name(row.selection), view), {})[row.group] = text
-    names = list(dict.fromkeys(group for line in groups.values() for group in line))
-    rows = [
-        [selection, view, *(line.get(name, "–") for name in names)]
-        for (selection, view), line in groups.items()
-    ]
-    columns = ["Selection", "Sign", *(FLAVOUR_LABELS.get(name, name) for name in names)]
-    return Table("Flavour content of the probe jets in simulation", columns, rows, numeric_from=2)
-
-
-def _datasets(selection: str, result: Result) -> Table:
-    rows = [
-        [
-            name,
-            "data" if record.is_data else "simulation",
-            record.process,
-            "simulated" if record.simulated or not record.is_data else "recorded",
-            _number(record.cross_section_pb),
-            _number(record.luminosity_pb),
-            f"{record.n_events:,}",
-            f"{record.sum_weights:,.6g}",
-        ]
-        for name, record in result.datasets.items()
-    ]
-    columns = [
-        "Dataset",
-        "Role",
-        "Process",
-        "Origin",
-        "σ [pb]",
-        "Luminosity [pb⁻¹]",
-        "Events",
-        "Sum of weights",
-    ]
-    return Table(f"Datasets of {_name(selection)}", columns, rows, numeric_from=4)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.6g}"
-
-
-def _cutflow(selection: str, dataset: str, rows: Sequence[CutflowRow]) -> Table:
-    lines = []
-    for row, before in zip(rows, [rows[0], *rows], strict=False):
-        share = f"{100 * row.n_events / before.n_events:.1f} %" if before.n_events else "–"
-        lines.append([row.cut, f"{row.n_events:,}", f"{row.sum_weights:,.6g}", share])
-    return Table(
-        f"{_name(selection)}: {dataset}", ["Cut", "Events", "Sum of weights", "Of those before"], lines
-    )
-
-
-def _ledger_text(results: Mapping[str, Result]) -> str:
-    entries = [entry for result in results.values() for entry in result.ledger]
-    expected = sum(entry.n_expected for entry in entries)
-    processed = sum(entry.n_processed for entry in entries)
-    lost = sum(entry.n_lost for entry in entries)
-    balance = "nothing is missing" if expected == processed + lost else "the ledger does not balance"
-    return f"{expected:,} events expected, {processed:,} processed, {lost:,} declared lost: {balance}."
-
-
-def _ledger(selection: str, result: Result) -> Table:
-    lost = [entry for entry in result.ledger if entry.status != "processed"]
-    processed = [entry for entry in result.ledger if entry.status == "processed"]
-    listed = [*lost, *processed[: max(MAX_LEDGER_ROWS - len(lost), 0)]]
-    rows = [
-        [
-            entry.file,
-            entry.dataset,
-            entry.status,
-            entry.reason,
-            f"{entry.n_expected:,}",
-            f"{entry.n_processed:,}",
-        ]
-        for entry in listed
-    ]
-    left_out = len(result.ledger) - len(listed)
-    caption = f"Ledger of {_name(selection)}" + (
-        f" (and {left_out:,} more, all processed)" if left_out else ""
-    )
-    return Table(
-        caption, ["File", "Dataset", "Status", "Reason", "Expected", "Processed"], rows, numeric_from=4
-    )
-
-
-def _sentences(results: Mapping[str, Result]) -> list[str]:
-    notes = dict.fromkeys(note for result in results.values() for note in result.notes)
-    return [note if note.endswith(".") else f"{note}." for note in notes]
-
-
-def _config(selection: str, result: Result) -> str:
-    return f"{_name(selection)}\n" + json.dumps(result.config, indent=2, ensure_ascii=False, default=str)
-
-
-def _versions(results: Mapping[str, Result]) -> Table:
-    versions = {name: version for result in results.values() for name, version in result.versions.items()}
-    return Table(
-        "Software", ["Package", "Version"], [[name, version] for name, version in sorted(versions.items())]
-    )

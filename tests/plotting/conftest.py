@@ -78,6 +78,7 @@ def make_result(selection: str, *, simulated: bool = True) -> Result:
             "mc": DatasetRecord(False, "W+jets", 2.0, None, True, n_mc, 250.0, 125.0),
         },
         cutflows={"mc": [CutflowRow("all", 500, 250.0, 125.0), CutflowRow("trigger", 125, 62.5, 31.25)]},
+        n_minus_one={"mc": [CutflowRow("trigger", 200, 100.0, 50.0)]},
         ledger=[
             LedgerEntry("data", "data.root", n_data, n_data),
             LedgerEntry("mc", "mc.root", n_mc, n_mc),

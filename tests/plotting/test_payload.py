@@ -1,8 +1,12 @@
+import base64
+import gzip
 import json
+import re
 
 import numpy as np
 import pytest
 
+from datamc.templates import score_templates
 from plotting.payload import (
     collect_stacks,
     embedded_json,
@@ -33,9 +37,11 @@ def test_numbers_are_short_and_never_nan():
 
 
 def test_embedded_json_cannot_end_its_script():
-    text = embedded_json({"name": "</script><script>alert(1)</script>", "and": "<!-- & \u2028"})
-    assert not set("<>&\u2028") & set(text)
-    assert json.loads(text) == {"name": "</script><script>alert(1)</script>", "and": "<!-- & \u2028"}
+    evil = {"name": "</script><script>alert(1)</script>", "and": "<!-- & \u2028"}
+    text = embedded_json(evil)
+    assert re.fullmatch("[A-Za-z0-9+/=]+", text)
+    assert json.loads(gzip.decompress(base64.b64decode(text))) == evil
+    assert embedded_json(evil) == text  # no time of day in it
 
 
 def test_embedded_json_refuses_what_is_not_json():
@@ -47,10 +53,10 @@ def test_payload_holds_the_templates(results):
     stacks = collect_stacks(results)
     payload = report_payload(stacks)
     assert (
-        len(stacks) == len(payload["mc"]) == 2 * 2 * 2 * 2 * 4
-    )  # selections, scores, trainings, epochs, variants
+        len(stacks) == len(payload["mc"]) == 3 * 2 * 2 * 2 * 4
+    )  # views of two selections, scores, trainings, epochs, variants
     for key, stack in stacks.items():
-        data, mc = payload["data"][key_of(*key[:4])], payload["mc"][key_of(*key)]
+        data, mc = payload["data"][key_of(*key[:4], key[5])], payload["mc"][key_of(*key)]
         np.testing.assert_allclose(data["n"], stack.data)
         np.testing.assert_allclose(data.get("v", data["n"]), stack.data_variance)
         np.testing.assert_allclose(mc["n"], stack.mc, rtol=1e-3)
@@ -59,17 +65,31 @@ def test_payload_holds_the_templates(results):
     np.testing.assert_allclose(payload["edges"], np.linspace(-0.2, 1, 61), atol=1e-9)
 
 
-def test_the_variance_of_a_difference_travels_with_it(results):
-    payload = report_payload(collect_stacks(results))
-    assert "v" not in payload["data"][key_of("dy", "CvsL", "basic", 3)]
-    assert "v" in payload["data"][key_of("wc", "CvsL", "basic", 3)]
+def test_opposite_and_same_sign_travel_apart_where_one_is_subtracted(results):
+    stacks = collect_stacks(results)
+    assert {key[5] for key in stacks if key[0] == "dy"} == {"OS+SS"}
+    assert {key[5] for key in stacks if key[0] == "wc"} == {"OS", "SS"}
+    place = ("wc", "CvsL", "basic", 3, "raw")
+    expected = score_templates(results["wc"], "CvsL", tagger="basic", epoch=3)
+    opposite, same = stacks[*place, "OS"], stacks[*place, "SS"]
+    np.testing.assert_allclose(opposite.mc - same.mc, expected.mc)
+    np.testing.assert_allclose(opposite.mc_variance + same.mc_variance, expected.mc_variance)
+    np.testing.assert_allclose(opposite.data - same.data, expected.data)
 
 
 def test_controls_offer_what_there_is(results):
     payload = report_payload(collect_stacks(results))
     assert payload["selections"] == [
-        {"key": "dy", "name": "DY + jets"},
-        {"key": "wc", "name": "W + c (OS−SS)"},
+        {"key": "dy", "name": "DY + jets", "views": [{"key": "OS+SS", "name": "all"}]},
+        {
+            "key": "wc",
+            "name": "W + c (OS−SS)",
+            "views": [
+                {"key": "OS-SS", "name": "OS−SS"},
+                {"key": "OS", "name": "OS"},
+                {"key": "SS", "name": "SS"},
+            ],
+        },
     ]
     assert payload["taggers"] == [
         {"key": "basic", "epochs": [1, 3]},
@@ -90,7 +110,7 @@ def test_rows_travel_without_those_that_hold_nothing(row, auc_row):
     assert payload["divergence"] == [
         ["dy", "CvsL", "basic", 3, "raw", 0.25, 0.125, 0.375, 0.01, 70, 50, 0, 0]
     ]
-    assert payload["auc"] == [["basic", 3, "raw", "CvsL", None]]
+    assert payload["auc"] == [["basic", 3, "raw", "CvsL", None, 0.002]]
 
 
 def test_epochs_beyond_the_budget_are_thinned(results):

@@ -7,6 +7,7 @@ from plotting.summary import (
     agreement_sentences,
     compare_trainings,
     cost,
+    epoch_sentences,
     headline,
     robustness_sentences,
     signed,
@@ -82,7 +83,7 @@ def test_rows_without_a_divergence_are_not_compared(row):
 def test_headline_says_which_training_agrees_better(rows_of):
     assert headline(rows_of(*[-1.0] * 7)).startswith(
         "“adversarial” agrees better with data: “adversarial” is better in 7 and worse in 0 of 7 comparisons "
-        "by 2 σ or more (undistorted inputs, epoch 3; about 0.3 expected by chance)"
+        "by 2 σ or more (undistorted inputs, epoch 3; about 0.3 expected by chance; "
     )
 
 
@@ -211,3 +212,23 @@ def test_an_area_that_is_no_number_is_not_spoken_of(auc_row):
 
 def test_zero_has_no_sign():
     assert [signed(-0.04, ".1f"), signed(-0.06, ".1f"), signed(2.0, ".1f")] == ["0.0", "−0.1", "+2.0"]
+
+
+def test_the_best_epoch_is_named_with_what_it_separates(row, auc_row):
+    rows = [
+        row("basic", kl, epoch=epoch, score=score, offset=0.0)
+        for epoch, values in ((1, (3.0, 5.0)), (2, (1.0, 2.0)), (3, (2.0, 4.0)))
+        for score, kl in zip(("CvsB", "CvsL"), values, strict=True)
+    ]
+    areas = [auc_row("basic", 2, "raw", "BvsL", 0.9)]
+    (sentence,) = epoch_sentences([*rows, row("basic", 0.0, epoch=4)], areas)
+    assert sentence.subject == "“basic”"
+    # (1 + 2) / 2 at epoch 2, (2 + 4) / 2 at epoch 3; epoch 4 has one score only
+    assert sentence.text == (
+        "agrees best at epoch 2, where KL beyond statistics is 1.5 in the mean over selections and scores "
+        "(AUC: BvsL 0.900); at epoch 3 it is 3."
+    )
+
+
+def test_one_epoch_is_no_choice(row):
+    assert epoch_sentences([row("basic", 1.0)]) == []

@@ -1,6 +1,12 @@
 import numpy as np
 
-from plotting.tables import auc_tables, details, divergence_tables, scale_factor_tables, with_error
+from plotting.tables import (
+    auc_tables,
+    divergence_tables,
+    scale_factor_tables,
+    verdict_tables,
+    with_error,
+)
 
 
 def test_divergences_stand_beside_their_difference(row):
@@ -76,30 +82,18 @@ def test_nothing_measured_is_a_dash_and_no_zero(scale_factors):
     assert [line[2:5] for line in table.rows] == [["0 of 5", "–", "–"]] * 3
 
 
-def test_details_hold_what_is_behind_the_numbers(results):
-    parts = {detail.title: detail for detail in details(results)}
-    # dy: 1100 expected, 1000 + 500 processed; the same again for wc
-    assert (
-        parts["Ledger of events"].text
-        == "3,200 events expected, 3,000 processed, 200 declared lost: nothing is missing."
-    )
-    lost = parts["Ledger of events"].tables[0].rows[0]
-    assert lost == ["broken.root", "mc", "failed", "no basket", "100", "0"]
-    cutflow = parts["Cutflows"].tables[0]
-    assert cutflow.caption == "DY + jets: mc"
-    assert cutflow.rows == [["all", "500", "250", "100.0 %"], ["trigger", "125", "62.5", "25.0 %"]]
-    assert '"profile": "btv20001"' in parts["Configuration"].blocks[0]
-    assert parts["Versions"].tables[0].rows == [["advtag", "0.1.0"]]
-    assert parts["Notes"].text == "all events are simulated."
-
-
-def test_normalisation_and_purity_are_computed(results):
-    detail = details({"dy": results["dy"]})[0]
-    factors, purities = detail.tables
-    # 120 jets in data; 3 flavours x 60 jets x weight 0.5 x 2 pb x 1500 / pb / 250 = 1080 expected
-    assert factors.rows[0][0] == "DY + jets"
-    # 1/9 sqrt(1 / 120 + 1 / 180) = 0.0131
-    assert factors.rows[0][1] == "0.111 ± 0.013"
-    assert factors.rows[0][2:] == ["120", "1,080"]
-    # a third each; error sqrt(2/9 / 180) = 3.5 %
-    assert purities.rows == [["DY + jets", "all", *["33.3 ± 3.5 %"] * 3]]
+def test_verdicts_name_the_clear_differences(row):
+    rows = [
+        row("basic", 1.0),
+        row("adversarial", 0.5),  # -0.5 / (sqrt(2) 0.1) = -3.5
+        row("basic", 1.0, score="CvsB"),
+        row("adversarial", 1.1, score="CvsB"),  # +0.7
+        row("basic", 1.0, variant="fgsm:0.1"),
+        row("adversarial", 2.0, variant="fgsm:0.1"),  # +7.1
+    ]
+    (table,) = verdict_tables(rows)
+    assert table.columns == ["CvsB", "CvsL"]
+    assert [line.name for line in table.rows] == ["DY + jets, undistorted", "DY + jets, FGSM ε = 0.1"]
+    cells = [[(cell.text, cell.verdict) for cell in line.cells] for line in table.rows]
+    assert cells == [[("+0.7 σ", ""), ("−3.5 σ", "better")], [("–", ""), ("+7.1 σ", "worse")]]
+    assert verdict_tables([]) == []

@@ -1,0 +1,166 @@
+/* Lines over the epochs, agreement against performance, ROC curves. */
+// ---- lines over the epochs --------------------------------------------------------------------------------
+const DIVERGENCE_COLUMNS = ["selection", "score", "training", "epoch", "variant", "kl", "low", "high", "offset", "chi2", "n_degrees", "dropped_fraction", "n_replaced"];
+const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, DEGREES, DROPPED, REPLACED] = DIVERGENCE_COLUMNS.keys();
+
+function divergenceRow(training) {
+  return numbers.divergence.find((row) => row[SELECTION] === state.selection && row[SCORE] === state.score &&
+    row[TRAINING] === training && row[EPOCH] === state.epoch && row[VARIANT] === state.variant);
+}
+
+/* One line per training and variant; with `low` and `high`, its band. `points`: {training, variant, epoch, y, low, high}. */
+function epochLines(points) {
+  const traces = [];
+  for (const training of trainings) {
+    for (const variant of keys(numbers.variants)) {
+      const line = points.filter((p) => p.training === training && p.variant === variant).sort((a, b) => a.epoch - b.epoch);
+      if (!line.length) continue;
+      const colour = lineColour(training);
+      const active = variant === state.variant && (training === state.training || training === state.compare);
+      const banded = line.filter((p) => Number.isFinite(p.low) && p.low !== null && p.high !== null);
+      if (active && banded.length) {
+        traces.push({
+          type: "scatter", mode: "lines", fill: "toself", fillcolor: colour, opacity: 0.2, line: { width: 0 },
+          x: [...banded.map((p) => p.epoch), ...banded.map((p) => p.epoch).reverse()],
+          y: [...banded.map((p) => p.high), ...banded.map((p) => p.low).reverse()],
+          hoverinfo: "skip", showlegend: false, legendgroup: `${training}|${variant}`,
+        });
+      }
+      traces.push({
+        type: "scatter", mode: "lines+markers", x: line.map((p) => p.epoch), y: line.map((p) => p.y),
+        name: `${plain(training)}, ${plain(nameOf(numbers.variants, variant))}`, legendgroup: `${training}|${variant}`,
+        opacity: active ? 1 : 0.45, line: { color: colour, width: active ? 2.8 : 1.2, dash: DASHES[styleIndex(variant)] },
+        marker: {
+          color: colour, symbol: SYMBOLS[styleIndex(variant)],
+          size: line.map((p) => (active && p.epoch === state.epoch ? 13 : line.length > 40 ? 3 : 6)),
+        },
+        customdata: line.map((p) => [training, variant, p.low, p.high]),
+        hovertemplate: banded.length ? "%{y:.5f} [%{customdata[2]:.5f}, %{customdata[3]:.5f}]" : "%{y:.5f}",
+      });
+    }
+  }
+  return traces;
+}
+
+const UNDISTORTED = "raw";
+
+const epochMark = () => ({
+  type: "line", yref: "paper", y0: 0, y1: 1, x0: state.epoch, x1: state.epoch, layer: "below",
+  line: { color: variable("--muted"), width: 1, dash: "dot" },
+});
+
+function drawEpochChart(id, points, title, more = []) {
+  const whole = [...new Set(points.map((p) => p.epoch))].sort((a, b) => a - b);
+  Plotly.react(element(id), [...more, ...epochLines(points)], layout({
+    hovermode: "x unified", shapes: [epochMark()],
+    xaxis: axis({ title: { text: "Epoch" }, ...(whole.length <= 20 ? { tickvals: whole } : {}) }),
+    yaxis: axis({ title: { text: title }, ...(id === "history" ? { rangemode: "tozero" } : {}), ...(id === "kl" ? { rangemode: "tozero", type: state.log ? "log" : "linear", exponentformat: "power" } : {}) }),
+  }), CONFIG);
+  listen(element(id));
+}
+
+function listen(chart) {
+  chart.removeAllListeners("plotly_click");
+  chart.on("plotly_click", (event) => {
+    const point = event.points.find((each) => each.customdata);
+    if (!point) return;
+    [state.training, state.variant] = point.customdata;
+    state.epoch = point.customdata.length === 3 ? point.customdata[2] : point.x;
+    if (state.compare === state.training) state.compare = trainings.find((name) => name !== state.training) || "";
+    update();
+  });
+}
+
+function drawDivergence() {
+  element("kl-title").textContent =
+    `KL(Data ‖ MC) over the epochs: ${nameOf(numbers.selections, state.selection)}, ${nameOf(numbers.scores, state.score)}`;
+  element("kl").closest("figure").hidden = !numbers.divergence.length;
+  const rows = numbers.divergence.filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score);
+  drawEpochChart("kl", rows.map((row) => ({
+    training: row[TRAINING], variant: row[VARIANT], epoch: row[EPOCH], y: row[KL], low: row[LOW], high: row[HIGH],
+  })), "KL [nats]", [state.training, state.compare].filter(Boolean).map((training) => offsetLine(training, rows)));
+}
+
+/* What statistics alone give: the part of KL that says nothing about the simulation. */
+function offsetLine(training, rows) {
+  const line = rows.filter((row) => row[TRAINING] === training && row[VARIANT] === state.variant).sort((a, b) => a[EPOCH] - b[EPOCH]);
+  return {
+    type: "scatter", mode: "lines", x: line.map((row) => row[EPOCH]), y: line.map((row) => row[OFFSET]), showlegend: false,
+    name: `${plain(training)}, statistics alone`, line: { color: lineColour(training), width: 1.5, dash: "1px,4px" }, hovertemplate: "%{y:.5f}",
+  };
+}
+
+// ---- agreement against performance ------------------------------------------------------------------------
+/* One point per training and epoch: AUC to the right, divergence beyond statistics upwards, both of this score. */
+function drawTradeOff() {
+  const figure = element("trade-off").closest("figure");
+  const variant = state.auc === "attack" && numbers.attack ? numbers.attack : numbers.variants.length ? UNDISTORTED : "";
+  const points = tradeOffPoints(variant);
+  figure.hidden = !points.length;
+  if (!points.length) return;
+  element("trade-off-title").textContent = `Agreement against performance: ${nameOf(numbers.selections, state.selection)}, ` +
+    `${nameOf(numbers.scores, state.score)}, AUC ${variant === UNDISTORTED ? "undistorted" : `under ${nameOf(numbers.variants, variant)}`}`;
+  Plotly.react(element("trade-off"), trainings.map((training) => tradeOffTrace(training, points.filter((p) => p.training === training))), layout({
+    hovermode: "closest",
+    xaxis: axis({ title: { text: `AUC of ${nameOf(numbers.scores, state.score)}` } }),
+    yaxis: axis({ title: { text: "KL beyond statistics [nats]" }, zeroline: true, zerolinecolor: variable("--muted") }),
+  }), CONFIG);
+  listen(element("trade-off"));
+}
+
+function tradeOffPoints(variant) {
+  const areas = new Map(numbers.auc.filter((row) => row[3] === state.score && row[2] === variant && row[4] !== null)
+    .map(([training, epoch, , , auc, error]) => [`${training}|${epoch}`, { auc, error }]));
+  return numbers.divergence
+    .filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score && row[VARIANT] === UNDISTORTED && areas.has(`${row[TRAINING]}|${row[EPOCH]}`))
+    .map((row) => ({
+      training: row[TRAINING], epoch: row[EPOCH], y: row[KL] - row[OFFSET], up: row[HIGH] - row[KL], down: row[KL] - row[LOW],
+      ...areas.get(`${row[TRAINING]}|${row[EPOCH]}`),
+    })).sort((a, b) => a.epoch - b.epoch);
+}
+
+function tradeOffTrace(training, points) {
+  const colour = lineColour(training);
+  return {
+    type: "scatter", mode: "lines+markers+text", name: plain(training), x: points.map((p) => p.auc), y: points.map((p) => p.y),
+    line: { color: colour, width: 1, dash: "dot" },
+    marker: { color: colour, symbol: SYMBOLS[Math.max(trainings.indexOf(training), 0) % SYMBOLS.length], size: points.map((p) => (p.epoch === state.epoch ? 14 : 7)) },
+    error_y: { type: "data", symmetric: false, array: points.map((p) => p.up), arrayminus: points.map((p) => p.down), thickness: 0.8, width: 0, color: colour },
+    error_x: { type: "data", array: points.map((p) => p.error), thickness: 0.8, width: 0, color: colour },
+    text: points.map((p) => (p.epoch === state.epoch ? `epoch ${p.epoch}` : "")), textposition: "top center", textfont: { color: colour },
+    customdata: points.map((p) => [training, state.variant, p.epoch]),
+    hovertemplate: `${plain(training)}, epoch %{customdata[2]}<br>AUC %{x:.4f}, KL beyond statistics %{y:.5f}<extra></extra>`,
+  };
+}
+
+// ---- performance ------------------------------------------------------------------------------------------
+function drawPerformance() {
+  if (!element("auc")) return;
+  const score = nameOf(numbers.scores, state.score);
+  element("auc-title").textContent = `AUC of ${score} over the epochs`;
+  drawEpochChart("auc", numbers.auc.filter((row) => row[3] === state.score)
+    .map(([training, epoch, variant, , auc, error]) => ({ training, epoch, variant, y: auc, low: auc - error, high: auc + error })), "AUC");
+  const curves = numbers.roc.filter((curve) => curve.score === state.score);
+  element("roc-figure").hidden = !curves.length;
+  if (!curves.length) return;
+  const epoch = nearest(curves.map((curve) => curve.epoch), state.epoch);
+  element("roc-title").textContent = `ROC of ${score}, epoch ${epoch}`;
+  Plotly.react(element("roc"), curves.filter((curve) => curve.epoch === epoch).map(rocTrace), layout({
+    hovermode: "closest",
+    xaxis: axis({ title: { text: "Signal efficiency" }, range: [0, 1] }),
+    yaxis: axis({ title: { text: "Mistag rate" }, type: "log", range: [-4, 0], exponentformat: "power", dtick: 1 }),
+    shapes: Object.values(WORKING_POINTS).map((y) => ({
+      type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, layer: "below", line: { color: variable("--muted"), width: 1, dash: "dot" },
+    })),
+    annotations: Object.entries(WORKING_POINTS).map(([name, y]) => ({
+      text: name, x: 0.99, xref: "paper", y: Math.log10(y), yanchor: "bottom", xanchor: "right", showarrow: false, font: { size: 11, color: variable("--muted") },
+    })),
+  }), CONFIG);
+}
+
+const rocTrace = (curve) => ({
+  type: "scatter", mode: "lines", x: curve.efficiency, y: curve.mistag.map((rate) => (rate > 0 ? rate : null)),
+  name: `${plain(curve.tagger)}, ${plain(nameOf(numbers.variants, curve.variant))}`,
+  line: { color: lineColour(curve.tagger), width: 2, dash: DASHES[styleIndex(curve.variant)] },
+  hovertemplate: "efficiency %{x:.3f}, mistag %{y:.2e}",
+});

@@ -19,7 +19,7 @@ from simulation.samples import SampleRequest
 from simulation.simulate import simulate_sample
 from storage.files import replaced_file
 
-FIXTURE_EVENTS: Mapping[str, int] = {"dy": 300, "wc": 300, "ttsl": 200, "qcd": 150}
+FIXTURE_EVENTS: Mapping[str, int] = {"dy": 230, "wc": 230, "ttsl": 150, "qcd": 110}
 """Generated events by process."""
 
 MAX_BYTES = 1_000_000
@@ -33,6 +33,7 @@ _KEPT: Mapping[str, tuple[str, ...]] = {
     "Jet": (
         "pt", "eta", "phi", "mass", "muEF", "neEmEF", "jetId", "puId", "muonIdx1", "muonIdx2",
         "hadronFlavour", "partonFlavour", "nBHadrons", "nCHadrons",
+        "btagDeepB_b", "btagDeepB_bb", "btagDeepC", "btagDeepL",
     ),
     "Muon": (
         "pt", "eta", "phi", "mass", "charge", "tightId", "pfRelIso04_all", "dxy", "dxyErr", "dz", "sip3d",

@@ -52,7 +52,7 @@ def states(came: Any) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def fileset(samples: Path) -> Path:
-    """Three datasets of 300, 300 and 200 events: eight jobs of at most 110."""
+    """Three datasets of 230, 230 and 150 events: eight jobs of at most 110."""
     content = json.loads(samples.read_text())
     path = samples.with_name("three.json")
     path.write_text(json.dumps({name: content[name] for name in ("dy", "wc", "ttsl")}))
@@ -92,7 +92,7 @@ def story(
     return Story(
         request.param,
         folder,
-        submitted=run("condor", "submit", "jobs", "--site", "site.yaml", *events, "--events-per-job", 110),
+        submitted=run("condor", "submit", "jobs", "--site", "site.yaml", *events, "--events-per-job", 80),
         first=run(*watch),
         merged_early=run("condor", "merge", "jobs", "--out", "early"),
         resubmitted=run("condor", "resubmit", "jobs"),
@@ -140,7 +140,7 @@ def test_merged_jobs_are_the_local_run(story: Story) -> None:
     assert story.local.returncode == 0, story.local.stderr
     merged, local = (read_result(story.folder / name / "dy.zip") for name in ("merged", "local"))
     require_equal(merged, local)
-    assert sum(entry.n_processed for entry in merged.ledger) == 800
+    assert sum(entry.n_processed for entry in merged.ledger) == 610
     assert len(merged.ledger) == 8
 
 

@@ -1,6 +1,6 @@
 """How long the scale factors of a whole study take: 14 checkpoints x 3 variants x 20 systematics, one core.
 
-    OMP_NUM_THREADS=1 python benchmarks/scale_factors.py
+    OMP_NUM_THREADS=1 python -m benchmarks.scale_factors
 
 Planes are made up, with the published binning: 501 cells where simulation is precise enough for all of them.
 """

@@ -1,0 +1,40 @@
+"""The commands about scale factors that need no events."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_toys_leave_a_table_and_a_figure(advtag, tmp_path: Path) -> None:
+    finished = advtag("fit", "--toys", 30, "--engine", "solve", "--out", tmp_path / "toys", "--json")
+    assert finished.returncode == 0, finished.stderr
+    rows = json.loads(finished.stdout)
+    assert [(row["engine"], row["flavour"], row["n_toys"]) for row in rows] == [
+        ("solve", flavour, 30) for flavour in ("c", "b", "light")
+    ]
+    with (tmp_path / "toys" / "toys.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+    assert {path.name for path in (tmp_path / "toys").iterdir()} == {"toys.csv", "pulls.png", "pulls.pdf"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("fit",), "nothing to fit"),
+        (("fit", "none"), "no result (*.zip) there"),
+        (("fit", "--toys", "5", "--config", "none.yaml"), "no such card"),
+        (("compare-scale-factors", "a.json", "b.root"), "a.json: no such file of scale factors"),
+        (
+            ("process", "--selection", "dy", "--fileset", "f.json", "--out", "o", "--apply-sf", "a.json"),
+            "f.json",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(advtag, tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+    finished = advtag(*arguments, cwd=tmp_path)
+    assert finished.returncode == 1
+    assert told in " ".join(finished.stderr.split())
+    assert "Traceback" not in finished.stderr
+    assert list(tmp_path.iterdir()) == []

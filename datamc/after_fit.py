@@ -55,6 +55,28 @@ def plane_view(
     )
 
 
+def efficiencies(plane: PlaneTemplates, axis: Axis, *, scale_factors: ScaleFactors | None = None) -> Floats:
+    """Return the share of simulated jets above each edge of a discriminator, before or after scale factors.
+
+    Every flavour is that of its own selection; jets without a score are below every edge.
+
+    Args:
+        plane: The templates of the fit.
+        axis: Which discriminator.
+        scale_factors: Of the same checkpoint and variant; none for the shares before the fit.
+
+    Returns:
+        Shape `(n_flavours, n_edges)`, flavours as in `STACK_ORDER`; 0 for a flavour without jets.
+    """
+    rows = []
+    for i, flavour in enumerate(STACK_ORDER):
+        selection = FIT_SELECTIONS[FIT_FLAVOURS.index(flavour)]
+        jets = plane_view(plane, selection, axis, scale_factors=scale_factors).mc[i]
+        above = np.append(jets[::-1].cumsum()[::-1], 0.0)
+        rows.append(above[1:] / above[0] if above[0] > 0 else np.zeros(len(above) - 1))
+    return np.array(rows)
+
+
 def _factors(plane: PlaneTemplates, scale_factors: ScaleFactors | None) -> tuple[Floats, Floats]:
     """Return the factors in the fine bins `(n_flavours, n_cvsb, n_cvsl)` and of the default scores."""
     n_flavours = plane.mc.shape[1]

@@ -2,19 +2,30 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from datamc.after_fit import Axis, plane_view
+from datamc.after_fit import STACK_ORDER, Axis, efficiencies, plane_view
 from datamc.corrections import file_stem
+from datamc.histograms import Floats
 from datamc.planes import FIT_SELECTIONS, plane_templates
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
 from datamc.templates import Templates
 from plotting.stacks import draw_stack
-from plotting.style import EventLabel, event_label, save_figure, selection_label, variant_label
+from plotting.style import (
+    FLAVOUR_COLOURS,
+    FLAVOUR_LABELS,
+    EventLabel,
+    draw_label,
+    event_label,
+    figure_style,
+    save_figure,
+    selection_label,
+    variant_label,
+)
 
 AXES: tuple[Axis, ...] = ("CvsL", "CvsB")
 
@@ -41,6 +52,35 @@ def draw_after_fit(templates: Templates, *, title: str, xlabel: str, label: Even
     return draw_stack(templates, xlabel=xlabel, title=text, label=label)
 
 
+def draw_efficiencies(
+    edges: Floats, before: Floats, after: Floats, *, xlabel: str, title: str, label: EventLabel
+) -> Figure:
+    """Return a figure of the share of jets above a cut, per flavour: dashed as simulated, solid as in data.
+
+    Args:
+        edges: The cuts, shape ``(n_cuts,)``.
+        before: Shares without scale factors, shape ``(n_flavours, n_cuts)``, flavours as in `STACK_ORDER`.
+        after: With them.
+        xlabel: The discriminator.
+        title: What is drawn.
+        label: What stands above the axes.
+    """
+    with figure_style():
+        figure = Figure(figsize=(8, 6.5), layout="constrained")
+        axes = figure.subplots()
+        for i, flavour in enumerate(STACK_ORDER):
+            look: dict[str, Any] = {"color": FLAVOUR_COLOURS[flavour], "linewidth": 1.8}
+            axes.plot(edges, before[i], linestyle="--", **look)
+            axes.plot(edges, after[i], label=FLAVOUR_LABELS[flavour], **look)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, 1.45)
+        axes.set_xlabel(f"Cut on {xlabel}")
+        axes.set_ylabel("Share of jets above the cut")
+        draw_label(axes, label, title=f"{title}\nsolid: with scale factors, dashed: without")
+        axes.legend(loc="upper right")
+    return figure
+
+
 def plot_after_fit(
     results: Mapping[str, Result],
     scale_factors: Sequence[ScaleFactors],
@@ -60,10 +100,22 @@ def plot_after_fit(
     """
     last = {each.tagger: each.epoch for each in sorted(scale_factors, key=lambda each: each.epoch)}
     chosen = [each for each in scale_factors if each.epoch == last[each.tagger]]
-    total, written = len(chosen) * len(FIT_SELECTIONS) * len(AXES) * 2, []
+    total, written = len(chosen) * len(AXES) * (2 * len(FIT_SELECTIONS) + 1), []
     done = 0
     for each in chosen:
         plane = plane_templates(results, tagger=each.tagger, epoch=each.epoch, variant=each.variant)
+        for axis in AXES:
+            shares = [efficiencies(plane, axis, scale_factors=factors) for factors in (None, each)]
+            figure = draw_efficiencies(
+                plane.cvsl_edges if axis == "CvsL" else plane.cvsb_edges,
+                *shares,
+                xlabel=axis,
+                title=f"{each.tagger}, epoch {each.epoch}, {variant_label(each.variant)}",
+                label=event_label(list(results.values())),
+            )
+            stem = file_stem(each.tagger, each.epoch, each.variant)
+            written += save_figure(figure, output / f"efficiency_{axis}_{stem}", formats=formats)
+            done += 1
         for selection in FIT_SELECTIONS:
             label = event_label([results[selection]])
             for axis in AXES:

@@ -23,13 +23,10 @@ def test_toys_leave_a_table_and_a_figure(advtag, tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (("fit",), "nothing to fit"),
-        (("fit", "none"), "no result (*.zip) there"),
+        (("fit", "none"), "none: no such result file"),
         (("fit", "--toys", "5", "--config", "none.yaml"), "no such card"),
         (("compare-scale-factors", "a.json", "b.root"), "a.json: no such file of scale factors"),
-        (
-            ("process", "--selection", "dy", "--fileset", "f.json", "--out", "o", "--apply-sf", "a.json"),
-            "f.json",
-        ),
+        (("process", "--selection", "dy", "--fileset", "f.json", "--out", "o"), "f.json"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(advtag, tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from datamc.after_fit import plane_view
+from datamc.after_fit import efficiencies, plane_view
 from datamc.cells import Binning
 from datamc.fit import FitCard, fit
 from datamc.planes import FIT_SELECTIONS, PlaneTemplates
@@ -37,3 +37,15 @@ def test_after_the_fit_simulation_meets_asimov_data(make_plane: Callable[..., Pl
         np.testing.assert_allclose(after.mc.sum(axis=0), after.data)
     with pytest.raises(ValueError, match="no selection 'inclusive' in the fit"):
         plane_view(plane, "inclusive", "CvsL")
+
+
+def test_efficiency_is_the_share_above_a_cut(make_plane: Callable[..., PlaneTemplates]) -> None:
+    plane = make_plane(n_cvsb=1, n_cvsl=2, jets=1.0)
+    own = plane.mc[2, 2, 0]  # light jets of DY in two bins, and those without a score
+    total = own.sum() + plane.default_mc[2, 2]
+    found = efficiencies(plane, "CvsL")
+    np.testing.assert_allclose(found[2], [own.sum() / total, own[1] / total, 0])
+    (fitted,) = fit([plane._replace(data=2 * plane.data)], card=FitCard(binning=Binning(max_merge=1)))
+    # twice as many jets with a score, as many without
+    moved = efficiencies(plane, "CvsL", scale_factors=fitted)
+    np.testing.assert_allclose(moved[2, 1], 2 * own[1] / (2 * own.sum() + plane.default_mc[2, 2]))

@@ -40,6 +40,8 @@ from simulation.fixture import fixture_files
 
 CHUNKSIZE = 100_000
 N_EPOCHS = 14
+N_FOR_MEMORY = 2
+"""Checkpoints in the runs of up to 1000 chunks; 14 in those of large chunks."""
 VARIANTS = "raw,noise:0.1,fgsm:0.1"
 SPARSE = 0.15
 """Share of simulated Z events in the file `sparse`."""
@@ -142,13 +144,14 @@ def _peak_mb(path: Path, n_events: int, *, chunksize: int) -> float:
 
 
 def _print_peak(path: str, n_events: str, chunksize: str) -> None:
-    """Process a part of a file with 14 checkpoints and all variants, and print the peak in MiB."""
+    """Process a part of a file with some checkpoints and all variants, and print the peak in MiB."""
+    n_epochs = N_EPOCHS if int(chunksize) == CHUNKSIZE else N_FOR_MEMORY
     scaler = scaler_of(fixture_files()["dy"])
     dataset = {"files": {path: {"tree": "Events", "entries": [0, int(n_events)]}}}
     result = run_selection(
         selection="dy",
         fileset={"mc": dataset},
-        taggers=[made_tagger("made", epoch, scaler) for epoch in range(1, N_EPOCHS + 1)],
+        taggers=[made_tagger("made", epoch, scaler) for epoch in range(1, n_epochs + 1)],
         variants=parse_variants(VARIANTS),
         chunksize=int(chunksize),
     )

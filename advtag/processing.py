@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from advtag import production
+from advtag import clusters, production
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, say
 from advtag.tables import show
@@ -57,6 +57,7 @@ SkipBadFiles = Annotated[
 
 
 def process(
+    context: typer.Context,
     *,
     selection: Selections,
     fileset: FilesetFile,
@@ -81,6 +82,12 @@ def process(
     executor: Annotated[Executor, typer.Option(help="Where to run.")] = Executor.FUTURES,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     dask_address: Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            help="With --executor dask: workers are jobs at this site, as of `advtag condor submit`."
+        ),
+    ] = None,
     chunksize: Annotated[int, typer.Option(min=1, help="Events per chunk; changes no result.")] = 100_000,
     memory_limit: Annotated[
         int | None, typer.Option(min=1, help="MB of memory a worker may take; none if not given.")
@@ -138,6 +145,10 @@ def process(
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
     factors = None if apply_sf is None else read_scale_factor_weights(apply_sf, systematic=sf_systematic)
     rows, all_processed = [], True
+    if site is not None:
+        dask_address = context.with_resource(
+            clusters.opened(site, executor.value, workers, dask_address, out)
+        )
     for name in selection.split(","):
         chunks = out / "chunks" / name
         with one_bar(f"process {name}") as progress:

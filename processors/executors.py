@@ -28,6 +28,8 @@ Task = Callable[[WorkItem], Any]
 Results = Iterator[tuple[WorkItem, Any]]
 
 _IDLE_SECONDS = 300
+_SAME = ("awkward", "coffea", "uproot")
+"""Packages of which a dask cluster has to have our versions, besides Python and what dask itself needs."""
 MAX_DEATHS = 3
 """How often a pool is made again after a worker died, before the chunks are to blame; dask does the same."""
 
@@ -222,12 +224,35 @@ def _apply(task: Task, item: WorkItem) -> Any:
     return task(item)
 
 
+def _require_same_versions(client: Any) -> None:
+    """Wait for the first worker, and raise unless scheduler and workers have the versions of this process.
+
+    Raises:
+        ValueError: If they have not; what differs is named.
+    """
+    client.wait_for_workers(1)
+    found = client.get_versions(packages=_SAME)
+    own = found["client"]["packages"]
+    for there in (found["scheduler"], *found["workers"].values()):
+        different = [
+            f"{name} {there['packages'].get(name)} in place of {version}"
+            for name, version in own.items()
+            if there["packages"].get(name) != version
+        ]
+        if different:
+            raise ValueError(
+                f"{client.scheduler.address}: other versions there than here ({', '.join(different)}): "
+                "start its scheduler and workers from this environment"
+            )
+
+
 @contextmanager
 def _dask_client(workers: int, address: str | None) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     if address is not None:
         with Client(address, set_as_default=False) as client:
+            _require_same_versions(client)
             yield client
         return
     with (

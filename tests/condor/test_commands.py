@@ -15,21 +15,18 @@ from condor.manifest import Manifest, read_manifest
 from datamc.results import read_result, write_result
 from processors.run import run_selection
 from storage.files import sha256
-from tests.condor.stubs import Stubs, job
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
 N_JOBS = 4
 """300 events of dy in jobs of at most 80."""
 
 Advtag = Callable[..., Any]
+Stubs = Any
 
 
-@pytest.fixture
-def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stubs:
-    stubs = Stubs(tmp_path / "commands")
-    monkeypatch.setenv("PATH", stubs.path)
-    monkeypatch.setenv("COLUMNS", "250")
-    return stubs
+def job(number: int, status: int, **attributes: Any) -> dict[str, Any]:
+    """Return what HTCondor says of a job of the first submission."""
+    return {"ClusterId": 8, "AdvtagJob": f"{number:05d}", "JobStatus": status, **attributes}
 
 
 @pytest.fixture

@@ -109,7 +109,10 @@ def _run(
         return iterate_planes(planes, variations=variations, binning=card.binning, options=card.iteration)[0]
     if engine == "likelihood":
         # Only this engine needs Minuit.
-        from datamc.likelihood_planes import maximise_planes
+        try:
+            from datamc.likelihood_planes import maximise_planes
+        except ModuleNotFoundError as error:
+            raise ValueError(f"the likelihood needs {error.name}: pip install 'advtag[fit]'") from error
 
         return maximise_planes(
             planes,

@@ -95,8 +95,9 @@ def draw_convergence(convergence: Convergence, *, title: str = "", label: EventL
     with figure_style():
         figure = Figure(figsize=(9, 6.5), layout="constrained")
         axes = figure.subplots()
-        colours = ["#222222", *(_shade(i) for i in range(len(convergence.best) - 1))]
-        order = [len(convergence.best) - 1, *range(len(convergence.best) - 1)]
+        n_slices = len(convergence.best) - 1
+        colours = ["#222222", *(_shade(i, n_slices) for i in range(n_slices))]
+        order = [n_slices, *range(n_slices)]
         for colour, i in zip(colours, order, strict=True):
             chi2 = convergence.chi2[:, i]
             low, high = convergence.cvsb[i]
@@ -115,7 +116,7 @@ def draw_convergence(convergence: Convergence, *, title: str = "", label: EventL
     return figure
 
 
-def _shade(i: int) -> tuple[float, float, float]:
-    """Return the colour of slice i: dark blue to light orange."""
-    share = min(i / 9, 1.0)
+def _shade(i: int, n: int) -> tuple[float, float, float]:
+    """Return the colour of slice i of n: dark blue to light orange."""
+    share = i / max(n - 1, 1)
     return (0.15 + 0.8 * share, 0.3 + 0.35 * share, 0.75 - 0.6 * share)

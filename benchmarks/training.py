@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.weaver_rows import WeaverBatches, is_installed
 from models.features import BRANCHES, FLAVOURS, N_FEATURES
 from models.network import TaggerNetwork
 from models.scaler import FeatureScaler
@@ -91,9 +92,8 @@ def stock_loader(data: TrainingData) -> torch.utils.data.DataLoader[tuple[torch.
     return torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True)
 
 
-def stock_training(data: TrainingData) -> Callable[[], None]:
-    """Return part of an epoch as the tutorials have it: DataLoader, nn.Dropout, Adam, cross entropy."""
-    loader = stock_loader(data)
+def eager_training(loader: Iterable[tuple[torch.Tensor, ...]], *, n_batches: int) -> Callable[[], None]:
+    """Return part of an epoch as the tutorials have it: nn.Dropout, Adam, cross entropy."""
     layers: list[torch.nn.Module] = []
     for n_inputs in [N_FEATURES] + [100] * 4:
         layers += [torch.nn.Linear(n_inputs, 100), torch.nn.ReLU(), torch.nn.Dropout(0.1)]
@@ -101,7 +101,7 @@ def stock_training(data: TrainingData) -> Callable[[], None]:
     optimizer = torch.optim.Adam(network.parameters())
 
     def epoch() -> None:
-        for features, labels, weights in islice(loader, _part(data, BATCH)):
+        for features, labels, weights in islice(loader, n_batches):
             optimizer.zero_grad()
             losses = torch.nn.functional.cross_entropy(network(features), labels, reduction="none")
             ((weights * losses).sum() / weights.sum()).backward()
@@ -174,11 +174,12 @@ def rows_of(data: TrainingData) -> list[Row]:
     stock = stock_loader(data)
     in_pieces = "basic, batches of 100 000 in pieces of 8192"
     loader, epoch, basic = "DataLoader(TensorDataset, shuffle)", "DataLoader and eager loop", "basic"
-    return [
+    n_batches = _part(data, BATCH)
+    rows = [
         Row(loader, n_jets, exhaust(lambda: stock)),
         Row("shards, batches of 1000", n_jets, exhaust(lambda: jets.batches(1)), loader),
         Row("shards, batches of 8192", n_jets, exhaust(lambda: large.batches(1)), loader),
-        Row(epoch, part, stock_training(data)),
+        Row(epoch, part, eager_training(stock, n_batches=n_batches)),
         Row(basic, part, own_training(data), epoch),
         Row(in_pieces, part, own_training(data, batch_size=100_000, micro_batch=8192), epoch),
         Row("basic, bf16", part, own_training(data, precision="bf16"), epoch),
@@ -190,6 +191,13 @@ def rows_of(data: TrainingData) -> list[Row]:
         Row("one step, basic", 10 * BATCH, step_alone()),
         Row("one step, fgsm", 10 * BATCH, step_alone(attack="fgsm:0.1"), "one step, basic"),
     ]  # fmt: skip
+    if is_installed():
+        weaver = WeaverBatches(data, batch_size=BATCH)
+        rows += [
+            Row("weaver-core's loader", n_jets, exhaust(lambda: weaver), loader),
+            Row("weaver-core and eager loop", part, eager_training(weaver, n_batches=n_batches), epoch),
+        ]
+    return rows
 
 
 def measure(rows: list[Row], rounds: int) -> dict[str, float]:

@@ -27,5 +27,6 @@ def opened(site: str, executor: str, workers: int, address: str | None, out: Pat
     if executor != "dask" or address is not None:
         raise ValueError(f"--site {site}: goes with --executor dask, without --dask-address")
     with open_cluster(read_site(site), workers=workers, logs=out / LOGS) as cluster:
-        say(f"{workers} dask workers asked for at {site}; dashboard: {cluster.dashboard}")
+        said = f"what they say: {out / LOGS}; dashboard: {cluster.dashboard}"
+        say(f"{workers} dask workers asked for at {site}; {said}")
         yield cluster.address

@@ -10,6 +10,8 @@ from condor.folder import clean_environment
 from condor.sites import Site
 
 LOGS: Final = "dask_logs"
+_LOST_AFTER: Final = "5s"
+"""How long a worker may be away until another one is asked for."""
 
 
 class Cluster(NamedTuple):
@@ -32,12 +34,14 @@ def open_cluster(site: Site, *, workers: int, logs: Path) -> Iterator[Cluster]:
         ValueError: If dask-jobqueue is not installed, or takes none of the options.
         OSError: If the batch system refuses.
     """
+    import dask
+
     kind = _kind(site)
     try:
         cluster = kind(**options_of(site, logs))
     except TypeError as error:
         raise ValueError(f"site {site.name}: dask_options: {error}: see dask-jobqueue's manual") from error
-    with cluster:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": _LOST_AFTER}), cluster:
         cluster.adapt(minimum_jobs=workers, maximum_jobs=workers)
         yield Cluster(cluster.scheduler_address, cluster.dashboard_link)
 

@@ -1,0 +1,299 @@
+"""The report in a browser: what is drawn is what was computed, whatever is chosen."""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pytest
+
+from datamc.templates import score_templates
+
+DESKTOP = {"width": 1300, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+class Opened:
+    """A page that notes what went wrong, and reads the charts."""
+
+    def __init__(self, page, path):
+        self.page, self.problems, self.requests = page, [], []
+        page.on("console", lambda message: self.problems.append(message.text))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_function("document.getElementById('stack-a').data !== undefined")
+
+    def chart(self, name):
+        return self.page.evaluate(
+            "id => { const c = document.getElementById(id); return {data: c.data, layout: c.layout}; }", name
+        )
+
+    def choose(self, name, value):
+        self.page.select_option(f"#{name}", value)
+
+    def text(self, name):
+        return self.page.inner_text(f"#{name}")
+
+    def divergence(self, tagger):
+        """The number in the text below the controls."""
+        return float(re.search(rf"^{tagger}: KL = ([\d.]+)", self.text("readout"), re.M)[1])
+
+    def stack(self, place="a"):
+        """Data, groups and ratio as drawn."""
+        traces = self.chart(f"stack-{place}")["data"]
+        points = [trace for trace in traces if trace["type"] == "scatter"]
+        return (
+            np.array(points[0]["y"], float),
+            np.array([trace["y"] for trace in traces[:3]], float),
+            np.array(points[1]["y"], float),
+        )
+
+
+START = (
+    "selection=dy&score=CvsL&training=basic&compare=adversarial"
+    "&variant=raw&view=OS%2BSS&epoch=5&log=0&plane=value&auc=raw"
+)
+GO = """start => new Promise((done) => {
+  if (location.hash === `#${start}`) { done(); return; }
+  addEventListener("hashchange", () => setTimeout(done), { once: true });
+  location.hash = start;
+})"""
+
+
+@pytest.fixture(scope="module")
+def page(browser, production):
+    """Opening takes seconds, so the tests share a page."""
+    context = browser.new_context(viewport=DESKTOP, color_scheme="light", accept_downloads=True)
+    yield Opened(context.new_page(), production.path)
+    context.close()
+
+
+@pytest.fixture
+def opened(page, production):
+    """The page as it opens; whatever is done with it, there is no error and no request."""
+    page.page.evaluate(GO, START)
+    yield page
+    assert page.problems == []
+    fetched = {url.partition("#")[0] for url in page.requests if not url.startswith(("data:", "blob:"))}
+    assert fetched == {production.path.as_uri()}
+
+
+def assert_stack(
+    opened,
+    production,
+    *,
+    selection="dy",
+    score="CvsL",
+    tagger="basic",
+    epoch=5,
+    variant="raw",
+    view=None,
+    place="a",
+):
+    expected = score_templates(
+        production.results[selection], score, tagger=tagger, epoch=epoch, variant=variant, view=view
+    )
+    data, groups, ratio = opened.stack(place)
+    total = expected.mc.sum(axis=0)
+    seen = (expected.data != 0) | (total != 0)
+    np.testing.assert_allclose(data[seen], expected.data[seen])
+    assert np.isnan(data[~seen]).all()
+    np.testing.assert_allclose(groups, expected.mc, rtol=1e-3, atol=0.05)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.where(total > 0, expected.data / total, np.nan)
+    np.testing.assert_allclose(ratio, wanted, rtol=3e-3, equal_nan=True)
+
+
+def kl_of(production, **place):
+    (row,) = [
+        row
+        for row in production.divergence
+        if all(getattr(row, key) == value for key, value in place.items())
+    ]
+    return row
+
+
+def test_the_page_opens_without_error_and_fetches_nothing(opened, production):
+    assert_stack(opened, production)
+    assert_stack(opened, production, tagger="adversarial", place="b")
+    assert opened.page.locator("h1").count() == 1
+    assert "σ" in opened.page.inner_text(".answer")
+
+
+def test_the_slider_moves_stack_ratio_and_divergence_together(opened, production):
+    opened.page.focus("#epoch")
+    for epoch in (2, 1):
+        opened.page.keyboard.press("ArrowLeft")
+        assert opened.text("epoch-value") == str(epoch)
+        assert_stack(opened, production, epoch=epoch)
+        assert_stack(opened, production, tagger="adversarial", epoch=epoch, place="b")
+        for chart in ("kl", "auc", "history"):
+            assert opened.chart(chart)["layout"]["shapes"][0]["x0"] == epoch
+        marked = [trace for trace in opened.chart("trade-off")["data"] if trace.get("text")]
+        assert [[text for text in trace["text"] if text] for trace in marked] == [[f"epoch {epoch}"]] * 2
+        row = kl_of(production, selection="dy", score="CvsL", tagger="basic", epoch=epoch, variant="raw")
+        assert opened.divergence("basic") == pytest.approx(row.kl, rel=0.01)
+        assert f"basic, epoch {epoch}" in opened.text("plane-caption")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "place"),
+    [
+        ("selection", "wc", {"selection": "wc"}),
+        ("score", "BvsL", {"score": "BvsL"}),
+        ("training", "adversarial", {"tagger": "adversarial"}),
+        ("variant", "fgsm:0.1", {"variant": "fgsm:0.1"}),
+    ],
+)
+def test_every_selector_changes_what_is_shown(opened, production, name, value, place):
+    opened.choose(name, value)
+    assert_stack(opened, production, **place)
+    wanted = {"selection": "dy", "score": "CvsL", "tagger": "basic", "epoch": 5, "variant": "raw"} | place
+    kl = kl_of(production, **wanted).kl
+    assert opened.divergence(wanted["tagger"]) == pytest.approx(kl, rel=0.01)
+    assert f"{name}={value}".replace(":", "%3A") in opened.page.url
+
+
+def test_the_other_training_is_compared_or_not(opened, production):
+    opened.choose("compare", "")
+    assert not opened.page.is_visible("#stack-b")
+    opened.choose("training", "adversarial")
+    opened.choose("compare", "basic")
+    assert_stack(opened, production, tagger="basic", place="b")
+
+
+@pytest.mark.parametrize("view", ["OS", "SS", "OS-SS"])
+def test_signs_are_shown_apart_and_subtracted(opened, production, view):
+    assert opened.page.is_disabled("#view")
+    opened.choose("selection", "wc")
+    opened.choose("view", view)
+    assert_stack(opened, production, selection="wc", view=view)
+    opened.choose("selection", "dy")
+    assert opened.page.is_disabled("#view")
+    assert_stack(opened, production)
+
+
+def test_the_divergence_drawn_is_that_of_the_table(opened, production):
+    opened.choose("selection", "wc")
+    (line,) = [trace for trace in opened.chart("kl")["data"] if trace.get("name") == "adversarial, raw"]
+    rows = [
+        kl_of(production, selection="wc", score="CvsL", tagger="adversarial", epoch=epoch, variant="raw")
+        for epoch in line["x"]
+    ]
+    assert line["x"] == [1, 2, 5]
+    np.testing.assert_allclose(line["y"], [row.kl for row in rows], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("choice", "variant"), [("raw", "raw"), ("attack", "fgsm:0.1")])
+def test_agreement_is_drawn_against_performance(opened, production, choice, variant):
+    opened.page.check(f"input[name=auc-of][value={choice}]")
+    basic, adversarial = [trace for trace in opened.chart("trade-off")["data"] if trace.get("text")]
+    for trace, tagger in ((basic, "basic"), (adversarial, "adversarial")):
+        areas = [
+            row.auc
+            for row in production.areas
+            if (row.tagger, row.variant, row.score) == (tagger, variant, "CvsL")
+        ]
+        np.testing.assert_allclose(trace["x"], areas)
+        rows = [
+            kl_of(production, selection="dy", score="CvsL", tagger=tagger, epoch=epoch, variant="raw")
+            for epoch in (1, 2, 5)
+        ]
+        np.testing.assert_allclose(trace["y"], [row.kl - row.offset for row in rows], atol=1e-5)
+
+
+def test_log_scale_is_a_choice(opened):
+    assert opened.chart("stack-a")["layout"]["yaxis"]["type"] == "linear"
+    opened.page.check("#log")
+    assert opened.chart("stack-a")["layout"]["yaxis"]["type"] == "log"
+
+
+def test_planes_follow_training_epoch_and_inputs(opened, production):
+    opened.choose("training", "adversarial")
+    opened.choose("variant", "fgsm:0.1")
+    opened.page.focus("#epoch")
+    opened.page.keyboard.press("ArrowLeft")
+    (fit,) = [
+        each
+        for each in production.scale_factors
+        if (each.tagger, each.epoch, each.variant) == ("adversarial", 2, "fgsm:0.1")
+    ]
+    for i, _ in enumerate(fit.flavours):
+        heat = opened.chart(f"plane-{i}")["data"][0]
+        wanted = np.where(fit.status[:2, i] == "ok", fit.value[:2, i], np.nan)
+        np.testing.assert_allclose(np.array(heat["z"], float), [wanted], rtol=1e-3, equal_nan=True)
+        assert f"SF {fit.value[0, i]:.3g} ± 0.1" in heat["text"][0][0]
+    opened.page.check("input[name=plane][value=error]")
+    assert opened.chart("plane-0")["data"][0]["z"] == [[0.1, 0.1]]
+
+
+def test_the_address_brings_back_what_was_shown(opened, production):
+    opened.choose("selection", "wc")
+    opened.choose("view", "SS")
+    opened.page.reload()
+    opened.page.wait_for_function("document.getElementById('stack-a').data !== undefined")
+    assert_stack(opened, production, selection="wc", view="SS")
+
+
+def test_figures_are_saved_with_what_they_are(opened):
+    figure = opened.page.locator("figure", has=opened.page.locator("#stack-a"))
+    with opened.page.expect_download() as download:
+        figure.get_by_text("PNG", exact=True).click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    assert download.value.suggested_filename == "stack-a_dy_CvsL_basic_epoch5_raw.png"
+    with opened.page.expect_download() as download:
+        figure.get_by_text("SVG", exact=True).click()
+    drawing = download.value.path().read_text()
+    assert "Simulated events" in drawing
+    assert "basic, epoch 5: DY + jets, raw" in drawing
+
+
+def test_a_figure_is_printed_alone(opened):
+    opened.page.evaluate("window.print = () => {}")
+    figure = opened.page.locator("figure", has=opened.page.locator("#kl"))
+    figure.get_by_text("PDF", exact=True).click()
+    document = opened.page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type /Page\b", document)) == 1
+    opened.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert opened.page.is_visible("h1")
+
+
+def test_numbers_are_saved_as_csv(opened, production):
+    with opened.page.expect_download() as download:
+        opened.page.click("#save-stack")
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    expected = score_templates(production.results["dy"], "CvsL", tagger="basic", epoch=5)
+    ours = [row for row in rows if row["training"] == "basic"]
+    np.testing.assert_allclose([float(row["data"]) for row in ours], expected.data)
+    np.testing.assert_allclose([float(row["c"]) for row in ours], expected.mc[1], rtol=1e-3)
+    with opened.page.expect_download() as download:
+        opened.page.click("#save-kl")
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    assert len(rows) == len(production.divergence)
+
+
+def test_every_control_is_reached_by_keyboard(opened):
+    reached = set()
+    opened.page.reload()
+    opened.page.wait_for_function("document.getElementById('stack-a').data !== undefined")
+    opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate("document.activeElement.className") == "skip"
+    for _ in range(40):
+        opened.page.keyboard.press("Tab")
+        reached.add(
+            opened.page.evaluate(
+                "document.activeElement.id || document.activeElement.getAttribute('aria-label')"
+            )
+        )
+    assert {"selection", "score", "training", "compare", "variant", "epoch", "log", "play"} <= reached
+    assert "Save this figure as PNG" in reached
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_a_small_screen_needs_no_scrolling_sideways(browser, production, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    opened = Opened(page, production.path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.problems == []
+    page.close()

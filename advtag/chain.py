@@ -141,6 +141,7 @@ def process(
     from datamc.results import write_result
     from models.perturbations import parse_variants
     from models.tagger import load_taggers
+    from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
 
@@ -150,7 +151,7 @@ def process(
     for selection in SELECTIONS:
         results[selection] = run_selection(
             selection=selection, fileset=fileset, taggers=taggers, variants=parse_variants(VARIANTS),
-            executor="futures", workers=workers, progress=progress[selection],
+            executor="futures", workers=workers, progress=progress[selection], extras=Extras(blocks=32),
         )  # fmt: skip
         write_result(results[selection], folders.results / f"{selection}.zip")
     return results

@@ -79,6 +79,9 @@ def process(
     columns: Annotated[
         bool, typer.Option("--columns", help="Also write every jet with its scores, as parquet.")
     ] = False,
+    blocks: Annotated[
+        int, typer.Option(min=0, help="Blocks of events for errors of differences; fewer to fit 1 GB.")
+    ] = 32,
     executor: Annotated[Executor, typer.Option(help="Where to run.")] = Executor.FUTURES,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
     dask_address: Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")] = None,
@@ -129,8 +132,10 @@ def process(
     --taggers runs/adversarial --variants raw,noise:0.1,fgsm:0.1 --out results
     """
     from datamc.results import write_result
+    from models.discriminators import SCORES
     from models.perturbations import parse_variants
     from models.tagger import load_taggers
+    from processors.blocks import MEMORY_MB, affordable_blocks
     from processors.chunk_store import clear_chunks
     from processors.corrections import read_corrections
     from processors.extras import Extras
@@ -143,6 +148,12 @@ def process(
     files = read_fileset(fileset)
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
+    distorted = parse_variants(variants)
+    n_blocks = affordable_blocks(
+        blocks, scenarios=len(loaded) * len(distorted), datasets=len(files), scores=len(SCORES)
+    )
+    if n_blocks < blocks:
+        say(f"{n_blocks} blocks instead of {blocks}, to fit into {MEMORY_MB} MB", heading="Note:")
     factors = None if apply_sf is None else read_scale_factor_weights(apply_sf, systematic=sf_systematic)
     rows, all_processed = [], True
     if site is not None:
@@ -153,14 +164,14 @@ def process(
         chunks = out / "chunks" / name
         with one_bar(f"process {name}") as progress:
             result = run_selection(
-                selection=name, fileset=files, taggers=loaded, variants=parse_variants(variants),
+                selection=name, fileset=files, taggers=loaded, variants=distorted,
                 executor=executor.value, workers=workers, address=dask_address, chunksize=chunksize,
                 profile=profile, year=year, golden_json=golden_json, seed=seed, skip_bad_files=skip_bad_files,
                 corrections=tables, systematics=systematics.value,
                 retries=retries, memory_limit_mb=memory_limit, keep_chunks=chunks if resume else None,
                 extras=Extras(
                     reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL,
-                    scale_factors=factors,
+                    scale_factors=factors, blocks=n_blocks,
                 ),
                 table=out / f"{name}_jets" if columns else None, progress=progress,
             )  # fmt: skip

@@ -16,6 +16,8 @@ class Extras:
             histograms then count jets, not events.
         scale_factors: What simulated jets are weighted with, in the scores of the checkpoint and variant that
             they belong to: the jet under study by its own, all jets by the product over their event.
+        blocks: Into how many blocks of events the scores are also filled, for the errors of differences; 0
+            for none.
         rows: Whether the jets themselves are returned, one row a jet, with their scores.
     """
 
@@ -23,4 +25,5 @@ class Extras:
     inputs_of: str | None = None
     all_jets: bool = False
     scale_factors: ScaleFactorWeights | None = None
+    blocks: int = 0
     rows: bool = False

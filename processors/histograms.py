@@ -94,7 +94,7 @@ def score_histogram(
 ) -> Histogram:
     """Return an empty histogram of one score, with the categories that will be filled."""
     value = hist.axis.Regular(*SCORE_BINNING, name="value")
-    return empty_histogram(dataset, _tagger_axes(taggers, epochs, variants), [value], systematics=systematics)
+    return empty_histogram(dataset, tagger_axes(taggers, epochs, variants), [value], systematics=systematics)
 
 
 def plane_histogram(
@@ -107,7 +107,7 @@ def plane_histogram(
 ) -> Histogram:
     """Return an empty histogram of the plane of CvsL and CvsB, in which scale factors are fitted."""
     plane = [hist.axis.Regular(*CVSL_BINNING, name="cvsl"), hist.axis.Regular(*CVSB_BINNING, name="cvsb")]
-    return empty_histogram(dataset, _tagger_axes(taggers, epochs, variants), plane, systematics=systematics)
+    return empty_histogram(dataset, tagger_axes(taggers, epochs, variants), plane, systematics=systematics)
 
 
 def control_histogram(dataset: str, name: str, systematics: Sequence[str] = (NOMINAL,)) -> Histogram:
@@ -179,7 +179,8 @@ def in_order(histogram: Histogram, order: Mapping[str, Sequence[str | int]]) -> 
     return ordered
 
 
-def _tagger_axes(taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]) -> list[Any]:
+def tagger_axes(taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]) -> list[Any]:
+    """Return the axes of what is scored: tagger, epoch and variant."""
     # All categories are known beforehand: growing them one by one would copy the storage each time.
     return [
         hist.axis.StrCategory(list(dict.fromkeys(taggers)), name="tagger", growth=True),

@@ -335,6 +335,7 @@ def _config(parameters: Selection, processor: TaggerProcessor, profile: str, yea
         "reference_tagger": processor.extras.reference_tagger,
         "inputs": _inputs(processor),
         "jets": "all" if processor.extras.all_jets else "probe",
+        "blocks": processor.extras.blocks,
         "golden_json": None if golden is None else {"file": Path(golden.path).name, "sha256": golden.sha256},
         "corrections": processor.systematics.as_config(),
     }

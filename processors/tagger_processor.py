@@ -15,6 +15,7 @@ from models.perturbations import Variant
 from models.tagger import Tagger
 from processors import histograms, reference, weights
 from processors.all_jets import all_good_jets
+from processors.blocks import PREFIX, block_histogram, blocks_of_events, fill_blocks
 from processors.extras import Extras
 from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
@@ -170,13 +171,24 @@ class TaggerProcessor(ProcessorABC):
             if sample is samples[0] and raw is not None:
                 histograms.fill_defaults(filled["defaults"], default_mask(raw))
             scored = self._scored(filled, sample, raw, is_data=is_data)
+            block = self._blocks(sample) if sample is samples[0] else None
             for part, scenario, scores, factor in self._weighted(scored, sample, is_data=is_data):
                 for some in (each.part(part).weighted(factor) for each in sample.jets):
                     for name, values in scores.items():
                         histograms.fill_score(filled[name], some, values, scenario)
                     histograms.fill_plane(filled["plane"], some, scores["CvsL"], scores["CvsB"], scenario)
+                if block is not None:
+                    nominal = sample.jets[0].part(part).weighted(factor)
+                    for name, values in scores.items():
+                        fill_blocks(filled[PREFIX + name], nominal, block[part], values, scenario)
                 if rows and sample is samples[0]:
                     add_scores(rows, part, scenario, scores)
+
+    def _blocks(self, sample: Sample) -> NDArray[np.int64] | None:
+        """Return the block of each probe's event; None if none are filled."""
+        if not self.extras.blocks:
+            return None
+        return blocks_of_events(jet_keys(sample.events, sample.selected), self.extras.blocks)
 
     def _weighted(
         self, scored: Iterator[Scored], sample: Sample, *, is_data: bool
@@ -252,6 +264,10 @@ class TaggerProcessor(ProcessorABC):
         }
         empty = {name: histograms.score_histogram(dataset, **categories) for name in SCORES}
         empty["plane"] = histograms.plane_histogram(dataset, **categories)
+        if self.extras.blocks:
+            del categories["systematics"]
+            for name in SCORES:
+                empty[PREFIX + name] = block_histogram(dataset, self.extras.blocks, **categories)
         if self.taggers:
             empty["defaults"] = histograms.default_counts(dataset)
         if self.extras.inputs_of is not None:

@@ -21,6 +21,9 @@ from plotting.style import (
 
 Floats = NDArray[np.float64]
 
+PROCESS_COLOURS = ("#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+"""Of processes, where simulation is not stacked by flavour. Source: M. A. Petroff, arXiv:2107.02270."""
+
 RATIO_RANGE = (0.4, 1.6)
 """The ratio panel's range; what lies outside is marked by a triangle at its edge."""
 
@@ -72,8 +75,9 @@ def draw_stack(
     title: str = "",
     label: EventLabel = SIMULATION,
     log: bool = False,
+    systematic: Floats | None = None,
 ) -> Figure:
-    """Return a figure with the stack by flavour, the data, and their ratio.
+    """Return a figure with the stack (by flavour, or whatever the groups are), the data, and their ratio.
 
     Negative bins (OS-SS) are drawn downwards. On a logarithmic axis, what is not positive cannot be seen;
     simulation without any positive bin gets a linear one.
@@ -84,14 +88,16 @@ def draw_stack(
         title: What the figure shows; several lines are fine.
         label: What stands above the axes.
         log: A logarithmic vertical axis.
+        systematic: How far variations move the sum of simulation, down and up, both positive, shape
+            ``(2, n_bins)``; drawn together with the statistical error, around that alone.
     """
     with figure_style():
         figure = Figure(figsize=(8, 7.6), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        _draw_simulation(upper, templates)
+        _draw_simulation(upper, templates, systematic)
         _draw_data(upper, templates, name=data_name(simulated=label.simulated))
         _set_range(upper, templates, log=log)
-        _draw_ratio(lower, templates)
+        _draw_ratio(lower, templates, systematic)
         upper.set_xlim(templates.edges[0], templates.edges[-1])
         upper.set_ylabel("Jets / bin")
         lower.set_xlabel(xlabel)
@@ -104,25 +110,31 @@ def draw_stack(
     return figure
 
 
-def _draw_simulation(axes: Axes, templates: Templates) -> None:
-    """Draw each flavour from the sum of those before it, so that a negative bin goes down."""
+def _draw_simulation(axes: Axes, templates: Templates, systematic: Floats | None) -> None:
+    """Draw each group from the sum of those before it, so that a negative bin goes down."""
     below = np.zeros(len(templates.edges) - 1)
-    for group, values in zip(templates.groups, templates.mc, strict=True):
+    for i, (group, values) in enumerate(zip(templates.groups, templates.mc, strict=True)):
         axes.stairs(
             below + values,
             templates.edges,
             baseline=below,
             fill=True,
-            color=FLAVOUR_COLOURS.get(group),
+            color=FLAVOUR_COLOURS.get(group, PROCESS_COLOURS[i % len(PROCESS_COLOURS)]),
             edgecolor="white",
             linewidth=0.3,
             label=FLAVOUR_LABELS.get(group, group),
         )
         below = below + values
     error = np.sqrt(np.maximum(np.sum(templates.mc_variance, axis=0), 0.0))
+    if systematic is not None:
+        down, up = np.hypot(systematic, error)
+        axes.stairs(
+            below + up, templates.edges, baseline=below - down, **_WIDE_BAND, label="MC stat. + syst."
+        )
     axes.stairs(below + error, templates.edges, baseline=below - error, **_BAND, label="MC stat. unc.")
 
 
+_WIDE_BAND: dict[str, Any] = {"fill": True, "facecolor": "#999999", "alpha": 0.35, "linewidth": 0}
 _BAND: dict[str, Any] = {
     "fill": True,
     "facecolor": "none",
@@ -149,9 +161,13 @@ def _draw_points(
     )
 
 
-def _draw_ratio(axes: Axes, templates: Templates) -> None:
+def _draw_ratio(axes: Axes, templates: Templates, systematic: Floats | None) -> None:
     ratio = data_mc_ratio(templates)
     axes.axhline(1.0, color="#777777", linewidth=1)
+    if systematic is not None:
+        total = np.sum(templates.mc, axis=0)
+        down, up = np.hypot(systematic / np.where(total > 0, total, np.nan), ratio.mc_error)
+        axes.stairs(1 + up, templates.edges, baseline=1 - down, **_WIDE_BAND)
     axes.stairs(1 + ratio.mc_error, templates.edges, baseline=1 - ratio.mc_error, **_BAND)
     seen = np.where((templates.data != 0) | np.isfinite(ratio.value), ratio.value, np.nan)
     _draw_points(axes, templates.edges, seen, ratio.low, ratio.high)

@@ -88,3 +88,20 @@ def test_logarithmic_axis_starts_above_zero(templates):
     upper, _ = draw_stack(templates, log=True).axes
     assert upper.get_yscale() == "log"
     assert upper.get_ylim()[0] > 0
+
+
+def test_the_systematic_band_holds_the_statistical_one(templates):
+    shifts = np.array([[0.6, 0.0, 0.0], [1.5, 0.0, 0.0]])
+    upper, lower = draw_stack(templates, systematic=shifts).axes
+    wide = steps(upper)[3]
+    # simulation 8 +- 0.8: down hypot(0.6, 0.8) = 1, up hypot(1.5, 0.8) = 1.7
+    np.testing.assert_allclose((wide.values[0], wide.baseline[0]), (9.7, 7))
+    np.testing.assert_allclose((wide.values[1], wide.baseline[1]), (11, 9))  # statistics alone
+    assert steps(lower)[0].values[0] == pytest.approx(1 + 1.7 / 8)
+
+
+def test_any_groups_can_be_stacked(templates):
+    upper, _ = draw_stack(templates._replace(groups=("W+jets", "tt", "DY"))).axes
+    assert {"W+jets", "tt", "DY"} <= {text.get_text() for text in upper.get_legend().get_texts()}
+    colours = [patch.get_facecolor() for patch in upper.patches[:3]]
+    assert len(set(colours)) == 3

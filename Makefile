@@ -17,6 +17,10 @@ demo: $(ENVIRONMENT)  ## simulate, train, process, compare: ends with a table an
 test: lint  ## everything that must hold: style, types, tests
 	$(BIN)/python -m pytest
 
+.PHONY: test-batch
+test-batch: $(ENVIRONMENT)  ## jobs on a real HTCondor and a real SLURM, brought up here: Debian 12, as root
+	ADVTAG_POOLS=required $(BIN)/python -m pytest tests/condor
+
 lint: $(ENVIRONMENT)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

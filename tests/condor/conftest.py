@@ -106,6 +106,23 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def restricted(samples: Path) -> Callable[..., Path]:
+    """Write a fileset with so many events of some datasets: independent of how many the package has."""
+
+    def write(**n_events: int) -> Path:
+        content = json.loads(samples.read_text())
+        fileset = {name: content[name] for name in n_events}
+        for name, number in n_events.items():
+            [file] = fileset[name]["files"]
+            fileset[name]["files"] = {file: {"tree": "Events", "entries": [0, number]}}
+        path = samples.with_name("_".join(f"{name}_{number}" for name, number in n_events.items()) + ".json")
+        path.write_text(json.dumps(fileset))
+        return path
+
+    return write
+
+
 _SCRIPT = """#!/bin/bash
 folder={folder}
 name=$(basename "$0")

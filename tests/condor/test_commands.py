@@ -18,7 +18,7 @@ from storage.files import sha256
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
 N_JOBS = 4
-"""300 events of dy in jobs of at most 80."""
+"""200 events of dy in jobs of at most 60."""
 
 Advtag = Callable[..., Any]
 Stubs = Any
@@ -40,17 +40,15 @@ def advtag() -> Advtag:
 
 
 @pytest.fixture(scope="session")
-def fileset(samples: Path) -> Path:
-    path = samples.with_name("dy.json")
-    path.write_text(json.dumps({"dy": json.loads(samples.read_text())["dy"]}))
-    return path
+def fileset(restricted: Callable[..., Path]) -> Path:
+    return restricted(dy=200)
 
 
 @pytest.fixture
 def submit(advtag: Advtag, fileset: Path, stubs: Stubs, tmp_path: Path) -> Callable[..., Path]:
     def submit(*options: object, name: str = "jobs") -> Path:
         command = ("condor", "submit", tmp_path / name, "--selection", "dy", "--fileset", fileset)
-        came = advtag(*command, "--events-per-job", 80, *options)
+        came = advtag(*command, "--events-per-job", 60, *options)
         assert came.exit_code == 0, came.exception
         return tmp_path / name
 
@@ -82,7 +80,7 @@ def test_a_dry_run_writes_and_submits_nothing_and_needs_no_pool(
     advtag: Advtag, fileset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    options = ("--selection", "dy", "--fileset", fileset, "--events-per-job", 80, "--dry-run")
+    options = ("--selection", "dy", "--fileset", fileset, "--events-per-job", 60, "--dry-run")
     for site, line in (("lxplus", "+JobFlavour = $(flavour)"), ("rwth", "#SBATCH --partition=c23ms")):
         came = advtag("condor", "submit", tmp_path / "jobs", "--site", site, *options)
         assert came.exit_code == 0
@@ -126,7 +124,7 @@ def test_what_the_batch_system_refused_goes_in_with_resubmit(
     advtag: Advtag, fileset: Path, stubs: Stubs, tmp_path: Path
 ) -> None:
     stubs.refuse("condor_submit", "ERROR: no schedd\n")
-    options = ("--selection", "dy", "--fileset", fileset, "--events-per-job", 80)
+    options = ("--selection", "dy", "--fileset", fileset, "--events-per-job", 60)
     came = advtag("condor", "submit", tmp_path / "jobs", *options)
     assert "condor_submit failed (1): ERROR: no schedd" in refused(came)
     (tmp_path / "commands" / "condor_submit.fails").unlink()
@@ -139,8 +137,8 @@ def test_what_the_batch_system_refused_goes_in_with_resubmit(
 
 
 def test_each_verdict_of_htcondor(advtag: Advtag, submit: Callable[..., Path], stubs: Stubs) -> None:
-    """Ten jobs of 30 events, each with another fate."""
-    folder = submit("--events-per-job", 30)
+    """Ten jobs of 20 events, each with another fate."""
+    folder = submit("--events-per-job", 20)
     process(folder, 0, 6, 7, 9)
     says(folder, 1, "Traceback\nError: the disk is on fire\n")
     says(folder, 5, "slurmstepd: error: Detected 1 oom_kill event\n")
@@ -319,13 +317,13 @@ def test_a_merge_that_was_interrupted_goes_on(
     assert advtag("condor", "merge", folder, "--out", tmp_path / "merged").exit_code == 0
     assert read == [0, 1, 2, 2, 3]
     assert not (folder / "merging").exists()
-    assert read_result(tmp_path / "merged" / "dy.zip").datasets["dy"].n_events == 300
+    assert read_result(tmp_path / "merged" / "dy.zip").datasets["dy"].n_events == 200
 
 
 def test_a_merge_holds_two_results_at_a_time(
     advtag: Advtag, submit: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    folder = submit("--events-per-job", 30)
+    folder = submit("--events-per-job", 20)
     process(folder)
     together: list[int] = []
 
@@ -372,10 +370,10 @@ def test_missing_jobs_are_declared_lost_where_that_is_allowed(
     came = advtag("condor", "merge", folder, "--out", tmp_path / "merged", "--allow-missing")
     assert came.exit_code == 3
     result = read_result(tmp_path / "merged" / "dy.zip")
-    # 300 events in four ranges of 75: the third is lost.
-    assert result.datasets["dy"].n_events == 225
+    # 200 events in four ranges of 50: the third is lost.
+    assert result.datasets["dy"].n_events == 150
     [lost] = [entry for entry in result.ledger if entry.status != "processed"]
-    assert (lost.entry_start, lost.n_expected, lost.n_processed) == (150, 75, 0)
+    assert (lost.entry_start, lost.n_expected, lost.n_processed) == (100, 50, 0)
     assert "job 00002 left no output" in (lost.reason or "")
 
 

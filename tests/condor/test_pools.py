@@ -51,12 +51,9 @@ def states(came: Any) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def fileset(samples: Path) -> Path:
-    """Three datasets of 230, 230 and 150 events: eight jobs of at most 110."""
-    content = json.loads(samples.read_text())
-    path = samples.with_name("three.json")
-    path.write_text(json.dumps({name: content[name] for name in ("dy", "wc", "ttsl")}))
-    return path
+def fileset(restricted: Callable[..., Path]) -> Path:
+    """Three datasets of 200, 200 and 140 events: eight jobs of at most 80."""
+    return restricted(dy=200, wc=200, ttsl=140)
 
 
 @pytest.fixture(scope="module", params=["htcondor", "slurm"])
@@ -140,7 +137,7 @@ def test_merged_jobs_are_the_local_run(story: Story) -> None:
     assert story.local.returncode == 0, story.local.stderr
     merged, local = (read_result(story.folder / name / "dy.zip") for name in ("merged", "local"))
     require_equal(merged, local)
-    assert sum(entry.n_processed for entry in merged.ledger) == 610
+    assert sum(entry.n_processed for entry in merged.ledger) == 540
     assert len(merged.ledger) == 8
 
 

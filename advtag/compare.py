@@ -1,5 +1,6 @@
 """Commands that compare data with simulation: divergence, plot, report."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,13 @@ Results = Annotated[
 ]
 
 
+class StackBy(StrEnum):
+    """What a stack is made of."""
+
+    flavour = "flavour"
+    process = "process"
+
+
 def divergence(
     results: Results,
     *,
@@ -31,7 +39,8 @@ def divergence(
 
     Example: advtag divergence results --replicas 500
     """
-    from datamc.divergence import divergence_table, write_divergence
+    from datamc.agreement import divergence_table
+    from datamc.divergence import write_divergence
 
     with one_bar("divergence") as progress:
         rows = divergence_table(
@@ -55,6 +64,9 @@ def plot(
     after_fit: Annotated[
         bool, typer.Option("--after-fit", help="Also CvsL and CvsB before and after the scale factors.")
     ] = False,
+    by: Annotated[StackBy, typer.Option(help="What stacks are made of.")] = StackBy.flavour,
+    signs: Annotated[bool, typer.Option("--signs", help="Also OS and SS alone, beside OS-SS.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Logarithmic stacks.")] = False,
     experiment: Annotated[
         str, typer.Option(help="Label on recorded data, e.g. CMS; simulated data say so.")
     ] = "",
@@ -65,7 +77,7 @@ def plot(
     Example: advtag plot results --out figures
     """
     from plotting.after_fit import plot_after_fit
-    from plotting.figures import plot_results
+    from plotting.figures import StackOptions, plot_results
     from plotting.style import event_label
 
     with progress_board() as board:
@@ -83,6 +95,7 @@ def plot(
             auc_rows=tables.areas,
             roc_rows=tables.curves,
             label=label,
+            stacks=StackOptions(by.value, signs, log),
             progress=bar(board, "plot"),
         )
         if after_fit:

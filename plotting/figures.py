@@ -4,15 +4,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from matplotlib.figure import Figure
 
 from datamc.divergence import DivergenceRow
 from datamc.histograms import scores_of, taggers_of, variants_of
+from datamc.history import history_rows
+from datamc.normalisation import View, default_view
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
+from datamc.stacks import process_templates, systematic_shifts
 from datamc.templates import score_templates
 from plotting.divergence import draw_divergence
+from plotting.history import draw_history
 from plotting.scale_factors import draw_scale_factors
 from plotting.stacks import draw_stack
 from plotting.style import (
@@ -26,8 +31,24 @@ from plotting.style import (
     variant_label,
 )
 from plotting.tagging import AucRow, RocRow, draw_auc, draw_roc, roc_curves_of
+from plotting.trade_off import draw_trade_off
 
 DISCRIMINATORS = ("BvsL", "BvsC", "CvsB", "CvsL")
+
+
+class StackOptions(NamedTuple):
+    """How stacks are drawn: what is stacked, which views of the signs, which vertical axes."""
+
+    by: Literal["flavour", "process"] = "flavour"
+    all_signs: bool = False
+    """OS and SS alone beside the selection's own view."""
+    log: bool = False
+
+    def views_of(self, selection: str) -> list[View]:
+        """Return the views to draw, the selection's own first."""
+        own = default_view(selection)
+        return [own, "OS", "SS"] if self.all_signs and selection != "dy" else [own]
+
 
 Draw = Callable[[], Figure]
 PlannedFigure = tuple[str, Draw]
@@ -44,15 +65,15 @@ def plot_results(
     roc_rows: Sequence[RocRow] = (),
     label: EventLabel | None = None,
     scores: Sequence[str] = DISCRIMINATORS,
-    log: bool = False,
+    stacks: StackOptions | None = None,
     formats: Sequence[str] = ("png", "pdf"),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write the standard figures and return their paths.
 
     Per selection with data, training and score a stack at the last epoch, with raw inputs and under the
-    largest FGSM; per score the divergence and the AUC over the epochs, and ROC curves; per training and
-    variant the scale factors at the last epoch.
+    largest FGSM; per score the divergence and the AUC over the epochs, one against the other, and ROC curves;
+    per training and variant the scale factors at the last epoch, and how far they are from 1 at every epoch.
 
     Args:
         results: One result per selection.
@@ -63,14 +84,15 @@ def plot_results(
         roc_rows: Points of ROC curves.
         label: What stands above the axes; by default what is true of the results.
         scores: The scores to draw.
-        log: Logarithmic stacks.
+        stacks: How stacks are drawn.
         formats: Endings that matplotlib knows.
         progress: Called with (done, total) figures.
     """
     label = label or event_label(list(results.values()))
     planned = [
-        *_stacks(results, scores=scores, label=label, log=log),
+        *_stacks(results, scores=scores, label=label, options=stacks or StackOptions()),
         *_divergences(divergence, scores=scores, label=label),
+        *_trade_offs(divergence, auc_rows, scores=scores, label=label),
         *_tagging(auc_rows, roc_rows, scores=scores),
         *_planes(scale_factors, label=label),
     ]
@@ -83,7 +105,7 @@ def plot_results(
 
 
 def _stacks(
-    results: Mapping[str, Result], *, scores: Sequence[str], label: EventLabel, log: bool
+    results: Mapping[str, Result], *, scores: Sequence[str], label: EventLabel, options: StackOptions
 ) -> Iterator[PlannedFigure]:
     for selection, result in results.items():
         if not any(record.is_data for record in result.datasets.values()):
@@ -92,24 +114,64 @@ def _stacks(
         for tagger in in_order(last):
             for variant in _raw_and_fgsm(variants_of(result)):
                 for score in (each for each in scores if each in scores_of(result)):
-                    epoch = last[tagger]
-                    yield (
-                        _file_name("stack", selection, score, tagger, epoch, variant),
-                        partial(_draw_stack, result, score, tagger, epoch, variant, label=label, log=log),
-                    )
+                    for view in options.views_of(selection):
+                        place = StackPlace(score, tagger, last[tagger], variant, view)
+                        yield (
+                            _stack_name(selection, place, options),
+                            partial(_draw_stack, result, place, label=label, options=options),
+                        )
 
 
-def _draw_stack(
-    result: Result, score: str, tagger: str, epoch: int, variant: str, *, label: EventLabel, log: bool
-) -> Figure:
+class StackPlace(NamedTuple):
+    """Which stack of a result."""
+
+    score: str
+    tagger: str
+    epoch: int
+    variant: str
+    view: View
+
+
+def _stack_name(selection: str, place: StackPlace, options: StackOptions) -> str:
+    view = place.view if place.view != default_view(selection) else ""
+    parts = [selection, place.score, place.tagger, place.epoch, place.variant, view]
+    by = "by_process" if options.by == "process" else ""
+    log = "log" if options.log else ""
+    return _file_name("stack", *(part for part in (*parts, by, log) if part != ""))
+
+
+def _draw_stack(result: Result, place: StackPlace, *, label: EventLabel, options: StackOptions) -> Figure:
+    templates_of = process_templates if options.by == "process" else score_templates
+    chosen: dict[str, Any] = {
+        "tagger": place.tagger,
+        "epoch": place.epoch,
+        "variant": place.variant,
+        "view": place.view,
+    }
+    view = f", {place.view}" if place.view != default_view(result.selection) else ""
+    checkpoint = f"{place.tagger}, epoch {place.epoch}, {variant_label(place.variant)}"
     return draw_stack(
-        score_templates(result, score, tagger=tagger, epoch=epoch, variant=variant),
-        xlabel=score_label(score),
-        title=f"{selection_label(result.selection)}\n{tagger}, epoch {epoch}, {variant_label(variant)}",
+        templates_of(result, place.score, **chosen),
+        xlabel=score_label(place.score),
+        title=f"{selection_label(result.selection)}{view}\n{checkpoint}",
         # A selection has the luminosity of its own primary dataset.
         label=label._replace(right=event_label([result]).right),
-        log=log,
+        log=options.log,
+        systematic=systematic_shifts(result, place.score, **chosen),
     )
+
+
+def _trade_offs(
+    rows: Sequence[DivergenceRow],
+    areas: Sequence[AucRow],
+    *,
+    scores: Sequence[str],
+    label: EventLabel,
+) -> Iterator[PlannedFigure]:
+    for score in scores:
+        if any(row.score == score for row in rows) and any(area.score == score for area in areas):
+            draw = partial(draw_trade_off, rows, areas, score=score, label=label._replace(right=""))
+            yield _file_name("trade_off", score), draw
 
 
 def _divergences(
@@ -137,6 +199,11 @@ def _tagging(
 
 
 def _planes(scale_factors: Sequence[ScaleFactors], *, label: EventLabel) -> Iterator[PlannedFigure]:
+    if scale_factors:
+        yield (
+            _file_name("scale_factors_over_epochs"),
+            partial(draw_history, history_rows(scale_factors), label=label),
+        )
     last = {each.tagger: each.epoch for each in sorted(scale_factors, key=lambda each: each.epoch)}
     for each in scale_factors:
         if each.epoch == last[each.tagger]:

@@ -1,0 +1,51 @@
+import pytest
+
+from plotting.trade_off import draw_trade_off, trade_offs
+
+
+@pytest.fixture
+def tables(row, auc_row):
+    rows = [
+        row(tagger, kl, epoch=epoch, offset=0.5, selection=selection)
+        for selection in ("dy", "wc")
+        for tagger, kl in (("adversarial", 1.0), ("basic", 2.0))
+        for epoch in (3, 1)
+    ]
+    areas = [
+        auc_row(tagger, epoch, variant, "CvsL", 0.7 + 0.01 * epoch)
+        for tagger in ("adversarial", "basic")
+        for epoch in (1, 2, 3)
+        for variant in ("raw", "fgsm:0.1")
+    ]
+    return rows, areas
+
+
+def test_epochs_with_both_numbers_are_points(tables):
+    basic, adversarial = trade_offs(*tables, selection="dy", score="CvsL", variant="raw")
+    assert (basic.tagger, adversarial.tagger) == ("basic", "adversarial")
+    assert basic.epochs == [1, 3]  # no divergence at epoch 2
+    assert basic.auc == [0.71, 0.73]
+    assert basic.excess == [1.5, 1.5]  # 2 - 0.5
+    assert basic.up == pytest.approx([0.1, 0.1])
+
+
+def test_what_has_no_number_is_no_point(tables, row, auc_row):
+    rows, areas = tables
+    rows = [row("basic", 0.0, status="empty_data"), *rows[:1]]
+    areas = [auc_row("adversarial", 3, "raw", "CvsL", float("nan"))]
+    assert trade_offs(rows, areas, selection="dy", score="CvsL", variant="raw") == []
+
+
+def test_selections_stand_side_by_side_and_the_attack_below(tables):
+    axes = draw_trade_off(*tables, score="CvsL").axes
+    assert len(axes) == 4
+    assert [each.get_xlabel() for each in axes[::2]] == [
+        "AUC of CvsL, undistorted",
+        "AUC of CvsL, under FGSM ε = 0.1",
+    ]
+    drawn = axes[0].containers[0].lines[0].get_xydata().tolist()
+    assert drawn == [[0.71, 1.5], [0.73, 1.5]]
+
+
+def test_nothing_to_draw_is_an_empty_panel():
+    assert len(draw_trade_off([], [], score="CvsL").axes) == 1

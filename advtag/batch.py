@@ -79,6 +79,9 @@ def submit(
     from condor.submissions import batch_system
 
     profile = site_asked_for(site, memory_mb=memory_mb, minutes=minutes)
+    of_slurm = context.parent is not None and context.parent.info_name == "slurm"
+    if of_slurm and profile.scheduler != "slurm":
+        raise ValueError(f"site {profile.name} has no SLURM: choose another one")
     if graph is not None and profile.scheduler != "htcondor":
         raise ValueError(f"site {profile.name}: graphs are HTCondor's; on SLURM merge when all is done")
     command = staging.parse_process(selection=selection, fileset=fileset, others=context.args)

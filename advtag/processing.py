@@ -80,7 +80,7 @@ def process(
         bool, typer.Option("--columns", help="Also write every jet with its scores, as parquet.")
     ] = False,
     blocks: Annotated[
-        int, typer.Option(min=0, help="Blocks of events for errors of differences; fewer to fit 1 GB.")
+        int, typer.Option(min=0, help="Blocks of events for errors of differences; fewer to fit 192 MB.")
     ] = 32,
     executor: Annotated[Executor, typer.Option(help="Where to run.")] = Executor.FUTURES,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
@@ -149,11 +149,9 @@ def process(
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
     distorted = parse_variants(variants)
-    n_blocks = affordable_blocks(
-        blocks, scenarios=len(loaded) * len(distorted), datasets=len(files), scores=len(SCORES)
-    )
+    n_blocks = affordable_blocks(blocks, scenarios=len(loaded) * len(distorted), scores=len(SCORES))
     if n_blocks < blocks:
-        say(f"{n_blocks} blocks instead of {blocks}, to fit into {MEMORY_MB} MB", heading="Note:")
+        say(f"{n_blocks} blocks instead of {blocks}, to fit into {MEMORY_MB} MB a dataset", heading="Note:")
     factors = None if apply_sf is None else read_scale_factor_weights(apply_sf, systematic=sf_systematic)
     rows, all_processed = [], True
     if site is not None:

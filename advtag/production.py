@@ -37,7 +37,7 @@ def compare(
         replicas: Bootstrap replicas of the divergence's band.
         progress: Called with the steps done and their total.
     """
-    from datamc.divergence import divergence_table
+    from datamc.agreement import divergence_table
     from datamc.planes import FIT_SELECTIONS
 
     rows = divergence_table(results, n_bootstrap=replicas, seed=1, progress=progress)

@@ -19,8 +19,8 @@ from processors.histograms import SCORE_BINNING, SIGNS, Column, Histogram, Jets,
 PREFIX: Final = "blocks_"
 """The histogram of a score's blocks is called so, and then like the score."""
 
-MEMORY_MB: Final = 1024
-"""What the blocks of one selection may take before there are fewer of them."""
+MEMORY_MB: Final = 192
+"""What the blocks of one dataset may take before there are fewer of them."""
 
 _SEED: Final = 0x626C6F636B
 """Another stream than that of any noise."""
@@ -47,18 +47,17 @@ def blocks_of_events(keys: JetKeys, n_blocks: int) -> NDArray[np.int64]:
     return np.minimum((n_blocks * uniform).astype(np.int64), n_blocks - 1)
 
 
-def affordable_blocks(n_blocks: int, *, scenarios: int, datasets: int, scores: int) -> int:
-    """Return the number of blocks, halved until they fit into `MEMORY_MB`; 0 where 16 are too many.
+def affordable_blocks(n_blocks: int, *, scenarios: int, scores: int) -> int:
+    """Return the number of blocks, halved until a dataset's fit into `MEMORY_MB`; 0 where 16 are too many.
 
-    With fewer than 16 an error is known to worse than a fifth.
+    With fewer than 16 an error is known to worse than a fifth. The jobs of a production all find the same.
 
     Args:
         n_blocks: How many are wanted.
         scenarios: Taggers times epochs times variants.
-        datasets: How many.
         scores: How many.
     """
-    per_block = len(SIGNS) * (len(block_edges()) - 1) * 8 * scenarios * datasets * scores / 2**20
+    per_block = len(SIGNS) * (len(block_edges()) - 1) * 8 * scenarios * scores / 2**20
     while n_blocks >= 16 and n_blocks * per_block > MEMORY_MB:
         n_blocks //= 2
     return n_blocks if n_blocks * per_block <= MEMORY_MB else 0

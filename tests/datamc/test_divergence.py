@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare, entropy
 
+from datamc.agreement import divergence_table
 from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.divergence import (
     DivergenceRow,
     chi_squared,
     distance,
-    divergence_table,
     kl_divergence,
     read_divergence,
     statistical_offset,
@@ -153,7 +153,7 @@ def test_table_has_a_row_for_everything(results: dict[str, Result]) -> None:
     for row in rows:
         assert row.status == "ok"
         assert row.low <= row.kl <= row.high
-        assert np.isfinite(row[5:-1]).all()
+        assert np.isfinite([value for value in row if isinstance(value, float)]).all()
         if row.selection != "wc":
             assert row.dropped_fraction == 0
 
@@ -196,7 +196,7 @@ def test_empty_data_or_simulation_is_finite_and_says_so(
     for row in rows:
         assert row.status == status
         assert (row.kl, row.low, row.high) == (0, 0, 0)
-        assert np.isfinite(row[5:-1]).all()
+        assert np.isfinite([value for value in row if isinstance(value, float)]).all()
 
 
 def test_result_without_data_is_left_out(results: dict[str, Result]) -> None:

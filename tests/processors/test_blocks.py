@@ -118,9 +118,8 @@ def test_two_halves_are_the_whole_and_survive_their_files(
 
 
 def test_blocks_become_fewer_until_they_fit() -> None:
-    one = {"datasets": 2, "scores": 8}
-    assert affordable_blocks(32, scenarios=6, **one) == 32
-    # 2 signs x 78 bins x 8 bytes x 2400 x 2 x 8 = 45.7 MB a block: 16 fit into 1 GB, 32 do not
-    assert affordable_blocks(32, scenarios=2400, **one) == 16
-    assert affordable_blocks(32, scenarios=24_000, **one) == 0
-    assert affordable_blocks(0, scenarios=1, **one) == 0
+    assert affordable_blocks(32, scenarios=6, scores=8) == 32
+    # 2 signs x 78 bins x 8 bytes x 8 x 1200 = 11.4 MB a block: 16 fit into 192 MB, 32 do not
+    assert affordable_blocks(32, scenarios=1200, scores=8) == 16
+    assert affordable_blocks(32, scenarios=12_000, scores=8) == 0
+    assert affordable_blocks(0, scenarios=1, scores=8) == 0

@@ -1,0 +1,291 @@
+"""How well simulation agrees with data: every selection, score, checkpoint and variant, and every difference.
+
+Errors come from replicas that share their events wherever a result holds its scores by blocks of events
+(`datamc.replicas`). Otherwise every bin fluctuates for itself, and the difference of two trainings is as
+uncertain as if they had seen other events.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamc.blocks import BlockReader, has_blocks
+from datamc.bootstrap import divergence_band, poisson_replicas
+from datamc.differences import DifferenceRow, Measured, difference_rows
+from datamc.divergence import DivergenceRow, chi_squared, distance, statistical_offset
+from datamc.histograms import Floats, scores_of, taggers_of, variants_of
+from datamc.measures import (
+    ShapeTest,
+    earth_movers_distance,
+    earth_movers_offset,
+    equal_population_bins,
+    jensen_shannon,
+    kullback_leibler,
+    normalised,
+    shape_test,
+)
+from datamc.normalisation import View, combine_signs, default_view, normalisation
+from datamc.records import Result
+from datamc.replicas import draw_weights, spread, with_replicas
+from datamc.templates import SignedTemplates, signed_templates
+
+EQUAL_BINS = 20
+"""Bins of equal population that are wanted, beside the thesis's 60 uniform ones."""
+
+logger = logging.getLogger(__name__)
+
+
+class Agreement(NamedTuple):
+    """What was measured, and every training compared with every other."""
+
+    divergence: list[DivergenceRow]
+    differences: list[DifferenceRow]
+
+
+class Replicated(NamedTuple):
+    """Data and simulation of one row in fine bins: first as they are, then their replicas."""
+
+    edges: Floats
+    """Shape `(n_fine + 1,)`."""
+    data: Floats
+    """Shape `(1 + n_replicas, n_fine)`."""
+    mc: Floats
+    n_blocks: int
+    """0 where bins fluctuate one by one."""
+
+
+def agreement(
+    results: Mapping[str, Result],
+    *,
+    n_bootstrap: int = 200,
+    seed: int = 0,
+    scores: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Agreement:
+    """Return the disagreement of every selection, score, checkpoint and variant, and all differences.
+
+    A result without data (the inclusive selection) is left out, which the log tells.
+
+    Args:
+        results: One result per selection.
+        n_bootstrap: Replicas of data and simulation behind each error; with 0 errors are 0, that is, unknown.
+        seed: Of the replicas; a row's errors depend on nothing but its own histograms and this.
+        scores: The scores to compare; all by default.
+        progress: Called with (done, total) scores.
+    """
+    compared = [result for result in results.values() if _has_data(result)]
+    tasks = [(r, score) for r in compared for score in scores_of(r) if scores is None or score in scores]
+    rows, differences = [], []
+    for done, (result, score) in enumerate(tasks, start=1):
+        found = _ScoreAgreement(result, score, n_bootstrap=n_bootstrap, seed=seed)
+        rows += found.rows
+        differences += difference_rows(
+            result.selection, score, found.measured, n_blocks=found.n_blocks if n_bootstrap else 0
+        )
+        if progress:
+            progress(done, len(tasks))
+    return Agreement(rows, differences)
+
+
+def divergence_table(
+    results: Mapping[str, Result],
+    *,
+    n_bootstrap: int = 200,
+    seed: int = 0,
+    scores: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[DivergenceRow]:
+    """Return the disagreement alone, as `agreement` does."""
+    found = agreement(results, n_bootstrap=n_bootstrap, seed=seed, scores=scores, progress=progress)
+    return found.divergence
+
+
+class _ScoreAgreement:
+    """All rows of one score of one selection, and what was measured for them with its replicas."""
+
+    def __init__(self, result: Result, score: str, *, n_bootstrap: int, seed: int) -> None:
+        self._result, self._score = result, score
+        self._n_bootstrap, self._seed = n_bootstrap, seed
+        self._view: View = default_view(result.selection)
+        self._factor = normalisation(result).factor
+        self._reader = BlockReader(result, score) if has_blocks(result, score) else None
+        self.n_blocks = self._reader.n_blocks if self._reader else 0
+        self._weights = draw_weights(n_bootstrap, self.n_blocks, seed=seed)
+        self.rows: list[DivergenceRow] = []
+        self.measured: dict[tuple[str, int, str], dict[str, Measured]] = {}
+        for tagger, epoch in taggers_of(result):
+            recorded: Floats | None = None  # data and their replicas are the same for every variant
+            for variant in variants_of(result):
+                point = {"tagger": tagger, "epoch": epoch, "variant": variant}
+                signed = signed_templates(result, score, **point)  # type: ignore[arg-type]
+                recorded = self._data(signed, tagger, epoch) if recorded is None else recorded
+                replicated = self._with_simulation(recorded, signed, tagger, epoch, variant)
+                self._add(signed, replicated, (tagger, epoch, variant))
+
+    def _data(self, signed: SignedTemplates, tagger: str, epoch: int) -> Floats:
+        if self._reader:
+            return with_replicas(self._reader.data(tagger=tagger, epoch=epoch), self._weights.data)
+        return self._by_bin(signed.data, signed.data_variance, "data")
+
+    def _with_simulation(
+        self, data: Floats, signed: SignedTemplates, tagger: str, epoch: int, variant: str
+    ) -> Replicated:
+        if self._reader:
+            blocks = self._reader.mc(tagger=tagger, epoch=epoch, variant=variant)
+            return Replicated(
+                self._reader.edges, data, with_replicas(blocks, self._weights.mc), self.n_blocks
+            )
+        mc = self._by_bin(signed.mc.sum(axis=0), signed.mc_variance.sum(axis=0), "mc")
+        return Replicated(signed.edges, data, mc, 0)
+
+    def _by_bin(self, values: Floats, variances: Floats, name: str) -> Floats:
+        """Return a histogram and its replicas, each bin and sign drawn for itself."""
+        key = f"{name}/{self._result.selection}/{self._score}"
+        drawn = poisson_replicas(values, variances, n=self._n_bootstrap, seed=self._seed, key=key)
+        both = np.concatenate([values[np.newaxis], drawn])
+        return combine_signs(both, both, self._view, axis=1)[0]
+
+    def _add(self, signed: SignedTemplates, replicated: Replicated, place: tuple[str, int, str]) -> None:
+        f = self._factor
+        data = combine_signs(signed.data, signed.data_variance, self._view, axis=0)
+        simulated = f * signed.mc.sum(axis=0), f**2 * signed.mc_variance.sum(axis=0)
+        mc = combine_signs(*simulated, self._view, axis=0)
+        row = _row((self._result.selection, self._score, *place), data, mc)
+        if row.status == "ok":
+            n_jets = {"n_data": _jets(signed.data, data[1]), "n_mc": _jets(simulated[0], mc[1])}
+            row = _with_test(row, shape_test(*data, *mc, **n_jets))
+            values, n_equal = measure(replicated, signed.edges)
+            shape = normalised(data[0], mc[0])[1]
+            offsets = _offsets(row, shape, _centres(signed.edges), n_equal=n_equal)
+            measured = {
+                name: Measured(each, offsets[name], _error(each, offsets[name], replicated.n_blocks))
+                for name, each in values.items()
+            }
+            self.measured[place] = measured
+            row = _with_measures(row, measured, n_blocks=replicated.n_blocks, n_equal=n_equal)
+        self.rows.append(row)
+
+
+def _row(
+    place: tuple[str, str, str, int, str], data: tuple[Floats, Floats], mc: tuple[Floats, Floats]
+) -> DivergenceRow:
+    """Return a row without measures from (values, variances) of data and simulation, `(n_bins,)` each."""
+    chi2, n_degrees = chi_squared(*data, *mc)
+    n_data, n_mc = _effective_sum(*data), _effective_sum(*mc)
+    was = distance(data[0], mc[0])
+    return DivergenceRow(
+        *place, kl=0.0, low=0.0, high=0.0,
+        offset=statistical_offset(n_data, n_mc, n_bins=n_degrees + 1),
+        chi2=chi2, n_degrees=n_degrees, n_data=n_data, n_mc=n_mc,
+        dropped_fraction=float(was.dropped_fraction), n_replaced=int(was.n_replaced),
+        status=_status(data[0], mc[0]),
+    )  # fmt: skip
+
+
+def _with_test(row: DivergenceRow, test: ShapeTest) -> DivergenceRow:
+    return row._replace(shape_chi2=test.chi2, shape_degrees=test.n_degrees, p_value=test.p_value)
+
+
+def _offsets(row: DivergenceRow, shape: Floats, centres: Floats, *, n_equal: int) -> dict[str, float]:
+    """Return what statistics are expected to add to every measure."""
+    return {
+        "kl": row.offset,
+        "kl_equal": statistical_offset(row.n_data, row.n_mc, n_bins=n_equal),
+        "js": row.offset / 4,  # JS is a quarter of KL where shapes are close
+        "emd": earth_movers_offset(shape, centres, n_data=row.n_data, n_mc=row.n_mc),
+    }
+
+
+def _with_measures(
+    row: DivergenceRow, measured: Mapping[str, Measured], *, n_blocks: int, n_equal: int
+) -> DivergenceRow:
+    columns: dict[str, Any] = {}
+    for name in ("kl_equal", "js", "emd"):
+        each = measured[name]
+        columns |= {name: float(each.values[0]), f"{name}_error": each.error, f"{name}_offset": each.offset}
+    row = row._replace(**columns, n_equal_bins=n_equal, n_blocks=n_blocks)
+    kl = measured["kl"]
+    value = float(kl.values[0])
+    if not n_blocks:
+        low, high = divergence_band(value, kl.values[1:], offset=kl.offset)
+        return row._replace(kl=value, low=low, high=high, error=kl.error)
+    statistics = spread(kl.values, n_blocks=n_blocks).offset
+    return row._replace(
+        kl=value, low=max(value - kl.error, 0.0), high=value + kl.error, error=kl.error,
+        offset_replicas=statistics if math.isfinite(statistics) else 0.0,
+    )  # fmt: skip
+
+
+def measure(replicated: Replicated, edges: Floats) -> tuple[dict[str, Floats], int]:
+    """Return every measure, shape `(1 + n_replicas,)`, and the number of bins of equal population.
+
+    Args:
+        replicated: In fine bins.
+        edges: Those of the 60 uniform bins; they are among the fine ones.
+    """
+    uniform = rebin_starts(replicated.edges, edges)
+    p, q = normalised(*(np.add.reduceat(part, uniform, axis=-1) for part in replicated[1:3]))
+    equal = equal_population_bins(replicated.mc[0], EQUAL_BINS)
+    p_equal, q_equal = normalised(*(np.add.reduceat(part, equal, axis=-1) for part in replicated[1:3]))
+    values = {
+        "kl": kullback_leibler(p, q),
+        "kl_equal": kullback_leibler(p_equal, q_equal),
+        "js": jensen_shannon(p, q),
+        "emd": earth_movers_distance(p, q, _centres(edges)),
+    }
+    return values, len(equal)
+
+
+def rebin_starts(fine: Floats, coarse: Floats) -> NDArray[np.intp]:
+    """Return the fine bin at which each coarse one begins, shape `(n_coarse,)`.
+
+    Raises:
+        ValueError: If a coarse edge is none of the fine ones.
+    """
+    starts = np.abs(fine[:, np.newaxis] - coarse[:-1]).argmin(axis=0)
+    if not np.allclose(fine[starts], coarse[:-1], atol=1e-9):
+        raise ValueError("the blocks of a score have other bins than its histogram: process it again")
+    return np.asarray(starts, dtype=np.intp)
+
+
+def _error(values: Floats, offset: float, n_blocks: int) -> float:
+    """Return the error of a measure from its replicas; 0 without any."""
+    if n_blocks:
+        error = spread(values, n_blocks=n_blocks).error
+        return error if math.isfinite(error) else 0.0
+    low, high = divergence_band(float(values[0]), values[1:], offset=offset)
+    return (high - low) / 2
+
+
+def _has_data(result: Result) -> bool:
+    has_data = any(record.is_data for record in result.datasets.values())
+    if not has_data:
+        logger.info("%s: no data in this result, nothing to compare simulation with", result.selection)
+    return has_data
+
+
+def _status(data: Floats, mc: Floats) -> str:
+    is_kept = (data >= 0) & (mc >= 0)
+    if not data[is_kept].sum() > 0:
+        return "empty_data"
+    return "ok" if mc[is_kept].sum() > 0 else "empty_mc"
+
+
+def _jets(signed: Floats, variance: Floats) -> Floats:
+    """Return the jets per bin, by their mean weight: what a bin of OS-SS holds is no sum of its weights."""
+    total = float(signed.sum())
+    weight = float(variance.sum()) / total if total > 0 else 0.0
+    return variance / weight**2 if weight > 0 else np.zeros_like(variance)
+
+
+def _centres(edges: Floats) -> Floats:
+    return 0.5 * (edges[1:] + edges[:-1])
+
+
+def _effective_sum(values: Floats, variances: Floats) -> float:
+    total, variance = float(values.sum()), float(variances.sum())
+    return total**2 / variance if variance > 0 else 0.0

@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: demo test lint reference-tagger benchmark-simulation unpinned clean
+.PHONY: demo test lint reference-jets reference-tagger pretrained study benchmark-simulation unpinned clean
 
 demo: $(ENVIRONMENT)  ## simulate, train, process, compare: ends with a table and demo/report.html
 	$(BIN)/advtag demo --out demo
@@ -36,13 +36,31 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 
 REFERENCE := build/reference_tagger
 
-reference-tagger: $(ENVIRONMENT)  ## the tagger whose scores simulated files hold, again from nothing: docs/reference_tagger.md
+reference-jets: $(ENVIRONMENT)  # simulated jets to train on: 30 000 multijet and 20 000 top-pair events
 	$(BIN)/advtag simulate qcd --events 30000 --seed 101 --out $(REFERENCE)/qcd_mc.root
 	$(BIN)/advtag simulate tt --events 20000 --seed 101 --out $(REFERENCE)/tt_mc.root
 	$(BIN)/advtag prepare configs/reference_prepare.yaml
+
+reference-tagger: reference-jets  ## the tagger whose scores simulated files hold, again from nothing: docs/reference_tagger.md
 	$(BIN)/advtag train configs/reference_train.yaml
 	$(BIN)/advtag evaluate $(REFERENCE)/run --data $(REFERENCE)/jets --epochs 30 --out $(REFERENCE)/evaluation
 	cp $(REFERENCE)/run/epoch_030_tagger.onnx simulation/reference_tagger.onnx
+
+STUDY := build/study
+
+pretrained: reference-jets  ## the taggers that come with the package, again from nothing: models/pretrained/README.md
+	rm -rf $(STUDY)
+	for name in basic adversarial; do \
+	  $(BIN)/advtag train configs/study/$$name.yaml && mkdir -p models/pretrained/$$name && \
+	  for epoch in 001 005 020; do cp $(STUDY)/$$name/epoch_$${epoch}_*.onnx models/pretrained/$$name/ || exit 1; done || exit 1; \
+	done
+
+study: pretrained  ## the thesis's phenomena on simulated events: the table of docs/evaluation.md
+	$(BIN)/advtag prepare configs/study/prepare_flat.yaml
+	for name in gamma_25 gamma_2 flat; do $(BIN)/advtag train configs/study/$$name.yaml || exit 1; done
+	$(BIN)/advtag evaluate $(STUDY)/basic $(STUDY)/adversarial $(STUDY)/gamma_25 $(STUDY)/gamma_2 $(STUDY)/flat \
+	  --data $(REFERENCE)/jets --studies thesis,transfer,auc_epochs,trainings --epochs 1,2,5,10,15,20 \
+	  --variants raw,noise:0.1,noise:0.5,noise:1,fgsm:0.05,fgsm:0.1,fgsm:0.5,fgsm:1 --out $(STUDY)/evaluation
 
 unpinned:  ## the documented check against the newest versions of everything but torch and PYTHIA
 	$(PYTHON) -m venv .venv-unpinned

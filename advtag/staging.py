@@ -72,7 +72,12 @@ def _words(parameter: Any, values: dict[str, Any], staged: "list[Staged]") -> It
     if parameter.is_flag:
         yield from [option] if value else []
         return
-    for number, each in enumerate(value if isinstance(value, list | tuple) else [value]):
+    several = value if isinstance(value, list | tuple) else [value]
+    if parameter.name == "taggers":
+        from models.tagger import run_folders
+
+        several = run_folders(several)
+    for number, each in enumerate(several):
         yield option
         yield _staged_name(parameter, each, number, values, staged) if isinstance(each, Path) else str(each)
 

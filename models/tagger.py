@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ SUB_BATCH = 1024
 
 TAGGER_SUFFIX = "_tagger.onnx"
 ATTACK_SUFFIX = "_attack.onnx"
+PRETRAINED = "pretrained"
+"""Stands for the folders of taggers that come with the package, ``pretrained:basic`` for one of them."""
 
 _EPOCH = re.compile(r"epoch_(\d+)" + re.escape(TAGGER_SUFFIX))
 
@@ -152,14 +155,15 @@ def load_taggers(directories: Sequence[Path], *, epochs: Sequence[int] | None = 
     """Return every epoch of the run directories, sorted by name and epoch.
 
     Args:
-        directories: Folders with ``epoch_NNN_tagger.onnx`` files; the path of such a file stands for itself.
+        directories: Folders with ``epoch_NNN_tagger.onnx`` files; the path of such a file stands for itself,
+            ``pretrained`` and ``pretrained:basic`` for taggers that come with the package.
         epochs: Which epochs of each folder to load; all by default.
 
     Raises:
         FileNotFoundError: If a folder does not exist, holds no tagger, or lacks an epoch asked for.
         ValueError: If a file is no tagger, or two taggers have the same name and epoch.
     """
-    paths = [path for directory in directories for path in tagger_files(Path(directory), epochs)]
+    paths = [path for folder in run_folders(directories) for path in tagger_files(folder, epochs)]
     found: dict[tuple[str, int], tuple[Tagger, Path]] = {}
     for path in paths:
         tagger = load_tagger(path)
@@ -171,6 +175,28 @@ def load_taggers(directories: Sequence[Path], *, epochs: Sequence[int] | None = 
             )
         found[key] = tagger, path
     return [found[key][0] for key in sorted(found)]
+
+
+def run_folders(names: Sequence[Path]) -> list[Path]:
+    """Return the folders that paths stand for: themselves, and those of the package for ``pretrained``.
+
+    Raises:
+        FileNotFoundError: If the package has no such tagger.
+    """
+    folders = []
+    for name in map(Path, names):
+        kind, _, training = str(name).partition(":")
+        if kind != PRETRAINED or name.exists():
+            folders.append(name)
+            continue
+        top = Path(str(files("models").joinpath(PRETRAINED)))
+        known = {folder.name: folder for folder in sorted(top.iterdir()) if folder.is_dir()}
+        if training and training not in known:
+            raise FileNotFoundError(
+                f"{name}: no such tagger comes with advtag: choose from {', '.join(known)}"
+            )
+        folders += [known[training]] if training else known.values()
+    return folders
 
 
 def attack_file(tagger: Path) -> Path:

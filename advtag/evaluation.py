@@ -171,7 +171,7 @@ def run_studies(
     shapes = ScoreShapes() if "score_shapes" in wanted else None
     inputs = InputStatistics(set(last_epochs(taggers).items())) if wanted & _OF_INPUTS else None
     transfer = (
-        Transfer(spread_epochs(taggers), variant=attack.name)
+        Transfer(spread_epochs(taggers), variant=(learned_from(variants, taggers) or attack).name)
         if attack and wanted & {"transfer", "thesis"}
         else None
     )
@@ -192,6 +192,15 @@ def strongest(variants: Sequence["Variant"]) -> "Variant | None":
     """Return the largest FGSM among the variants, or the largest of them; None if there are none."""
     plain = [variant for variant in variants if variant.kind == "fgsm"]
     return max(plain or variants, key=lambda variant: variant.size, default=None)
+
+
+def learned_from(variants: Sequence["Variant"], taggers: Sequence["Tagger"]) -> "Variant | None":
+    """Return the attack among the variants that a training learned from; None if there is none.
+
+    One that is much stronger leaves too little of any tagger to compare.
+    """
+    attacks = {tagger.metadata.attack for tagger in taggers}
+    return next((each for each in variants if each.needs_truth and each.name in attacks), None)
 
 
 def last_epochs(taggers: Sequence["Tagger"]) -> dict[str, int]:

@@ -15,7 +15,7 @@ def tables(production: Path) -> Tables:
     return run_studies(
         [production / "runs" / name for name in ("basic", "adversarial")],
         data=production / "training_data",
-        variants=parse_variants("raw,noise:0.1,fgsm:0.1"),
+        variants=parse_variants("raw,noise:0.1,fgsm:0.1,fgsm:0.5"),
         epochs=[1, 20],
         studies=STUDIES,
         max_jets=1500,
@@ -37,6 +37,10 @@ def test_every_study_leaves_its_tables(tables: Tables, tmp_path: Path) -> None:
     names = {table for study in STUDIES.values() for table in study.tables} - of_reference
     assert {f"{name}.csv" for name in names} <= written
     assert {row.epoch for row in tables.roc_epochs} == {1, 20}
+
+
+def test_what_is_transferred_is_the_attack_that_a_training_learned_from(tables: Tables) -> None:
+    assert {row.variant for row in tables.transfer} == {"fgsm:0.1"}
 
 
 def test_without_a_study_there_is_what_the_report_reads(tables: Tables, tmp_path: Path) -> None:

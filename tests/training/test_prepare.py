@@ -102,7 +102,7 @@ def test_weights_balance_the_flavours_of_the_training_split(training_data: Path)
     assert shares == pytest.approx([0.25] * 4)
 
 
-@pytest.mark.parametrize("chunk_events", [13, 100_000])
+@pytest.mark.parametrize("chunk_events", [101, 100_000])
 def test_the_result_does_not_depend_on_the_chunks(
     events_file: Path, training_data: Path, tmp_path: Path, chunk_events: int
 ) -> None:

@@ -66,10 +66,12 @@ class Transfer:
 
 
 def spread_epochs(taggers: Sequence[Tagger], *, n_epochs: int = 3) -> list[Tagger]:
-    """Return the first, the last and evenly between them `n_epochs` checkpoints of every training."""
+    """Return `n_epochs` checkpoints of every training: first, last, and those nearest to even steps."""
     chosen = []
     for name in dict.fromkeys(tagger.name for tagger in taggers):
         own = [tagger for tagger in taggers if tagger.name == name]
-        places = np.unique(np.linspace(0, len(own) - 1, n_epochs).round().astype(int))
+        epochs = np.array([tagger.epoch for tagger in own])
+        steps = np.linspace(epochs.min(), epochs.max(), n_epochs)
+        places = np.unique(np.abs(epochs - steps[:, np.newaxis]).argmin(axis=1))
         chosen += [own[place] for place in places]
     return chosen

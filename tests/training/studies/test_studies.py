@@ -67,6 +67,8 @@ def test_transfer_to_oneself_is_the_attack_itself(training_data, taggers):
 def test_epochs_are_spread(taggers):
     many = [renamed(taggers[0], epoch=epoch) for epoch in range(1, 8)]
     assert [tagger.epoch for tagger in spread_epochs(many)] == [1, 4, 7]
+    uneven = [renamed(taggers[0], epoch=epoch) for epoch in (1, 2, 5, 10, 15, 20)]
+    assert [tagger.epoch for tagger in spread_epochs(uneven)] == [1, 10, 20]
     assert spread_epochs(taggers) == taggers
 
 

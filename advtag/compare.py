@@ -106,25 +106,43 @@ def plot(
 
 
 def report(
-    results: Results,
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders with results of `process`, or single result files."),
+    ] = None,
     *,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two productions to put side by side, instead of one report.", metavar="A B"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The HTML file; beside the results if not given.")] = None,
     evaluation: Evaluation = None,
     coarse: Coarse = False,
-    title: Annotated[
-        str, typer.Option(help="Heading of the page.")
-    ] = "Tagger agreement between data and simulation",
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
 ) -> None:
     """Write one HTML file with everything: it opens from disk and needs no network.
 
     Example: advtag report results --evaluation evaluation
+
+    Two productions side by side: advtag report --compare first second
     """
+    if compare is not None and not results:
+        typer.echo(_write_comparison(compare, out=out, coarse=coarse, title=title))
+    elif results and compare is None:
+        typer.echo(_write_report(results, out=out, evaluation=evaluation, coarse=coarse, title=title))
+    else:
+        raise ValueError("report: name either folders with results, or two productions after --compare")
+
+
+def _write_report(
+    results: list[Path], *, out: Path | None, evaluation: Path | None, coarse: bool, title: str | None
+) -> Path:
     from plotting.report import write_report
 
     with one_bar("compare") as progress:
         found = production.compare(production.read_results(results), coarse=coarse, progress=progress)
     tables = production.read_evaluation(evaluation)
-    path = write_report(
+    return write_report(
         out or production.beside(results) / "report.html",
         results=found.results,
         divergence=found.divergence,
@@ -132,6 +150,21 @@ def report(
         auc_rows=tables.areas,
         roc_rows=tables.curves,
         auc_differences=tables.differences,
-        title=title,
+        title=title or "Tagger agreement between data and simulation",
     )
-    typer.echo(path)
+
+
+def _write_comparison(
+    folders: tuple[Path, Path], *, out: Path | None, coarse: bool, title: str | None
+) -> Path:
+    from advtag.side_by_side import names_of, read_production
+    from plotting.comparison_page import write_comparison
+
+    names = names_of(*folders)
+    with progress_board() as board:
+        first, second = (
+            read_production(folder, name=name, coarse=coarse, progress=bar(board, name))
+            for folder, name in zip(folders, names, strict=True)
+        )
+    path = out or Path("comparison.html")
+    return write_comparison(path, first, second, title=title or f"{names[0]} and {names[1]} side by side")

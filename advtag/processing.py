@@ -63,7 +63,8 @@ def process(
     fileset: FilesetFile,
     out: Annotated[Path, typer.Option(help="Folder for the results, one file per selection.")],
     taggers: Annotated[
-        list[Path] | None, typer.Option(help="Run directories with ONNX taggers; none: the cutflow alone.")
+        list[Path] | None,
+        typer.Option(help="Run directories with ONNX taggers, or `pretrained`; none: the cutflow alone."),
     ] = None,
     epochs: Annotated[str | None, typer.Option(help="Epochs, e.g. 1,5,20; all if not given.")] = None,
     variants: Annotated[str, typer.Option(help="Inputs: raw, noise:SIGMA, fgsm:EPSILON.")] = "raw",

@@ -9,6 +9,7 @@ import pytest
 import uproot
 from numpy.typing import NDArray
 
+from advtag.staging import parse_process
 from models.discriminators import SCORES, scores
 from models.features import BRANCHES, N_FEATURES
 from models.perturbations import parse_variants, perturb
@@ -71,6 +72,14 @@ def test_a_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pretrained").mkdir()
     assert run_folders([Path("pretrained"), Path("runs/basic")]) == [Path("pretrained"), Path("runs/basic")]
+
+
+def test_jobs_of_a_batch_system_take_their_files_along() -> None:
+    options = ["--taggers", "pretrained:basic", "--epochs", "20"]
+    command = parse_process(selection="dy", fileset=Path("fileset.json"), others=options)
+    assert [staged.name for staged in command.staged] == [
+        f"taggers_0/basic/epoch_020_{kind}.onnx" for kind in ("tagger", "attack")
+    ]
 
 
 def test_they_take_few_bytes() -> None:

@@ -46,6 +46,22 @@ def wheel_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment
 
 
+def test_the_wheel_holds_every_file_beside_the_code(wheel_environment: Path) -> None:
+    """Profiles of sites, taggers, embedded events, templates: all that a command reads from the package."""
+
+    def beside_the_code(folder: Path) -> set[Path]:
+        return {
+            path.relative_to(folder)
+            for package in PACKAGES
+            for path in (folder / package).rglob("*")
+            if path.is_file() and path.suffix not in (".py", ".pyc")
+        }
+
+    [site] = (wheel_environment / "lib").glob("python*/site-packages")
+    assert Path("condor/profiles/lxplus.yaml") in beside_the_code(site)
+    assert beside_the_code(site) == beside_the_code(REPOSITORY)
+
+
 def test_wheel_runs_beside_a_decoy_of_our_names(wheel_environment: Path, tmp_path: Path) -> None:
     for name in PACKAGES:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the decoy was imported')\n")
@@ -64,3 +80,17 @@ def test_wheel_runs_beside_a_decoy_of_our_names(wheel_environment: Path, tmp_pat
     ).stdout.split()  # fmt: skip
     assert len(imported) == len(PACKAGES)
     assert all(Path(path).is_relative_to(wheel_environment) for path in imported)
+
+
+def test_wheel_holds_the_pretrained_taggers(wheel_environment: Path, tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path\n"
+        "from models.tagger import load_taggers\n"
+        "print(load_taggers([Path('pretrained')]))"
+    )
+    printed = subprocess.run(
+        [wheel_environment / "bin" / "python", "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "basic@20" in printed
+    assert "adversarial@20" in printed

@@ -20,6 +20,9 @@ TRUTH = np.array([1.25, 0.8, 1.1])
 WEIGHT = 0.5
 """Of a simulated jet: there are twice as many of them as in data."""
 
+_AT_ONCE = 20
+"""Toys whose likelihoods are multiplied and maximised together; they share no parameter."""
+
 
 class Toys(NamedTuple):
     """Pseudo-experiments of one engine."""
@@ -107,12 +110,16 @@ def toy_cells(n_toys: int, *, seed: int, truth: Floats = TRUTH) -> CellTemplates
 
 
 def _maximised(cells: CellTemplates, card: FitCard) -> tuple[Floats, Floats, Statuses]:
+    """Return factors, covariance and status of every toy; some at once, which is quicker and alters nothing."""
     from datamc.likelihood import BACKGROUND, maximise
     from datamc.likelihood_planes import cell_likelihood
 
     status = standing_of(cells.mc, cells.mc_variance, card.thresholds)
-    value, covariance = np.ones((len(cells.data), 3)), np.tile(np.eye(3), (len(cells.data), 1, 1))
-    for part in np.flatnonzero((status == "ok").all(axis=-1))[:, None]:
+    direct = solve_cells(cells.data, cells.data_variance, cells.mc, cells.mc_variance, card.thresholds)
+    value, covariance = direct.value.copy(), np.tile(np.eye(3), (len(cells.data), 1, 1))
+    fitted_toys = np.flatnonzero((status == "ok").all(axis=-1))
+    for first in range(0, len(fitted_toys), _AT_ONCE):
+        part = fitted_toys[first : first + _AT_ONCE]
         likelihood = cell_likelihood(
             cells, {}, status=status, chosen=part, charge_symmetric=card.likelihood.charge_symmetric
         )

@@ -17,7 +17,8 @@ from typing import Any, Literal, Protocol, get_args
 from coffea.processor import accumulate
 from coffea.processor.executor import ExecutorBase, WorkItem
 
-from processors.worker import ChunkTask, Limits
+from processors.open_trees import close_tree
+from processors.worker import ChunkTask, Limits, Usage
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Chunks(ExecutorBase):
     limits: Limits = field(default_factory=Limits)
     store: Store | None = None
     report: Report | None = None
-    peak: "Peak" = field(default_factory=lambda: Peak())
+    total: "TotalUsage" = field(default_factory=lambda: TotalUsage())
 
     def __call__(self, items: Sequence[WorkItem], function: Task, accumulator: Any) -> tuple[Any, int]:
         """Return the sum of the results of all items, and 0 as coffea expects of success."""
@@ -121,16 +122,25 @@ class Chunks(ExecutorBase):
                 waiting.append(item)
             else:
                 yield item, known
-        for item, (result, peak_memory_mb) in self.where.run(waiting, task):
-            self.peak.memory_mb = max(self.peak.memory_mb, peak_memory_mb)
+        for item, (result, usage) in self.where.run(waiting, task):
+            self.total.add(usage)
             yield item, result if self.store is None else self.store.save(item, result)
 
 
 @dataclass
-class Peak:
-    """The most memory that any worker ever took, in MiB; coffea's copies of an executor share it."""
+class TotalUsage:
+    """The most memory that any worker ever took, in MiB, and the bytes all of them read.
 
-    memory_mb: float = 0.0
+    coffea's copies of an executor share it.
+    """
+
+    peak_memory_mb: float = 0.0
+    read_bytes: int = 0
+
+    def add(self, usage: Usage) -> None:
+        """Add what a chunk took."""
+        self.peak_memory_mb = max(self.peak_memory_mb, usage.peak_memory_mb)
+        self.read_bytes += usage.read_bytes
 
 
 class Here:
@@ -138,7 +148,10 @@ class Here:
 
     def run(self, items: Sequence[WorkItem], task: Task) -> Results:
         """Yield each item with what the task returns, in order."""
-        yield from ((item, task(item)) for item in items)
+        try:
+            yield from ((item, task(item)) for item in items)
+        finally:
+            close_tree()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Reading a column whole gives every jet of every event; jets under study are few.
 compresses as one piece: those without such a jet are skipped, in the others only these jets are looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -51,10 +51,16 @@ class _Places:
         self.jet = jet
         self._known: dict[tuple[int, int], tuple[NDArray[Any], Positions]] = {}
 
-    def part(self, start: int, stop: int) -> slice:
-        """Return which of the jets are of events from `start` to `stop`."""
-        first, last = np.searchsorted(self.entry, (start, stop))
-        return slice(int(first), int(last))
+    def parts(self, edges: Positions) -> Iterator[tuple[int, slice]]:
+        """Yield each basket that holds any of the jets: its number, and which of them.
+
+        Args:
+            edges: Where the baskets begin, and the end of the last, shape ``(n_baskets + 1,)``.
+        """
+        basket = np.searchsorted(edges, self.entry, side="right") - 1
+        first = np.concatenate([[0], np.flatnonzero(np.diff(basket)) + 1, [len(basket)]])
+        for start, stop in pairwise(first.tolist()):
+            yield int(basket[start]), slice(start, stop)
 
     def inside(self, start: int, chosen: slice, offsets: NDArray[Any], path: str) -> Positions:
         """Return the position of each chosen jet in the content of a basket.
@@ -77,12 +83,13 @@ class _Places:
 
 
 def _read_branch(branch: Any, where: _Places, values: NDArray[np.float32]) -> None:
+    path = branch.file.file_path
     edges = np.asarray(branch.entry_offsets)
+    if (np.diff(edges) < 0).any() or edges[0] > where.entry[0] or edges[-1] <= where.entry[-1]:
+        raise ReadError(f"{path}: cannot be read, the baskets of {branch.name} do not hold all its events")
     content = getattr(branch.interpretation, "content", None)
-    for number, (start, stop) in enumerate(pairwise(edges)):
-        chosen = where.part(start, stop)
-        if chosen.start == chosen.stop:
-            continue
+    for number, chosen in where.parts(edges):
+        start, stop = edges[number : number + 2].tolist()
         basket = branch.basket(number)
         if basket.byte_offsets is None or not isinstance(content, uproot.AsDtype):
             flat, offsets = _interpreted(branch, start, stop)
@@ -90,8 +97,8 @@ def _read_branch(branch: Any, where: _Places, values: NDArray[np.float32]) -> No
             flat = basket.data.view(content.from_dtype)
             offsets = basket.byte_offsets // content.from_dtype.itemsize
         if len(flat) < offsets[-1]:
-            raise ReadError(f"{branch.file.file_path}: cannot be read, {branch.name} ends too early")
-        values[chosen] = flat[where.inside(int(start), chosen, offsets, branch.file.file_path)]
+            raise ReadError(f"{path}: cannot be read, {branch.name} ends too early")
+        values[chosen] = flat[where.inside(start, chosen, offsets, path)]
 
 
 def _interpreted(branch: Any, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:

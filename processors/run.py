@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import uproot
 from coffea.nanoevents import NanoAODSchema
 from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
@@ -29,6 +28,7 @@ from processors.jet_table import join_tables
 from processors.ledger import ledger_of, require_all_chunks
 from processors.luminosity import read_golden_json
 from processors.notes import fraction_notes, notes_of
+from processors.open_trees import opening_options
 from processors.opening import TRUTH_BRANCHES
 from processors.planning import Plan, make_plan, tagger_branches
 from processors.systematics import Mode, Systematics
@@ -254,27 +254,21 @@ def _run(
     answer = runner.run(
         items,
         processor,
-        uproot_options=_opening(plan),
+        uproot_options=opening_options(file.path for file in plan.files),
         iteritems_options={"filter_name": names.__contains__},
     )
     require_all_chunks(items, answer["processed"])
     metrics = answer.get("metrics", {})
     usage = {
         "chunks": float(len(items)),
-        "read_mb": metrics.get("bytesread", 0) / 1e6,
+        "read_mb": chunks.total.read_bytes / 1e6,
         "processing_seconds": float(metrics.get("processtime", 0.0)),
-        "peak_memory_mb": chunks.peak.memory_mb,
+        "peak_memory_mb": chunks.total.peak_memory_mb,
     }
     log.info(
         "%d events: %s", plan.n_events, ", ".join(f"{name} {value:.4g}" for name, value in usage.items())
     )
     return answer["out"], usage
-
-
-def _opening(plan: Plan) -> dict[str, Any]:
-    """Return how uproot opens the files: local ones plainly, not by way of a library of URLs."""
-    remote = any("://" in file.path for file in plan.files)
-    return {} if remote else {"handler": uproot.MultithreadedFileSource}
 
 
 def _histograms(output: Output, plan: Plan, processor: TaggerProcessor) -> dict[str, Any]:

@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from coffea.processor.executor import WorkItem
 
+from processors.open_trees import open_tree
 from processors.reading import ReadError, reading
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _BYTES_PER_MB = 1024**2
 
@@ -40,6 +43,13 @@ class Limits:
     memory_mb: int | None = None
 
 
+class Usage(NamedTuple):
+    """What a chunk took: the most memory its process ever had, in MiB, and what was read of its file."""
+
+    peak_memory_mb: float
+    read_bytes: int
+
+
 @dataclass(frozen=True)
 class ChunkTask:
     """The work on one chunk, in a form that travels to workers.
@@ -50,26 +60,27 @@ class ChunkTask:
     function: Callable[[WorkItem], Any]
     limits: Limits
 
-    def __call__(self, item: WorkItem) -> tuple[Any, float]:
-        """Return what the function returns, and the most memory this process ever took, in MiB."""
+    def __call__(self, item: WorkItem) -> tuple[Any, Usage]:
+        """Return what the function returns, and what that took."""
         with memory_limit(self.limits.memory_mb):
-            result = raise_original(self._read, item)
-        return result, peak_memory_mb()
+            result, read_bytes = raise_original(self._read, item)
+        return result, Usage(peak_memory_mb(), read_bytes)
 
-    def _read(self, item: WorkItem) -> Any:
+    def _read(self, item: WorkItem) -> tuple[Any, int]:
         try:
             return again_if_unreadable(lambda: self._read_once(item), self.limits)
         except ReadError as error:
             if not self.limits.skip_unreadable:
                 raise
-            return {"out": {"lost": {(item.dataset, item.filename): {str(error)}}}, "processed": {item}}
+            lost = {"lost": {(item.dataset, item.filename): {str(error)}}}
+            return {"out": lost, "processed": {item}}, 0
 
-    def _read_once(self, item: WorkItem) -> Any:
-        with reading(item.filename):
-            return self.function(item)
+    def _read_once(self, item: WorkItem) -> tuple[Any, int]:
+        with reading(item.filename), open_tree(item) as read_bytes:
+            return self.function(item), read_bytes()
 
 
-def again_if_unreadable(read: Callable[[], Any], limits: Limits) -> Any:
+def again_if_unreadable(read: Callable[[], T], limits: Limits) -> T:
     """Return what `read` returns, after as many further tries as the limits allow.
 
     Raises:
@@ -85,7 +96,7 @@ def again_if_unreadable(read: Callable[[], Any], limits: Limits) -> Any:
     return read()
 
 
-def raise_original(function: Callable[[Any], Any], item: Any) -> Any:
+def raise_original(function: Callable[[WorkItem], T], item: WorkItem) -> T:
     """Return `function(item)`; an error that coffea wrapped is raised as it was."""
     try:
         return function(item)

@@ -164,7 +164,7 @@ class TrainConfig(_Card):
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="bf16: faster matrix products of lower precision"
     )
-    compile: bool = Field(False, description="let torch.compile fuse the network's operations; for GPUs")
+    compile: bool = Field(False, description="let torch.compile fuse the network's operations; on GPUs only")
     tensorboard: bool = Field(False, description="log for TensorBoard, too, in the run directory")
 
     @property

@@ -258,6 +258,8 @@ def _device(config: TrainConfig) -> torch.device:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: cuda was asked for, but torch sees no GPU: use cpu or auto")
     if config.device == "cpu" or not torch.cuda.is_available():
+        if config.compile:
+            raise ValueError("compile: true is for GPUs, a processor gains nothing by it: leave it out")
         return torch.device("cpu")
     return torch.device("cuda", local_rank())
 

@@ -115,3 +115,12 @@ def test_bf16_gives_logits_of_the_precision_of_its_inputs() -> None:
     torch.testing.assert_close(logits, plain(scaled), atol=0.02, rtol=0.1)
     logits.sum().backward()
     assert reduced.trunk[0].weight.grad is not None
+
+
+def test_the_network_can_be_compiled_as_one_graph() -> None:
+    # Traced as for a GPU, but run by torch itself: no compiler is needed. On a processor dropout is our own.
+    torch.manual_seed(2)
+    network = TaggerNetwork(dropout=0.0)
+    scaled = torch.randn(20, N_FEATURES)
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(scaled), network(scaled))

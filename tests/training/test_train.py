@@ -271,6 +271,8 @@ def test_a_missing_gpu_is_one_sentence(train_config: MakeConfig) -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(ValueError, match="torch sees no GPU: use cpu or auto"):
         train(train_config(device="cuda"))
+    with pytest.raises(ValueError, match="compile: true is for GPUs"):
+        train(train_config(device="auto", compile=True))
     train(train_config(device="auto", epochs=1))
 
 

@@ -13,6 +13,7 @@ from advtag.tables import show
 
 if TYPE_CHECKING:
     from advtag.selected import Selected
+    from datamc.closure import ClosureRow
     from models.tagger import Tagger
     from simulation.validation.checks import Check
     from simulation.validation.validate import Validation
@@ -190,12 +191,31 @@ def true_scale_factors(
     write_table(
         [row for true in trues for row in true_rows(true)], out / "true_scale_factors.csv", kind=TrueRow
     )
-    summary = closure_rows(trues)
-    write_table(summary, out / "closure.csv", kind=ClosureRow)
-    rows = [_without_nan(row._asdict()) for row in summary]
+    rows = closure_rows(trues)
+    write_table(rows, out / "closure.csv", kind=ClosureRow)
     show(
-        rows if as_json else production.last_epochs(rows),
-        title="Fitted against true scale factors",
+        [_without_nan(row._asdict()) for row in rows] if as_json else _closure_table(rows),
+        title="Fitted against true scale factors, last epoch",
         as_json=as_json,
     )
     say(f"{out / 'true_scale_factors.csv'}: {sum(len(true.fitted.cvsl) for true in trues)} cells in all")
+
+
+def _closure_table(rows: list["ClosureRow"]) -> list[dict[str, Any]]:
+    """Return one row a training, variant and flavour at its last epoch: the fit against the truth."""
+    last = {row.tagger: row.epoch for row in sorted(rows, key=lambda row: row.epoch)}
+    return [
+        {
+            "tagger": row.tagger,
+            "inputs": row.variant,
+            "flavour": row.flavour,
+            "cells": f"{row.n_compared}/{row.n_cells}",
+            "true-1": f"{row.true_deviation:.3f}",
+            "fit-true": f"{row.fit_deviation:.3f}",
+            "pull": f"{row.pull_mean:.2f}",
+            "width": f"{row.pull_width:.2f}",
+            "p": f"{row.p_value:.2f}",
+        }
+        for row in rows
+        if row.epoch == last[row.tagger]
+    ]

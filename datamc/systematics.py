@@ -42,7 +42,7 @@ RATE_SOURCES: tuple[RateSource, ...] = (
     RateSource("XSec_BRUnc_DYJets_c", _DY, 0.09, "c"),
     RateSource("XSec_BRUnc_WJets_c", _W, 0.08, "c"),
 )
-"""Names and sizes of the published fit (CMS-BTV-20-001); that of single top is the theory's, some 5 %."""
+"""Names and sizes of the published fit (CMS-BTV-20-001), but for single top: its 5 % is an assumption."""
 
 
 def varied_names(results: Mapping[str, Result]) -> list[str]:

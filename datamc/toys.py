@@ -110,7 +110,7 @@ def toy_cells(n_toys: int, *, seed: int, truth: Floats = TRUTH) -> CellTemplates
 
 
 def _maximised(cells: CellTemplates, card: FitCard) -> tuple[Floats, Floats, Statuses]:
-    """Return factors, covariance and status of every toy; some at once, which is quicker and alters nothing."""
+    """Return factors, covariance and status of every toy; some at once, as that is quicker."""
     from datamc.likelihood import BACKGROUND, maximise
     from datamc.likelihood_planes import cell_likelihood
 

@@ -87,6 +87,20 @@ def test_true_scale_factors_are_beside_the_fitted_ones(advtag, production: Path,
     assert 0.8 < ratio < 1.25
 
 
+def test_table_of_true_scale_factors_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from advtag.tables import show
+    from advtag.validate import _closure_table
+    from datamc.closure import ClosureRow
+
+    numbers = (0.12345, 0.23456, -1.234, 12.34, 0.0123)
+    rows = [ClosureRow("adversarial", epoch, "fgsm:0.05", "light", 12, 10, *numbers) for epoch in (7, 20)]
+    show(_closure_table(rows), title="last epoch", as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    expected = "adversarial fgsm:0.05 light 10/12 0.123 0.235 -1.23 12.34 0.01"
+    assert [" ".join(line.split()) for line in lines].count(expected) == 1
+
+
 def test_true_scale_factors_need_the_truth(advtag, production: Path, tmp_path: Path) -> None:
     content = json.loads((production / "samples" / "fileset.json").read_text())
     for dataset in content.values():

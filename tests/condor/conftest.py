@@ -131,11 +131,13 @@ echo "$name $*" >> "$folder/calls"
 if [ "$name" = condor_submit ] || [ "$name" = sbatch ]; then
   number=$(( $(cat "$folder/number") + 1 )); echo $number > "$folder/number"
   [ "$name" = sbatch ] && echo "$number" || echo "$number.0 - $number.9"
+elif [ "$name" = condor_submit_dag ]; then echo "1 job(s) submitted to cluster 8."
 elif [ -e "$folder/$name.answer" ]; then cat "$folder/$name.answer"
 fi
 """
 _COMMANDS = (
-    "condor_submit", "condor_q", "condor_history", "condor_rm", "sbatch", "squeue", "sacct", "scancel",
+    "condor_submit", "condor_submit_dag", "condor_q", "condor_history", "condor_rm", "condor_qedit",
+    "condor_release", "sbatch", "squeue", "sacct", "scancel",
 )  # fmt: skip
 
 
@@ -189,3 +191,65 @@ def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stubs:
     monkeypatch.setenv("PATH", stubs.path)
     monkeypatch.setenv("COLUMNS", "250")
     return stubs
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Any]:
+    """Run a command of the program in this process, and return what came of it."""
+    from typer.testing import CliRunner
+
+    from advtag.cli import app
+
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture
+def refused(invoke: Callable[..., Any]) -> Callable[..., str]:
+    """Run a command that has to fail, and return what it says."""
+
+    def run(*arguments: object) -> str:
+        came = invoke(*arguments)
+        assert came.exit_code != 0
+        return f"{came.exception} {came.output}"
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def fileset(restricted: Callable[..., Path]) -> Path:
+    """200 events: four jobs of 50, where at most 60 are asked for."""
+    return restricted(dy=200)
+
+
+@pytest.fixture
+def submit(invoke: Callable[..., Any], fileset: Path, stubs: Stubs, tmp_path: Path) -> Callable[..., Path]:
+    """Submit jobs of at most 60 events to a stub, and return their folder."""
+
+    def submit(*options: object, name: str = "jobs") -> Path:
+        command = ("condor", "submit", tmp_path / name, "--selection", "dy", "--fileset", fileset)
+        came = invoke(*command, "--events-per-job", 60, *options)
+        assert came.exit_code == 0, came.exception
+        return tmp_path / name
+
+    return submit
+
+
+@pytest.fixture(scope="session")
+def process() -> Callable[..., None]:
+    """Do what jobs of a folder do: these, or all of them."""
+    from condor.manifest import read_manifest
+    from datamc.results import write_result
+    from processors.run import run_selection
+
+    def process(folder: Path, *jobs: int, seed: int = 5, tables: bool = False) -> None:
+        manifest = read_manifest(folder)
+        for number in jobs or range(len(manifest.jobs)):
+            output = folder / f"{number:05d}" / "output"
+            result = run_selection(
+                selection="dy", fileset=manifest.fileset(number), seed=seed,
+                table=output / "dy_jets" if tables else None,
+            )  # fmt: skip
+            write_result(result, output / "dy.zip")
+
+    return process

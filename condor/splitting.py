@@ -1,18 +1,15 @@
 """Files into jobs: so many files each, or so many events."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
 from condor.manifest import Input, Job, Range
 from processors.filesets import Fileset
-from processors.opening import FileError, count_events
+from processors.opening import FileError, count_events, side_by_side
 from selections.parameters import parameters_of
 
 Progress = Callable[[int, int], None]
-
-_OPENED_AT_ONCE = 16
 
 
 def count_inputs(
@@ -44,18 +41,16 @@ def count_inputs(
         except FileError as error:
             return f"{path}: {error}"
 
-    with ThreadPoolExecutor(_OPENED_AT_ONCE) as threads:
-        for done, ((name, path, entry), counted) in enumerate(
-            zip(files, threads.map(count, files), strict=True), 1
-        ):
-            if isinstance(counted, str):
-                complaints.append(counted)
-            else:
-                if entry.entries is not None:
-                    parts[len(inputs)] = entry.entries
-                inputs.append(Input(name, path, entry.tree, counted))
-            if progress:
-                progress(done, len(files))
+    counts = side_by_side(count, files)
+    for done, ((name, path, entry), counted) in enumerate(zip(files, counts, strict=True), 1):
+        if isinstance(counted, str):
+            complaints.append(counted)
+        else:
+            if entry.entries is not None:
+                parts[len(inputs)] = entry.entries
+            inputs.append(Input(name, path, entry.tree, counted))
+        if progress:
+            progress(done, len(files))
     return inputs, parts, complaints
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from datamc.results import LedgerEntry
 from models.features import BRANCHES
 from processors.filesets import Dataset, DatasetMetadata, Fileset
-from processors.opening import FileError, PlannedFile, open_file
+from processors.opening import FileError, PlannedFile, open_file, side_by_side
 from selections.branches import Branches
 from selections.parameters import Selection
 
@@ -67,11 +67,13 @@ def make_plan(
             be, the files of a dataset are not alike, or nothing is left.
     """
     plan = Plan()
+    wanted = {}
     for name, dataset in fileset.items():
         if (reason := _other_primary_dataset(dataset, parameters)) is not None:
             plan.notes.append(f"{name}: left out, {reason}")
         else:
-            _add_dataset(plan, name, dataset, branches)
+            wanted[name] = dataset
+    _add_files(plan, wanted, branches)
     if plan.lost and not skip_bad_files:
         complaints = "; ".join(f"{entry.file}: {entry.reason}" for entry in plan.lost)
         raise UnreadableFilesError(
@@ -99,20 +101,28 @@ def _other_primary_dataset(dataset: Dataset, parameters: Selection) -> str | Non
     )
 
 
-def _add_dataset(plan: Plan, name: str, dataset: Dataset, branches: Branches) -> None:
-    for path, entry in dataset.files.items():
+def _add_files(plan: Plan, fileset: Fileset, branches: Branches) -> None:
+    def opened(file: tuple[str, str]) -> PlannedFile | LedgerEntry:
+        name, path = file
+        dataset = fileset[name]
         try:
-            planned = open_file(name, path, entry, dataset.metadata, branches)
+            return open_file(name, path, dataset.files[path], dataset.metadata, branches)
         except FileError as problem:
-            plan.lost.append(LedgerEntry(name, path, 0, 0, "skipped", str(problem)))
+            return LedgerEntry(name, path, 0, 0, "skipped", str(problem))
+
+    files = [(name, path) for name, dataset in fileset.items() for path in dataset.files]
+    for planned in side_by_side(opened, files):
+        if isinstance(planned, LedgerEntry):
+            plan.lost.append(planned)
             continue
         plan.files.append(planned)
+        name = planned.dataset
         known = plan.datasets.setdefault(
-            name, dataset.metadata or DatasetMetadata(is_data=planned.is_data, process=name)
+            name, fileset[name].metadata or DatasetMetadata(is_data=planned.is_data, process=name)
         )
         if known.is_data != planned.is_data:
             raise ValueError(
-                f"{path}: dataset {name} holds both data and simulation: split it into two datasets"
+                f"{planned.path}: dataset {name} holds both data and simulation: split it into two datasets"
             )
 
 

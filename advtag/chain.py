@@ -161,10 +161,8 @@ def compare(
     folders: Folders, results: dict[str, "Result"], *, progress: ProgressCallback
 ) -> production.Comparison:
     """Return divergence and scale factors, and write them with the standard figures."""
-    from datamc.divergence import write_divergence
-
-    found = production.compare(results, coarse=True, progress=progress)
-    write_divergence(found.divergence, folders.results / "divergence.csv")
+    found = production.compare(results, coarse=True, evaluation=folders.evaluation, progress=progress)
+    production.write_agreement(found.agreement, folders.results / "divergence.csv")
     production.write_scale_factors(results, found.scale_factors, folders.results / "scale_factors")
     return found
 

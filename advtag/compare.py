@@ -2,14 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from advtag import production, summary
 from advtag.produce import AsJson
 from advtag.progress import bar, one_bar, progress_board
-from advtag.tables import show
+from advtag.tables import as_json_text
 
 Evaluation = Annotated[Path | None, typer.Option(help="Folder with auc.csv and roc.csv of `evaluate`.")]
 Coarse = Annotated[bool, typer.Option("--coarse", help="Few large cells: for samples of some thousand jets.")]
@@ -30,27 +30,49 @@ def divergence(
     *,
     replicas: Annotated[int, typer.Option(min=0, help="Bootstrap replicas of the error band.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 1,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `evaluate`: compares all trainings with the basic one at equal AUC."),
+    ] = None,
+    null: Annotated[
+        list[Path] | None,
+        typer.Option(help="Results whose data are simulated like the simulation: what no difference gives."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The CSV to write; beside the results if not given.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute the Kullback-Leibler divergence of data from simulation, for all that was processed.
+    """Measure how far data are from simulation, and which training agrees better, for all processed.
 
-    Example: advtag divergence results --replicas 500
+    Writes divergence.csv, and beside it differences.csv (every training minus every other, errors of the same
+    events), reference_curve.csv and equal_auc.csv (with --evaluation), null.csv (with --null).
+
+    Example: advtag divergence results --evaluation evaluation --replicas 500
     """
-    from datamc.agreement import divergence_table
-    from datamc.divergence import write_divergence
+    from datamc.agreement import agreement, divergence_table
 
-    with one_bar("divergence") as progress:
-        rows = divergence_table(
-            production.read_results(results), n_bootstrap=replicas, seed=seed, progress=progress
+    options: dict[str, Any] = {"n_bootstrap": replicas, "seed": seed}
+    with progress_board() as board:
+        found = agreement(
+            production.read_results(results),
+            areas=production.noised_areas(evaluation),
+            progress=bar(board, "divergence"),
+            **options,
         )
-    write_divergence(rows, out or production.beside(results) / "divergence.csv")
+        without = None
+        if null:
+            chance = production.read_results(null)
+            without = divergence_table(chance, progress=bar(board, "null data"), **options)
+    path = out or production.beside(results) / "divergence.csv"
+    production.write_agreement(found, path, null=without)
     if as_json:
-        show([row._asdict() for row in rows], title="", as_json=True)
+        tables = found._asdict() | ({} if without is None else {"null": without})
+        rows = {name: [row._asdict() for row in table] for name, table in tables.items()}
+        typer.echo(as_json_text(rows))
     else:
-        summary.show_divergence(rows)
+        summary.show_divergence(found.divergence)
+        summary.show_differences(found.differences)
 
 
 def plot(
@@ -140,7 +162,9 @@ def _write_report(
     from plotting.report import write_report
 
     with one_bar("compare") as progress:
-        found = production.compare(production.read_results(results), coarse=coarse, progress=progress)
+        found = production.compare(
+            production.read_results(results), coarse=coarse, evaluation=evaluation, progress=progress
+        )
     tables = production.read_evaluation(evaluation)
     return write_report(
         out or production.beside(results) / "report.html",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         InputShapeRow,
         InputStatistics,
     )
+    from training.studies.noised_areas import NoisedArea
     from training.studies.samples import FlavourContentRow, LossRow, ReweightingRow
     from training.studies.scores import ScoreShapeRow
     from training.studies.surface import LossSurfaceRow
@@ -86,6 +87,7 @@ class Tables:
 
     auc: list["AucRow"] = field(default_factory=list)
     auc_differences: list["AucDifferenceRow"] = field(default_factory=list)
+    noised_areas: list["NoisedArea"] = field(default_factory=list)
     roc: list["RocRow"] = field(default_factory=list)
     roc_epochs: list["RocRow"] = field(default_factory=list)
     reference_auc: list["AucRow"] = field(default_factory=list)
@@ -219,6 +221,7 @@ def _tables_of_ranks(ranks: "ScoreRanks", wanted: set[str]) -> dict[str, Any]:
         working_point_rows,
     )
     from training.evaluate import last_epochs as last_of
+    from training.studies.noised_areas import noised_area_rows
 
     seen = [checkpoint for checkpoint in ranks.checkpoints if checkpoint != REFERENCE]
     names = list(dict.fromkeys(checkpoint.tagger for checkpoint in seen))
@@ -226,6 +229,7 @@ def _tables_of_ranks(ranks: "ScoreRanks", wanted: set[str]) -> dict[str, Any]:
     return {
         "auc": auc_rows(ranks),
         "auc_differences": auc_difference_rows(ranks, reference="basic" if "basic" in names else names[0]),
+        "noised_areas": noised_area_rows(ranks),
         "roc": roc_rows(ranks, last_of(seen)),
         "roc_epochs": roc_rows(ranks, per_epoch, points=60),
         "reference_auc": reference_auc_rows(ranks),
@@ -304,9 +308,12 @@ def write_tables(tables: Tables, folder: Path, *, studies: Iterable[str]) -> lis
     """Write every table that the report or a chosen study needs as CSV; return their paths."""
     from storage.tables import write_table
     from training.evaluate import AucDifferenceRow, AucRow, RocRow
+    from training.studies.noised_areas import NoisedArea
 
-    # These three are written even if empty, so that none of an earlier evaluation stays beside the others.
-    always: dict[str, Any] = {"auc": AucRow, "auc_differences": AucDifferenceRow, "roc": RocRow}
+    # These are written even if empty, so that none of an earlier evaluation stays beside the others.
+    always: dict[str, Any] = {
+        "auc": AucRow, "auc_differences": AucDifferenceRow, "noised_areas": NoisedArea, "roc": RocRow,
+    }  # fmt: skip
     names = set(always).union(*(STUDIES[name].tables for name in studies))
     written = []
     for each in fields(tables):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from advtag.progress import ProgressCallback
 
 if TYPE_CHECKING:
+    from datamc.agreement import Agreement
     from datamc.divergence import DivergenceRow
     from datamc.fit import FitCard
+    from datamc.reference_curve import Areas
     from datamc.results import Result
     from datamc.scale_factors import ScaleFactors
     from training.evaluate import AucDifferenceRow, AucRow, RocRow
@@ -20,6 +22,8 @@ class Comparison(NamedTuple):
     results: dict[str, "Result"]
     divergence: list["DivergenceRow"]
     scale_factors: list["ScaleFactors"]
+    agreement: "Agreement"
+    """The divergence again, with differences of trainings and, if areas are known, all at equal AUC."""
 
 
 def compare(
@@ -27,6 +31,7 @@ def compare(
     *,
     coarse: bool,
     replicas: int = 200,
+    evaluation: Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> Comparison:
     """Return the divergence of every score and, where all three selections are there, the scale factors.
@@ -35,14 +40,45 @@ def compare(
         results: By selection.
         coarse: Whether the scale factors are solved in few large cells.
         replicas: Bootstrap replicas of the divergence's band.
+        evaluation: Folder of `advtag evaluate`, for the comparison at equal AUC; None for none.
         progress: Called with the steps done and their total.
     """
-    from datamc.agreement import divergence_table
+    from datamc.agreement import agreement
     from datamc.planes import FIT_SELECTIONS
 
-    rows = divergence_table(results, n_bootstrap=replicas, seed=1, progress=progress)
+    areas = noised_areas(evaluation)
+    measured = agreement(results, n_bootstrap=replicas, seed=1, areas=areas, progress=progress)
     fitted = solve_all(results, coarse=coarse) if set(FIT_SELECTIONS) <= set(results) else []
-    return Comparison(results, rows, fitted)
+    return Comparison(results, measured.divergence, fitted, measured)
+
+
+def noised_areas(evaluation: Path | None) -> "Areas":
+    """Return the AUC with noise of all checkpoints from a folder of `advtag evaluate`; empty without."""
+    from datamc.reference_curve import read_noised_areas
+
+    return {} if evaluation is None else read_noised_areas(evaluation / "noised_areas.csv")
+
+
+def write_agreement(
+    found: "Agreement", path: Path, *, null: "Sequence[DivergenceRow] | None" = None
+) -> list[Path]:
+    """Write the divergence as CSV and the other tables beside it; return all paths.
+
+    These are `differences.csv`, `reference_curve.csv`, `equal_auc.csv` and, of a null data set, `null.csv`.
+    """
+    from datamc.differences import write_differences
+    from datamc.divergence import write_divergence
+    from datamc.reference_curve import write_curve, write_equal_auc
+
+    others = [path.with_name(f"{name}.csv") for name in ("differences", "reference_curve", "equal_auc")]
+    write_divergence(found.divergence, path)
+    write_differences(found.differences, others[0])
+    write_curve(found.curve, others[1])
+    write_equal_auc(found.equal_auc, others[2])
+    if null is not None:
+        others.append(path.with_name("null.csv"))
+        write_divergence(null, others[-1])
+    return [path, *others]
 
 
 def last_epochs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

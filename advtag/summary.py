@@ -9,6 +9,7 @@ from advtag.production import Comparison, last_epochs
 from advtag.tables import as_json_text, show
 
 if TYPE_CHECKING:
+    from datamc.differences import DifferenceRow
     from datamc.divergence import DivergenceRow
     from datamc.history import HistoryRow
     from datamc.toys import ToyRow
@@ -42,6 +43,32 @@ def show_divergence(rows: Sequence["DivergenceRow"]) -> None:
             title=f"{selection}: KL(data ‖ simulation), last epoch, 1e-4 nats, ± half the 68 % band",
             as_json=False,
         )
+
+
+def show_differences(rows: Sequence["DifferenceRow"]) -> None:
+    """Print the clearest differences of trainings at their last epochs, and how many chance would bring."""
+    from datamc.differences import expected_by_chance
+
+    last = {row.tagger: max(each.epoch for each in rows if each.tagger == row.tagger) for row in rows}
+    chosen = [r for r in rows if r.variant == "raw" and r.measure == "kl" and r.epoch == last[r.tagger]]
+    chosen = sorted(chosen, key=lambda row: -abs(row.significance))
+    if chosen:
+        clear = sum(abs(row.significance) >= 2 for row in chosen)
+        show(
+            [
+                {
+                    "selection": row.selection, "score": row.score,
+                    "difference": f"{row.tagger} - {row.reference}",
+                    "KL, 1e-4": f"{1e4 * row.difference:.1f} ± {1e4 * row.error:.1f}",
+                    "sigma": row.significance,
+                    "ratio": f"{row.ratio:.2f} ± {row.ratio_error:.2f}",
+                }
+                for row in chosen[:8]
+            ],
+            title=f"Clearest differences beyond statistics, last epoch: {clear} of {len(chosen)} by 2 sigma, "
+            f"{expected_by_chance(chosen):.1f} expected by chance",
+            as_json=False,
+        )  # fmt: skip
 
 
 def history_rows(history: Sequence["HistoryRow"]) -> list[dict[str, Any]]:

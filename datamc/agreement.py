@@ -17,7 +17,7 @@ from datamc.blocks import BlockReader, has_blocks
 from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.differences import DifferenceRow, Measured, difference_rows
 from datamc.divergence import DivergenceRow, chi_squared, distance, statistical_offset
-from datamc.histograms import Floats, scores_of, taggers_of, variants_of
+from datamc.histograms import Floats, bin_edges, scores_of, taggers_of, variants_of
 from datamc.measures import (
     ShapeTest,
     earth_movers_distance,
@@ -30,20 +30,36 @@ from datamc.measures import (
 )
 from datamc.normalisation import View, combine_signs, default_view, normalisation
 from datamc.records import Result
+from datamc.reference_curve import (
+    UNDISTORTED,
+    Areas,
+    Curve,
+    CurvePoint,
+    EqualAucRow,
+    curve_points,
+    equal_auc_rows,
+    noise_matrix,
+)
 from datamc.replicas import draw_weights, spread, with_replicas
 from datamc.templates import SignedTemplates, signed_templates
 
 EQUAL_BINS = 20
 """Bins of equal population that are wanted, beside the thesis's 60 uniform ones."""
 
+CURVE_MEASURES = ("kl", "kl_equal")
+"""What the curve at equal AUC is made of."""
+
 logger = logging.getLogger(__name__)
 
 
 class Agreement(NamedTuple):
-    """What was measured, and every training compared with every other."""
+    """What was measured, every training compared with every other, and with the same loss of performance."""
 
     divergence: list[DivergenceRow]
     differences: list[DifferenceRow]
+    curve: list[CurvePoint]
+    """Of the reference, by rising noise; empty without areas or blocks of events."""
+    equal_auc: list[EqualAucRow]
 
 
 class Replicated(NamedTuple):
@@ -64,6 +80,7 @@ def agreement(
     n_bootstrap: int = 200,
     seed: int = 0,
     scores: Sequence[str] | None = None,
+    areas: Areas | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Agreement:
     """Return the disagreement of every selection, score, checkpoint and variant, and all differences.
@@ -75,20 +92,24 @@ def agreement(
         n_bootstrap: Replicas of data and simulation behind each error; with 0 errors are 0, that is, unknown.
         seed: Of the replicas; a row's errors depend on nothing but its own histograms and this.
         scores: The scores to compare; all by default.
+        areas: AUC of all checkpoints with noise on their log-odds; None gives no curve at equal AUC.
         progress: Called with (done, total) scores.
     """
     compared = [result for result in results.values() if _has_data(result)]
     tasks = [(r, score) for r in compared for score in scores_of(r) if scores is None or score in scores]
-    rows, differences = [], []
+    whole = Agreement([], [], [], [])
     for done, (result, score) in enumerate(tasks, start=1):
         found = _ScoreAgreement(result, score, n_bootstrap=n_bootstrap, seed=seed)
-        rows += found.rows
-        differences += difference_rows(
-            result.selection, score, found.measured, n_blocks=found.n_blocks if n_bootstrap else 0
-        )
+        n_blocks = found.n_blocks if n_bootstrap else 0
+        whole.divergence.extend(found.rows)
+        whole.differences.extend(difference_rows(result.selection, score, found.measured, n_blocks=n_blocks))
+        if n_blocks and areas:
+            points, rows = found.at_equal_auc(areas)
+            whole.curve.extend(points)
+            whole.equal_auc.extend(rows)
         if progress:
             progress(done, len(tasks))
-    return Agreement(rows, differences)
+    return whole
 
 
 def divergence_table(
@@ -112,6 +133,7 @@ class _ScoreAgreement:
         self._n_bootstrap, self._seed = n_bootstrap, seed
         self._view: View = default_view(result.selection)
         self._factor = normalisation(result).factor
+        self._edges = bin_edges(result, score)
         self._reader = BlockReader(result, score) if has_blocks(result, score) else None
         self.n_blocks = self._reader.n_blocks if self._reader else 0
         self._weights = draw_weights(n_bootstrap, self.n_blocks, seed=seed)
@@ -125,6 +147,46 @@ class _ScoreAgreement:
                 recorded = self._data(signed, tagger, epoch) if recorded is None else recorded
                 replicated = self._with_simulation(recorded, signed, tagger, epoch, variant)
                 self._add(signed, replicated, (tagger, epoch, variant))
+
+    def at_equal_auc(self, areas: Areas) -> tuple[list[CurvePoint], list[EqualAucRow]]:
+        """Return the curve of the reference (`basic`, or the first tagger), and all checkpoints over it."""
+        place = self._result.selection, self._score
+        checkpoints = {
+            (tagger, epoch): own for (tagger, epoch, variant), own in self.measured.items()
+            if variant == UNDISTORTED
+        }  # fmt: skip
+        taggers = [tagger for tagger, _ in checkpoints]
+        reference = "basic" if "basic" in taggers else next(iter(taggers), "")
+        curves = {
+            epoch: self._curves(tagger, epoch, areas[tagger, epoch, self._score])
+            for tagger, epoch in checkpoints
+            if tagger == reference and areas.get((tagger, epoch, self._score))
+        }
+        measured = {
+            checkpoint: {name: self._by_replicas(own[name].values) for name in CURVE_MEASURES}
+            for checkpoint, own in checkpoints.items()
+        }
+        rows = equal_auc_rows(place, measured, curves, areas, reference=reference, n_blocks=self.n_blocks)
+        return curve_points(place, reference, curves), rows
+
+    def _curves(self, tagger: str, epoch: int, noised: Sequence[tuple[float, float]]) -> dict[str, Curve]:
+        """Return the curve of one checkpoint for each measure: histograms folded with rising noise."""
+        assert self._reader is not None
+        blocks = self._reader.blocks(tagger=tagger, epoch=epoch, variant=UNDISTORTED)
+        found: dict[str, list[Measured]] = {name: [] for name in CURVE_MEASURES}
+        for sigma, _ in noised:
+            noise = noise_matrix(blocks.edges, sigma)
+            data = with_replicas(blocks.data @ noise, self._weights.data)
+            mc = with_replicas(blocks.mc @ noise, self._weights.mc)
+            values, _ = measure(Replicated(blocks.edges, data, mc, self.n_blocks), self._edges)
+            for name, points in found.items():
+                points.append(self._by_replicas(values[name]))
+        sigmas, aucs = np.array(noised).T
+        return {name: Curve(sigmas, aucs, tuple(points)) for name, points in found.items()}
+
+    def _by_replicas(self, values: Floats) -> Measured:
+        error, offset = spread(values, n_blocks=self.n_blocks)
+        return Measured(values, offset, error)
 
     def _data(self, signed: SignedTemplates, tagger: str, epoch: int) -> Floats:
         if self._reader:

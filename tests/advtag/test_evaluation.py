@@ -45,7 +45,7 @@ def test_what_is_transferred_is_the_attack_that_a_training_learned_from(tables: 
 
 def test_without_a_study_there_is_what_the_report_reads(tables: Tables, tmp_path: Path) -> None:
     written = {path.name for path in write_tables(tables, tmp_path, studies=())}
-    assert written == {"auc.csv", "auc_differences.csv", "roc.csv"}
+    assert written == {"auc.csv", "auc_differences.csv", "noised_areas.csv", "roc.csv"}
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -84,6 +84,6 @@ def test_the_command_writes_tables_figures_and_json(advtag, production: Path, tm
     assert {row["epoch"] for row in json.loads(answer.stdout)} == {1, 20}
     # One training has nothing to be compared with: its table of differences is empty, but there.
     assert {path.name for path in tmp_path.iterdir()} == {
-        "auc.csv", "auc_differences.csv", "roc.csv",
+        "auc.csv", "auc_differences.csv", "noised_areas.csv", "roc.csv",
         "flavour_content.csv", "flavour_content.png", "index.html",
     }  # fmt: skip

@@ -113,13 +113,14 @@ def _write_job(manifest: Manifest, number: int, folder: Path) -> None:
     # Written plainly: the whole folder appears in one stroke.
     folder.mkdir()
     (folder / "fileset.json").write_text(json.dumps(manifest.fileset(number), indent=1))
-    copied = [(manifest.inputs[part.input].path, manifest.local_name(part.input))
-              for part in manifest.jobs[number].ranges if manifest.is_copied(part.input)]  # fmt: skip
+    inputs = dict.fromkeys(part.input for part in manifest.jobs[number].ranges)
+    far = [each for each in inputs if manifest.is_copied(each) and manifest.is_far(each)]
     if manifest.site.transfer == "xrdcp":
-        (folder / COPIES).write_text("".join(f"{path} {name}\n" for path, name in copied))
-    else:
-        for path, name in copied:
-            (folder / name).symlink_to(Path(path).resolve())
+        lines = [f"{manifest.inputs[each].path} {manifest.local_name(each)}\n" for each in far]
+        (folder / COPIES).write_text("".join(lines))
+    for each in inputs:
+        if manifest.travels(each):
+            (folder / manifest.local_name(each)).symlink_to(Path(manifest.inputs[each].path).resolve())
 
 
 def wrapper(manifest: Manifest) -> str:

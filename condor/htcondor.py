@@ -153,14 +153,15 @@ def variables(manifest: Manifest, attempt: Attempt) -> dict[str, str]:
     job = manifest.jobs[attempt.job]
     queue = manifest.site.queue_for(attempt.minutes)
     flavour = "-" if queue is None else queue_value(queue)
-    copied = [manifest.local_name(part.input) for part in job.ranges if manifest.is_copied(part.input)]
+    inputs = dict.fromkeys(part.input for part in job.ranges)
+    taken_along = [manifest.local_name(each) for each in inputs if manifest.travels(each)]
     values = {
         "number": f"{attempt.job:05d}",
         "selection": job.selection,
         "memory": str(attempt.memory_mb),
         "flavour": flavour,
         # The last one takes the rest of the line: its commas continue the list of files.
-        "files": "".join(f", {name}" for name in copied) if manifest.site.transfer == "condor" else "",
+        "files": "".join(f", {name}" for name in taken_along),
     }
     return {name: values[name] for name in _VARIABLES}
 

@@ -85,9 +85,17 @@ class Manifest(BaseModel):
         return f"input_{number:06d}.root"
 
     def is_copied(self, number: int) -> bool:
-        """Say whether an input is copied into the folder of its job; a far one can be read from afar."""
-        is_far = "://" in self.inputs[number].path
-        return self.site.transfer == ("xrdcp" if is_far else "condor")
+        """Say whether a job reads a copy of an input, in its own folder; a far one can be read from afar."""
+        return self.travels(number) or (self.is_far(number) and self.site.transfer == "xrdcp")
+
+    def is_far(self, number: int) -> bool:
+        """Say whether an input has an address, not a path."""
+        return "://" in self.inputs[number].path
+
+    def travels(self, number: int) -> bool:
+        """Say whether the batch system takes an input along with its job."""
+        no_shared_files = self.site.scheduler == "htcondor" and self.site.transfer != "shared"
+        return no_shared_files and not self.is_far(number)
 
     def fileset(self, job: int) -> dict[str, Any]:
         """Return the fileset of a job, as `advtag process` reads it."""

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from condor.clusters import options_of
 from condor.sites import Environment, read_site
 from datamc.results import read_result
+from processors import executors
 
 DYING_PYTHON = """#!/bin/bash
 # Stands before the real interpreter: the first worker dies of its first chunk, as if its job had been killed.
@@ -83,3 +85,23 @@ def test_dask_workers_share_the_environment_of_their_scheduler(tmp_path: Path) -
     site = read_site("local").model_copy(update={"environment": Environment(kind="container", path="image")})
     with pytest.raises(ValueError, match="give a prefix both see, not a tarball or container"):
         options_of(site, tmp_path)
+
+
+class OtherWorkers:
+    """A client of a cluster whose worker has another version of uproot."""
+
+    scheduler = SimpleNamespace(address="tcp://far:8786")
+
+    def wait_for_workers(self, number: int) -> None:
+        assert number == 1
+
+    def get_versions(self, packages: tuple[str, ...]) -> dict[str, Any]:
+        assert "uproot" in packages
+        ours = {"packages": {"python": "3.11.7", "uproot": "5.7.0"}}
+        theirs = {"packages": {"python": "3.11.7", "uproot": "5.6.0"}}
+        return {"client": ours, "scheduler": ours, "workers": {"tcp://far:1": theirs}}
+
+
+def test_a_cluster_of_other_versions_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^tcp://far:8786: other versions .*uproot 5.6.0 in place of 5.7.0"):
+        executors._require_same_versions(OtherWorkers())

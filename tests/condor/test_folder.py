@@ -83,6 +83,18 @@ def test_far_files_are_copied_by_the_job_where_the_site_says_so(tmp_path: Path) 
         tmp_path / "jobs" / "00000" / "copies.txt"
     ).read_text() == "root://far//a.root input_000000.root\n"
     assert 'xrdcp --silent --force "$url" "$name"' in wrapper(planned)
+    assert variables(planned, Attempt(0, 2000, 60))["files"] == ""
+
+
+def test_files_that_lie_here_travel_where_far_ones_are_copied(tmp_path: Path) -> None:
+    (tmp_path / "a.root").write_text("events")
+    planned = manifest(site(transfer="xrdcp"), str(tmp_path / "a.root"))
+    write_folder(planned, [], tmp_path / "jobs")
+    assert (tmp_path / "jobs" / "00000" / "copies.txt").read_text() == ""
+    assert (tmp_path / "jobs" / "00000" / "input_000000.root").read_text() == "events"
+    assert variables(planned, Attempt(0, 2000, 60))["files"] == ", input_000000.root"
+    # On SLURM there is nothing that would take it along: all nodes see it.
+    assert not manifest(site(transfer="xrdcp", scheduler="slurm"), "/a.root").is_copied(0)
 
 
 def test_inputs_of_all_jobs_are_staged_without_states_of_trainings(tmp_path: Path) -> None:

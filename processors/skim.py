@@ -4,7 +4,7 @@ Files are often published in LZMA, which takes several times longer to read. All
 of weights stay what they are; the small trees beside the events are copied whole.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from selections.branches import Branches, branches_of
 from selections.parameters import parameters_of
 from selections.triggers import passes_trigger
 from storage.files import replaced_file
+from storage.trees import make_tree
 
 STEP = 20_000
 """Events that are copied together, and about the size of a cluster of the copy."""
@@ -142,15 +143,16 @@ def _copy(
     ):
         tree = source[file.tree]
         names = [name for name in tree.keys(full_paths=False) if keep(name)]
+        titles = {name: tree[name].title for name in names}
         for item in file.work_items(STEP):
             events = tree.arrays(names, entry_start=item.entrystart, entry_stop=item.entrystop)
             told(len(events))
             if triggers:
                 events = events[_fired(tree, triggers, item.entrystart, item.entrystop)]
-            _extend(target, "Events", events)
+            _extend(target, "Events", events, titles)
             n_kept += len(events)
         if not file.n_events:
-            _extend(target, "Events", tree.arrays(names))
+            _extend(target, "Events", tree.arrays(names), titles)
         _copy_beside(source, target)
     before = Path(file.path).stat().st_size if "://" not in file.path else 0
     return SkimmedFile(file.dataset, file.path, path, file.n_events, n_kept, before, path.stat().st_size)
@@ -170,25 +172,16 @@ def _copy_beside(source: Any, target: Any) -> None:
     """Copy the small trees, and what a file says of itself in plain texts."""
     for name, kind in source.classnames(cycle=False, recursive=False).items():
         if name in TREES_BESIDE and kind == "TTree":
-            _extend(target, name, source[name].arrays())
+            _extend(target, name, source[name].arrays(), {})
         elif kind == "TObjString":
             target[name] = str(source[name])
 
 
-def _extend(target: Any, name: str, arrays: ak.Array) -> None:
+def _extend(target: Any, name: str, arrays: ak.Array, titles: Mapping[str, str]) -> None:
     """Append to a tree; the first call makes it. Branches of one collection share one counter."""
     content = _by_collection(arrays)
     if name not in target:
-        types = {
-            branch: column.type.content if column.ndim > 1 else np.asarray(column).dtype
-            for branch, column in content.items()
-        }
-        target.mktree(
-            name,
-            types,
-            counter_name=lambda collection: f"n{collection}",
-            field_name=lambda collection, field: f"{collection}_{field}",
-        )
+        make_tree(target, name, content, titles)
     if len(arrays):
         target[name].extend(content)
 
@@ -203,7 +196,7 @@ def _by_collection(arrays: ak.Array) -> dict[str, Any]:
         if name in jagged and underscore:
             collections.setdefault(prefix, {})[field] = arrays[name]
         else:
-            content[name] = arrays[name]
+            content[name] = arrays[name] if name in jagged else np.asarray(arrays[name])
     counted = {f"n{name}" for name in [*collections, *(name for name in content if name in jagged)]}
     content = {name: column for name, column in content.items() if name not in counted}
     return content | {name: ak.zip(fields, depth_limit=2) for name, fields in collections.items()}

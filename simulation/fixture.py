@@ -14,10 +14,11 @@ from pathlib import Path
 import uproot
 
 from simulation.provenance import METADATA_KEY
-from simulation.rewriting import extend_events, grouped, make_tree
+from simulation.rewriting import extend_events, grouped
 from simulation.samples import SampleRequest
 from simulation.simulate import simulate_sample
 from storage.files import replaced_file
+from storage.trees import make_tree
 
 FIXTURE_EVENTS: Mapping[str, int] = {"dy": 230, "wc": 230, "ttsl": 150, "qcd": 110}
 """Generated events by process."""

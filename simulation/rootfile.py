@@ -13,8 +13,8 @@ import uproot
 
 from simulation.nanoaod import Collection, Columns
 from simulation.provenance import METADATA_KEY
-from simulation.rewriting import make_tree
 from storage.files import replaced_file
+from storage.trees import make_tree
 
 EVENTS_PER_CLUSTER = 5000
 

@@ -42,6 +42,20 @@ def test_a_skim_gives_the_same_results(tmp_path: Path, tagger: Callable[..., Tag
         assert whole.datasets == small.datasets
 
 
+def test_a_skim_varies_as_its_source_does(tmp_path: Path) -> None:
+    """What the members of LHEScaleWeight mean is told by the title of that branch."""
+    fileset = parse_fileset({"mc": [str(fixture_files()["ttsl"])]})
+    skimmed = skimmed_fileset(fileset, skim(fileset, tmp_path, selections=["ttsemilep"]))
+    whole, small = (
+        run_selection(selection="ttsemilep", fileset=files, systematics="weight_only")
+        for files in (fileset, skimmed)
+    )
+    assert whole.histograms == small.histograms
+    sums = small.datasets["mc"].variation_sums
+    assert sums == whole.datasets["mc"].variation_sums
+    assert len({round(sums[name], 3) for name in ("muRUp", "muRDown", "muFUp", "muFDown")}) == 4
+
+
 def test_the_trees_beside_the_events_are_copied(tmp_path: Path) -> None:
     source = fixture_files()["dy"]
     (copy,) = skim(parse_fileset({"dy": [str(source)]}), tmp_path, selections=["dy"])
@@ -54,6 +68,10 @@ def test_the_trees_beside_the_events_are_copied(tmp_path: Path) -> None:
         assert {"Jet_pt", "nJet", "genWeight", "HLT_Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ_Mass8"} <= kept
         assert "Muon_genPartFlav" not in kept
         assert small.file.compression.name == "ZSTD"
+        assert "[0] is muR=0.5" in whole["Events/LHEScaleWeight"].title
+        for name in kept:
+            if name.startswith(("Jet_", "PSWeight", "LHE")):
+                assert small["Events"][name].title == whole["Events"][name].title
         for name in ("Jet_DeepCSV_vertexMass", "Jet_pt", "genWeight", "Muon_charge"):
             first, second = (file["Events"][name].array() for file in (whole, small))
             assert ak.array_equal(first, second, dtype_exact=True), name

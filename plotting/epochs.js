@@ -1,7 +1,8 @@
 /* Lines over the epochs, agreement against performance, ROC curves. */
 // ---- lines over the epochs --------------------------------------------------------------------------------
-const DIVERGENCE_COLUMNS = ["selection", "score", "training", "epoch", "variant", "kl", "low", "high", "offset", "chi2", "n_degrees", "dropped_fraction", "n_replaced"];
-const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, DEGREES, DROPPED, REPLACED] = DIVERGENCE_COLUMNS.keys();
+const DIVERGENCE_COLUMNS = ["selection", "score", "training", "epoch", "variant", "kl", "low", "high", "offset", "chi2", "n_degrees", "dropped_fraction", "n_replaced",
+  "kl_equal", "kl_equal_offset", "js", "emd", "p_value"];
+const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, DEGREES, DROPPED, REPLACED, KL_EQUAL, EQUAL_OFFSET, JS, EMD, P_VALUE] = DIVERGENCE_COLUMNS.keys();
 
 function divergenceRow(training) {
   return numbers.divergence.find((row) => row[SELECTION] === state.selection && row[SCORE] === state.score &&
@@ -100,12 +101,27 @@ function drawTradeOff() {
   if (!points.length) return;
   element("trade-off-title").textContent = `Agreement against performance: ${nameOf(numbers.selections, state.selection)}, ` +
     `${nameOf(numbers.scores, state.score)}, AUC ${variant === UNDISTORTED ? "undistorted" : `under ${nameOf(numbers.variants, variant)}`}`;
-  Plotly.react(element("trade-off"), trainings.map((training) => tradeOffTrace(training, points.filter((p) => p.training === training))), layout({
+  const lines = trainings.map((training) => tradeOffTrace(training, points.filter((p) => p.training === training)));
+  Plotly.react(element("trade-off"), variant === UNDISTORTED ? [...referenceCurve(), ...lines] : lines, layout({
     hovermode: "closest",
     xaxis: axis({ title: { text: `AUC of ${nameOf(numbers.scores, state.score)}` } }),
     yaxis: axis({ title: { text: "KL beyond statistics [nats]" }, zeroline: true, zerolinecolor: variable("--muted") }),
   }), CONFIG);
   listen(element("trade-off"));
+}
+
+/* The reference with noise on its output: what a loss of performance alone does to the divergence. */
+function referenceCurve() {
+  const points = numbers.curve.filter((row) => row[0] === state.selection && row[1] === state.score);
+  const epochs = [...new Set(points.map((row) => row[3]))];
+  if (!epochs.length) return [];
+  const epoch = nearest(epochs, state.epoch);
+  const line = points.filter((row) => row[3] === epoch).sort((a, b) => a[4] - b[4]);
+  return [{
+    type: "scatter", mode: "lines", name: `${plain(line[0][2])} with noise on its output, epoch ${epoch}`,
+    x: line.map((row) => row[4]), y: line.map((row) => row[5]), line: { color: variable("--muted"), width: 3 }, opacity: 0.7,
+    hovertemplate: "AUC %{x:.4f}, KL beyond statistics %{y:.5f}<extra></extra>",
+  }];
 }
 
 function tradeOffPoints(variant) {

@@ -19,6 +19,7 @@ from datamc.histograms import GROUPS, taggers_of, variants_of
 from datamc.history import HistoryRow
 from datamc.normalisation import View, combine_signs, default_view, normalisation
 from datamc.records import Result
+from datamc.reference_curve import CurvePoint
 from datamc.scale_factors import ScaleFactors
 from datamc.templates import Templates, signed_templates
 from models.discriminators import SCORES
@@ -142,6 +143,7 @@ def report_payload(
     stacks: Mapping[StackKey, Templates],
     *,
     divergence: Sequence[DivergenceRow] = (),
+    curve: Sequence[CurvePoint] = (),
     auc_rows: Sequence[AucRow] = (),
     roc_curves: Sequence[RocCurve] = (),
     scale_factors: Sequence[ScaleFactors] = (),
@@ -153,6 +155,7 @@ def report_payload(
     Args:
         stacks: As `collect_stacks` returns them.
         divergence: Rows for the chart over the epochs; an epoch may have a row and no stack.
+        curve: The reference training with noise on its output.
         auc_rows: Areas under ROC curves.
         roc_curves: The curves themselves.
         scale_factors: Of any checkpoints and variants.
@@ -198,8 +201,15 @@ def report_payload(
             [row.selection, row.score, row.tagger, row.epoch, row.variant]
             + [short(value) for value in (row.kl, row.low, row.high, row.offset)]
             + [short(value, 3) for value in (row.chi2, row.n_degrees, row.dropped_fraction, row.n_replaced)]
+            + [short(value, 4) for value in (row.kl_equal, row.kl_equal_offset, row.js, row.emd, row.p_value)]
             for row in divergence
             if row.status == "ok"
+        ],
+        "curve": [
+            [point.selection, point.score, point.tagger, point.epoch]
+            + [short(value) for value in (point.auc, point.excess)]
+            for point in curve
+            if point.measure == "kl"
         ],
         "auc": [
             [row.tagger, row.epoch, row.variant, row.score, short(row.auc, 6), short(row.error, 2)]

@@ -51,8 +51,13 @@ function describe(training) {
   const dropped = row[DROPPED] > 0 ? `, ${shown(100 * row[DROPPED], 2)} % of the content in negative bins left out` : "";
   const replaced = row[REPLACED] > 0 ? `, bins with data but no simulation: ${row[REPLACED]}` : "";
   return `${training}: KL = ${shown(row[KL])}${band}, statistics alone ${shown(row[OFFSET], 2)}; ` +
-    `χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}.`;
+    `${others(row)}χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}.`;
 }
+
+/* The other measures, where they were computed. */
+const others = (row) => (row[KL_EQUAL] || row[JS] || row[EMD]
+  ? `in bins of equal population ${shown(row[KL_EQUAL])} (statistics alone ${shown(row[EQUAL_OFFSET], 2)}), Jensen–Shannon ${shown(row[JS])}, ` +
+    `earth mover ${shown(row[EMD], 2)}, p(χ²) = ${shown(row[P_VALUE], 2)}; ` : "");
 
 function offer(id, items, blank) {
   const list = blank ? [{ key: "", name: blank }, ...items] : items;

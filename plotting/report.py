@@ -11,16 +11,32 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from datamc.differences import DifferenceRow
 from datamc.divergence import DivergenceRow
 from datamc.histograms import taggers_of
 from datamc.history import history_rows
 from datamc.records import Result
+from datamc.reference_curve import CurvePoint, EqualAucRow
 from datamc.scale_factors import ScaleFactors
 from plotting.details import details
 from plotting.payload import collect_stacks, embedded_json, fitting_epochs, fitting_planes, report_payload
 from plotting.style import SIMULATED, is_simulated, variant_label
-from plotting.summary import CLAIM, agreement_sentences, cost, epoch_sentences, headline, robustness_sentences
-from plotting.tables import auc_tables, divergence_tables, scale_factor_tables, verdict_tables
+from plotting.summary import (
+    CLAIM,
+    agreement_sentences,
+    cost,
+    epoch_sentences,
+    equal_auc_sentence,
+    headline,
+    robustness_sentences,
+)
+from plotting.tables import (
+    auc_tables,
+    divergence_tables,
+    equal_auc_tables,
+    scale_factor_tables,
+    verdict_tables,
+)
 from plotting.tagging import AucDifferenceRow, AucRow, RocRow, roc_curves_of
 from storage.files import replaced_file
 
@@ -40,6 +56,9 @@ def write_report(
     *,
     results: Mapping[str, Result],
     divergence: Sequence[DivergenceRow] = (),
+    differences: Sequence[DifferenceRow] = (),
+    curve: Sequence[CurvePoint] = (),
+    equal_auc: Sequence[EqualAucRow] = (),
     scale_factors: Sequence[ScaleFactors] = (),
     auc_rows: Sequence[AucRow] = (),
     roc_rows: Sequence[RocRow] = (),
@@ -54,6 +73,9 @@ def write_report(
         path: The HTML file.
         results: One result per selection.
         divergence: As `datamc.divergence` computes them; the summary is made from these rows.
+        differences: Of divergences on the same events; without them trainings are taken as independent.
+        curve: The reference training with noise on its output: agreement against performance.
+        equal_auc: Divergences over those of the reference at the same AUC.
         scale_factors: One per training, epoch and variant; none is fine.
         auc_rows: Areas under ROC curves; none is fine.
         roc_rows: Points of ROC curves; none is fine.
@@ -63,6 +85,9 @@ def write_report(
     page = render_report(
         results=results,
         divergence=divergence,
+        differences=differences,
+        curve=curve,
+        equal_auc=equal_auc,
         scale_factors=scale_factors,
         auc_rows=auc_rows,
         roc_rows=roc_rows,
@@ -78,6 +103,9 @@ def render_report(
     *,
     results: Mapping[str, Result],
     divergence: Sequence[DivergenceRow],
+    differences: Sequence[DifferenceRow],
+    curve: Sequence[CurvePoint],
+    equal_auc: Sequence[EqualAucRow],
     scale_factors: Sequence[ScaleFactors],
     auc_rows: Sequence[AucRow],
     roc_rows: Sequence[RocRow],
@@ -91,6 +119,7 @@ def render_report(
     payload = report_payload(
         collect_stacks(results, epochs=epochs),
         divergence=divergence,
+        curve=curve,
         auc_rows=auc_rows,
         roc_curves=roc_curves_of(roc_rows),
         scale_factors=fitting_planes(scale_factors),
@@ -106,15 +135,17 @@ def render_report(
         simulated=simulated,
         kind=kind,
         data_name="simulated events in the role of data" if simulated else "recorded data",
-        headline=headline(divergence),
+        headline=headline(divergence, differences),
         cost=cost(auc_rows, auc_differences),
         lead=_what_was_run(results, payload),
-        summary=_summary(divergence, auc_rows, auc_differences),
-        verdicts=verdict_tables(divergence),
+        summary=_summary(divergence, differences, auc_rows, auc_differences),
+        verdicts=verdict_tables(divergence, differences),
+        equal_auc=equal_auc_tables(equal_auc),
+        trivial_loss=equal_auc_sentence(equal_auc),
         claim=f"{CLAIM:g}",
-        paired_note=INDEPENDENT,
-        has_curve=False,
-        divergence=divergence_tables(divergence),
+        paired_note=_error_note(differences),
+        has_curve=bool(curve),
+        divergence=divergence_tables(divergence, differences),
         auc=auc_tables(auc_rows),
         has_planes=bool(scale_factors),
         plane_tables=scale_factor_tables(scale_factors),
@@ -139,15 +170,30 @@ def _kind(results: Mapping[str, Result], *, simulated: bool) -> str:
     return f"{SIMULATED} in part: some of the data are recorded, some are not"
 
 
+def _error_note(differences: Sequence[DifferenceRow]) -> str:
+    """Return how errors of differences were made."""
+    n_blocks = max((each.n_blocks for each in differences), default=0)
+    if not n_blocks:
+        return INDEPENDENT
+    return (
+        "Errors are those of the differences, from replicas in which both trainings see the same events "
+        f"({n_blocks} blocks of events)."
+    )
+
+
 def _summary(
     divergence: Sequence[DivergenceRow],
+    differences: Sequence[DifferenceRow],
     auc_rows: Sequence[AucRow],
     auc_differences: Sequence[AucDifferenceRow],
 ) -> list[dict[str, Any]]:
     groups = [
         {
             "title": "Agreement between data and simulation, in words",
-            "sentences": [*epoch_sentences(divergence, auc_rows), *agreement_sentences(divergence)],
+            "sentences": [
+                *epoch_sentences(divergence, auc_rows),
+                *agreement_sentences(divergence, differences),
+            ],
             "open": False,
         },
         {

@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from datamc.differences import DifferenceRow
 from datamc.divergence import DivergenceRow
+from datamc.reference_curve import EqualAucRow
 from plotting.style import SELECTION_NAMES, in_order, largest_fgsm, score_label, variant_label
 from plotting.tagging import AucDifferenceRow, AucRow
 
@@ -32,18 +34,23 @@ class Comparison(NamedTuple):
 
     reference: DivergenceRow
     other: DivergenceRow
+    paired: DifferenceRow | None = None
+    """Their difference on the same events, if it was measured: its error is the smaller one."""
 
     @property
     def difference(self) -> float:
         """Excess of the other training minus that of the reference: negative where `other` agrees better."""
-        return self.other.excess - self.reference.excess
+        return self.paired.difference if self.paired else self.other.excess - self.reference.excess
 
     @property
     def error(self) -> float:
-        """One standard deviation of the difference, as if the two were independent.
+        """One standard deviation of the difference; NaN where a band is unknown.
 
-        NaN where a band is unknown. Each value contributes the part of its band that faces the other value.
+        Of the paired difference where there is one. Otherwise as if the two were independent: each value
+        contributes the part of its band that faces the other value.
         """
+        if self.paired:
+            return self.paired.error
         upper, lower = (self.other, self.reference) if self.difference > 0 else (self.reference, self.other)
         return math.hypot(upper.kl - upper.low, lower.high - lower.kl)
 
@@ -61,12 +68,32 @@ class Comparison(NamedTuple):
 
 
 def compare_trainings(
-    rows: Sequence[DivergenceRow], *, reference: str, other: str, variant: str
+    rows: Sequence[DivergenceRow],
+    *,
+    reference: str,
+    other: str,
+    variant: str,
+    differences: Sequence[DifferenceRow] = (),
 ) -> list[Comparison]:
     """Return one comparison per selection and score, at the last epoch that both trainings have there.
 
     BvsC is left out where CvsB is there: it is 1 - CvsB, and its divergence the same number.
+
+    Args:
+        rows: Divergences.
+        reference: The training to compare with.
+        other: The training in question.
+        variant: The inputs of the simulation.
+        differences: Of divergences on the same events; those without shared events are not used.
     """
+    paired = {
+        (d.selection, d.score, d.epoch): d
+        for d in differences
+        if (d.tagger, d.reference, d.variant, d.measure) == (other, reference, variant, "kl")
+        and d.epoch == d.reference_epoch
+        and d.n_blocks > 0
+        and d.error > 0
+    }
     ours, theirs = (
         {
             (r.selection, r.score, r.epoch): r
@@ -80,21 +107,32 @@ def compare_trainings(
         if (selection, score, epoch) in theirs:
             last[selection, score] = max(epoch, last.get((selection, score), epoch))
     return [
-        Comparison(ours[selection, score, epoch], theirs[selection, score, epoch])
+        Comparison(
+            ours[selection, score, epoch],
+            theirs[selection, score, epoch],
+            paired.get((selection, score, epoch)),
+        )
         for (selection, score), epoch in last.items()
         if not (score == "BvsC" and (selection, "CvsB") in last)
     ]
 
 
-def headline(rows: Sequence[DivergenceRow]) -> str:
-    """Return the answer, a sentence per pair of trainings: which agrees better with data, undistorted."""
+def headline(rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow] = ()) -> str:
+    """Return the answer, a sentence per pair of trainings: which agrees better with data, undistorted.
+
+    `differences` as for `compare_trainings`.
+    """
     if not rows:
         return "No divergence of data from simulation was computed."
     reference, *others = in_order(row.tagger for row in rows)
     if not others:
         return f"One training, {quoted(reference)}: there is nothing to compare it with."
     return " ".join(
-        _verdict(compare_trainings(rows, reference=reference, other=other, variant=UNDISTORTED))
+        _verdict(
+            compare_trainings(
+                rows, reference=reference, other=other, variant=UNDISTORTED, differences=differences
+            )
+        )
         for other in others
     )
 
@@ -144,8 +182,13 @@ def _epochs(comparisons: Sequence[Comparison]) -> str:
     return ("epoch " if len(epochs) == 1 else "epochs ") + ", ".join(map(str, epochs))
 
 
-def agreement_sentences(rows: Sequence[DivergenceRow]) -> list[Sentence]:
-    """Return which training agrees better in which score, per variant (raw, strongest FGSM) and selection."""
+def agreement_sentences(
+    rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow] = ()
+) -> list[Sentence]:
+    """Return which training agrees better in which score, per variant (raw, strongest FGSM) and selection.
+
+    `differences` as for `compare_trainings`.
+    """
     if not rows:
         return []
     reference, *others = in_order(row.tagger for row in rows)
@@ -153,7 +196,9 @@ def agreement_sentences(rows: Sequence[DivergenceRow]) -> list[Sentence]:
     sentences = []
     for other in others:
         for variant in filter(None, (UNDISTORTED, attack)):
-            comparisons = compare_trainings(rows, reference=reference, other=other, variant=variant)
+            comparisons = compare_trainings(
+                rows, reference=reference, other=other, variant=variant, differences=differences
+            )
             for selection in dict.fromkeys(each.reference.selection for each in comparisons):
                 chosen = [each for each in comparisons if each.reference.selection == selection]
                 sentences.append(_selection_sentence(chosen))
@@ -268,6 +313,33 @@ def _listed_differences(
             difference, error = _area_difference(areas[reference], areas[other], paired)
             texts.append(f"{score_label(score)} {signed(difference)} ± {error:.4f}")
     return ", ".join(texts)
+
+
+def equal_auc_sentence(rows: Sequence[EqualAucRow]) -> str:
+    """Return whether other trainings agree better than a trivial loss of performance explains.
+
+    A ratio of divergences below 1 at the same AUC does; the last epoch counts, and 60 bins.
+    """
+    sentences = []
+    for tagger in dict.fromkeys(row.tagger for row in rows if row.tagger != row.reference):
+        ours = [row for row in rows if row.tagger == tagger and row.measure == "kl"]
+        last = max((row.epoch for row in ours), default=0)
+        known = [
+            row
+            for row in ours
+            if row.epoch == last
+            and row.ratio_error > 0
+            and row.status in ("ok", "above")
+            and row.score != "BvsC"
+        ]
+        if known:
+            lower = sum(row.ratio <= 1 - CLAIM * row.ratio_error for row in known)
+            higher = sum(row.ratio >= 1 + CLAIM * row.ratio_error for row in known)
+            sentences.append(
+                f"Against {quoted(known[0].reference)} made as weak by noise on its output, {quoted(tagger)} "
+                f"agrees better in {lower} and worse in {higher} of {len(known)} comparisons by {CLAIM:g} σ."
+            )
+    return " ".join(sentences)
 
 
 def robustness_sentences(

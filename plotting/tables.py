@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from datamc.differences import DifferenceRow
 from datamc.divergence import DivergenceRow
+from datamc.reference_curve import EqualAucRow
 from datamc.scale_factors import ScaleFactors, summarise
 from models.discriminators import SCORES
 from plotting.style import SELECTION_NAMES, in_order, largest_fgsm, score_label, variant_label
-from plotting.summary import CLAIM, UNDISTORTED, compare_trainings, signed
+from plotting.summary import CLAIM, UNDISTORTED, compare_trainings, minus, signed
 from plotting.tagging import AucRow
 
 
@@ -81,39 +83,80 @@ class VerdictTable:
     rows: Sequence[VerdictLine]
 
 
-def verdict_tables(rows: Sequence[DivergenceRow]) -> list[VerdictTable]:
-    """Return per training how clearly it agrees better or worse than the reference, at the last epoch.
+MEASURES = {
+    "kl": "KL, 60 bins",
+    "kl_equal": "KL, equal population",
+    "js": "Jensen–Shannon",
+    "emd": "earth mover",
+}
+"""What a difference is measured in, and its name."""
 
-    Inputs of the simulation are undistorted, then under the strongest FGSM.
+
+def verdict_tables(
+    rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow] = ()
+) -> list[VerdictTable]:
+    """Return per training how clearly it agrees better or worse than the reference, at the last common epoch.
+
+    Inputs of the simulation are undistorted, then under the strongest FGSM. Undistorted inputs have a line
+    per measure where differences on shared events are known.
     """
     if not rows:
         return []
     reference, *others = in_order(row.tagger for row in rows)
     attack = largest_fgsm(list(dict.fromkeys(row.variant for row in rows)))
     variants = [variant for variant in (UNDISTORTED, attack) if variant]
-    return [_verdict_table(rows, reference, other, variants) for other in others]
+    return [_verdict_table(rows, differences, reference, other, variants) for other in others]
 
 
 def _verdict_table(
-    rows: Sequence[DivergenceRow], reference: str, other: str, variants: Sequence[str]
+    rows: Sequence[DivergenceRow],
+    differences: Sequence[DifferenceRow],
+    reference: str,
+    other: str,
+    variants: Sequence[str],
 ) -> VerdictTable:
-    compared = {
-        (c.reference.selection, variant, c.reference.score): c.significance
-        for variant in variants
-        for c in compare_trainings(rows, reference=reference, other=other, variant=variant)
+    lines: dict[tuple[str, str, str], dict[str, float]] = {}
+    for variant in variants:
+        for c in compare_trainings(
+            rows, reference=reference, other=other, variant=variant, differences=differences
+        ):
+            place = variant, c.reference.selection, "kl"
+            lines.setdefault(place, {})[c.reference.score] = c.significance
+            if c.paired and variant == UNDISTORTED:
+                for each in _other_measures(differences, c.paired):
+                    place = variant, each.selection, each.measure
+                    lines.setdefault(place, {})[each.score] = each.significance
+    scores = [score for score in SCORES if any(score in line for line in lines.values())]
+    order = sorted(lines, key=lambda place: (variants.index(place[0]), list(MEASURES).index(place[2])))
+    several = any(measure != "kl" for _, _, measure in lines)
+    names = {
+        place: f"{SELECTION_NAMES.get(place[1], place[1])}, "
+        f"{'undistorted' if place[0] == UNDISTORTED else variant_label(place[0])}"
+        + (f", {MEASURES[place[2]]}" if several else "")
+        for place in order
     }
-    scores = [score for score in SCORES if any(key[2] == score for key in compared)]
-    places = dict.fromkeys((variant, selection) for selection, variant, _ in compared)
-    lines = [
-        VerdictLine(
-            f"{SELECTION_NAMES.get(selection, selection)}, "
-            f"{'undistorted' if variant == UNDISTORTED else variant_label(variant)}",
-            [_verdict_cell(compared.get((selection, variant, score), math.nan)) for score in scores],
-        )
-        for variant, selection in places
-    ]
     caption = f"“{other}” against “{reference}”: difference of the divergence from data, last common epoch"
-    return VerdictTable(caption, [score_label(score) for score in scores], lines)
+    return VerdictTable(
+        caption,
+        [score_label(score) for score in scores],
+        [
+            VerdictLine(names[place], [_verdict_cell(lines[place].get(s, math.nan)) for s in scores])
+            for place in order
+        ],
+    )
+
+
+def _other_measures(differences: Sequence[DifferenceRow], paired: DifferenceRow) -> list[DifferenceRow]:
+    """Return the same difference in the other measures, where its error is known."""
+    names = [name for name in MEASURES if name != paired.measure]
+    wanted = [_place(paired._replace(measure=name)) for name in names]
+    return [each for each in differences if _place(each) in wanted and each.error > 0]
+
+
+def _place(row: DifferenceRow) -> tuple[str | int, ...]:
+    """Return what a difference is of."""
+    trainings = row.tagger, row.epoch, row.reference, row.reference_epoch
+    return row.selection, row.score, row.variant, row.measure, *trainings
 
 
 def _verdict_cell(significance: float) -> VerdictCell:
@@ -123,15 +166,19 @@ def _verdict_cell(significance: float) -> VerdictCell:
     return VerdictCell(f"{signed(significance, '.1f')} σ", verdict)
 
 
-def divergence_tables(rows: Sequence[DivergenceRow]) -> list[DivergenceTable]:
+def divergence_tables(
+    rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow] = ()
+) -> list[DivergenceTable]:
     """Return per selection the divergences of every training and variant at the training's last epoch."""
     return [
-        _divergence_table(selection, [row for row in rows if row.selection == selection])
+        _divergence_table(selection, [row for row in rows if row.selection == selection], differences)
         for selection in dict.fromkeys(row.selection for row in rows)
     ]
 
 
-def _divergence_table(selection: str, rows: Sequence[DivergenceRow]) -> DivergenceTable:
+def _divergence_table(
+    selection: str, rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow]
+) -> DivergenceTable:
     taggers = in_order(row.tagger for row in rows)
     variants = list(dict.fromkeys(row.variant for row in rows))
     last = {tagger: max(row.epoch for row in rows if row.tagger == tagger) for tagger in taggers}
@@ -141,7 +188,9 @@ def _divergence_table(selection: str, rows: Sequence[DivergenceRow]) -> Divergen
         (c.reference.score, other, variant): c.significance
         for other in others
         for variant in variants
-        for c in compare_trainings(rows, reference=reference, other=other, variant=variant)
+        for c in compare_trainings(
+            rows, reference=reference, other=other, variant=variant, differences=differences
+        )
     }
     # Its mirror image has no comparison of its own; the number is the same.
     mirrored = {("BvsC", *key[1:]): value for key, value in significances.items() if key[0] == "CvsB"}
@@ -168,10 +217,10 @@ def _divergence_table(selection: str, rows: Sequence[DivergenceRow]) -> Divergen
         if any(row.score == score for row in rows)
     ]
     epochs = ", ".join(f"{tagger} epoch {last[tagger]}" for tagger in taggers)
-    differences = ["difference"] if len(others) == 1 else [f"{other} − {reference}" for other in others]
+    headings = ["difference"] if len(others) == 1 else [f"{other} − {reference}" for other in others]
     columns = [
         VariantColumns(f"statistics alone ({variant_label(variants[0])})", taggers),
-        *(VariantColumns(variant_label(variant), [*taggers, *differences]) for variant in variants),
+        *(VariantColumns(variant_label(variant), [*taggers, *headings]) for variant in variants),
     ]
     return DivergenceTable(f"{SELECTION_NAMES.get(selection, selection)}: {epochs}", columns, lines)
 
@@ -203,6 +252,40 @@ def _sigma_cell(significance: float) -> Cell:
     if not math.isfinite(significance):
         return Cell("–")
     return Cell(f"{signed(significance, '.1f')} σ", lower=abs(significance) >= CLAIM)
+
+
+def equal_auc_tables(rows: Sequence[EqualAucRow]) -> list[Table]:
+    """Return per training its KL over that of the reference at the same AUC, last epoch, undistorted."""
+    tables = []
+    for tagger in in_order(row.tagger for row in rows):
+        ours = [row for row in rows if row.tagger == tagger and row.tagger != row.reference]
+        if not ours:
+            continue
+        last = max(row.epoch for row in ours)
+        ours = [row for row in ours if row.epoch == last]
+        scores = [score for score in SCORES if any(row.score == score for row in ours)]
+        lines = [
+            [
+                f"{SELECTION_NAMES.get(selection, selection)}, {MEASURES.get(measure, measure)}",
+                *(_ratio_text(ours, selection, measure, score) for score in scores),
+            ]
+            for measure in dict.fromkeys(row.measure for row in ours)
+            for selection in dict.fromkeys(row.selection for row in ours)
+        ]
+        caption = f"“{tagger}”, epoch {last}: divergence over that of “{ours[0].reference}” at the same AUC"
+        tables.append(
+            Table(caption, ["Selection, measure", *(score_label(score) for score in scores)], lines)
+        )
+    return tables
+
+
+def _ratio_text(rows: Sequence[EqualAucRow], selection: str, measure: str, score: str) -> str:
+    for row in rows:
+        if (row.selection, row.measure, row.score) == (selection, measure, score) and row.ratio_error > 0:
+            digits = decimals(row.ratio_error)
+            mark = {"above": " ↑", "below": " ↓"}.get(row.status, "")
+            return f"{minus(f'{row.ratio:.{digits}f}')} ± {row.ratio_error:.{digits}f}{mark}"
+    return "–"
 
 
 def auc_tables(rows: Sequence[AucRow]) -> list[Table]:

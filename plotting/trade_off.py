@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datamc.divergence import DivergenceRow
+from datamc.reference_curve import CurvePoint
 from plotting.style import (
     LINE_COLOURS,
     MARKERS,
@@ -85,11 +86,13 @@ def draw_trade_off(
     areas: Sequence[AucRow],
     *,
     score: str,
+    curve: Sequence[CurvePoint] = (),
     label: EventLabel = SIMULATION,
 ) -> Figure:
     """Return a figure with a panel per selection (across) and inputs of the AUC (down): raw, strongest FGSM.
 
-    Epochs of a training are joined in order; the first and the last are named.
+    Epochs of a training are joined in order; the first and the last are named. Beside undistorted AUC, the
+    reference with noise on its output (its last epoch) is a grey line: a training is worth something below.
     """
     selections = list(dict.fromkeys(row.selection for row in rows if row.score == score))
     attack = largest_fgsm(list(dict.fromkeys(area.variant for area in areas)))
@@ -102,6 +105,8 @@ def draw_trade_off(
             for axes, selection in zip(line, selections, strict=False):
                 found = trade_offs(rows, areas, selection=selection, score=score, variant=variant)
                 _draw_panel(axes, found)
+                if variant == UNDISTORTED:
+                    _draw_reference(axes, [p for p in curve if (p.selection, p.score) == (selection, score)])
                 inputs = "undistorted" if variant == UNDISTORTED else f"under {variant_label(variant)}"
                 axes.set_xlabel(f"AUC of {score_label(score)}, {inputs}")
                 _leave_room(axes)
@@ -139,6 +144,26 @@ def _draw_panel(axes: Axes, lines: Sequence[TradeOff]) -> None:
                 color=colour,
                 fontsize="x-small",
             )
+
+
+def last_reference(curve: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """Return the curve in KL at the last epoch, by rising AUC."""
+    last = max((point.epoch for point in curve), default=0)
+    chosen = [point for point in curve if (point.epoch, point.measure) == (last, "kl")]
+    return sorted(chosen, key=lambda point: point.auc)
+
+
+def _draw_reference(axes: Axes, curve: Sequence[CurvePoint]) -> None:
+    points = last_reference(curve)
+    if points:
+        axes.plot(
+            [point.auc for point in points],
+            [point.excess for point in points],
+            color="#888888",
+            linewidth=2,
+            zorder=1,
+            label=f"{points[0].tagger} with noise on its output",
+        )
 
 
 def _leave_room(axes: Axes) -> None:

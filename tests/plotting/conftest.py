@@ -7,7 +7,9 @@ import hist
 import numpy as np
 import pytest
 
+from datamc.differences import DifferenceRow
 from datamc.divergence import DivergenceRow
+from datamc.reference_curve import CurvePoint, EqualAucRow
 from datamc.results import CutflowRow, DatasetRecord, LedgerEntry, Result
 from datamc.scale_factors import ScaleFactors
 from datamc.templates import Templates
@@ -184,3 +186,47 @@ def scale_factors() -> ScaleFactors:
         epoch=3,
         variant="raw",
     )
+
+
+def difference_row(
+    difference: float,
+    error: float,
+    *,
+    score: str = "CvsL",
+    selection: str = "dy",
+    variant: str = "raw",
+    measure: str = "kl",
+    epoch: int = 3,
+    n_blocks: int = 32,
+) -> DifferenceRow:
+    place = (selection, score, variant, measure, "adversarial", epoch, "basic", epoch)
+    return DifferenceRow(*place, difference, error, difference / error, 1.0, 0.1, n_blocks)
+
+
+@pytest.fixture
+def paired() -> Callable[..., DifferenceRow]:
+    return difference_row
+
+
+@pytest.fixture
+def equal_auc() -> Callable[..., EqualAucRow]:
+    def row(
+        ratio: float, error: float, *, score: str = "CvsL", status: str = "ok", epoch: int = 3
+    ) -> EqualAucRow:
+        place = ("dy", score, "adversarial", epoch, "basic", epoch, "kl")
+        return EqualAucRow(*place, 0.7, 0.5, ratio, 1.0, ratio, error, status)
+
+    return row
+
+
+@pytest.fixture
+def curve() -> list[CurvePoint]:
+    """Noise of 0, 1 and 2 on the basic training: less AUC, less divergence; another epoch and measure."""
+    places = ((3, "kl"), (1, "kl"), (3, "kl_equal"))
+    return [
+        CurvePoint(
+            "dy", "CvsL", "basic", epoch, measure, sigma, 0.8 - 0.1 * sigma, 1.5 - 0.5 * sigma, 0.5, 0.1
+        )
+        for epoch, measure in places
+        for sigma in (0.0, 1.0, 2.0)
+    ]

@@ -8,6 +8,7 @@ from plotting.summary import (
     compare_trainings,
     cost,
     epoch_sentences,
+    equal_auc_sentence,
     headline,
     robustness_sentences,
     signed,
@@ -232,3 +233,51 @@ def test_the_best_epoch_is_named_with_what_it_separates(row, auc_row):
 
 def test_one_epoch_is_no_choice(row):
     assert epoch_sentences([row("basic", 1.0)]) == []
+
+
+def test_a_difference_on_shared_events_has_the_smaller_error(row, paired):
+    rows = [row("basic", 1.0, error=0.3), row("adversarial", 0.5, error=0.4)]  # -1 sigma if independent
+    (comparison,) = compare_trainings(
+        rows, reference="basic", other="adversarial", variant="raw", differences=[paired(-0.5, 0.1)]
+    )
+    assert comparison.significance == -5.0
+    assert comparison.better == "adversarial"
+    assert "CvsL in DY + jets: −5.0 σ" in headline(rows, [paired(-0.5, 0.1)])
+
+
+def test_differences_turn_the_headline(row, paired):
+    rows = [
+        each
+        for score in SCORES
+        for each in (row("basic", 1.0, score=score), row("adversarial", 1.0, score=score))
+    ]
+    better = [paired(-0.5, 0.1, score=score) for score in SCORES]
+    worse = [paired(0.5, 0.1, score=score) for score in SCORES]
+    assert headline(rows, better).startswith("“adversarial” agrees better with data")
+    assert headline(rows, worse).startswith("“basic” agrees better with data")
+    assert headline(rows).startswith("No difference seen")
+
+
+@pytest.mark.parametrize("other", [{"n_blocks": 0}, {"measure": "js"}, {"epoch": 1}, {"variant": "fgsm:0.1"}])
+def test_differences_of_something_else_are_not_used(row, paired, other):
+    rows = [row("basic", 1.0), row("adversarial", 0.5)]
+    (comparison,) = compare_trainings(
+        rows, reference="basic", other="adversarial", variant="raw", differences=[paired(-9.0, 0.1, **other)]
+    )
+    assert comparison.difference == -0.5
+
+
+def test_a_trivial_loss_of_performance_is_the_reference(equal_auc):
+    rows = [
+        equal_auc(0.5, 0.1),  # 5 sigma below 1
+        equal_auc(1.1, 0.1, score="CvsB"),  # 1 sigma above
+        equal_auc(0.1, 0.1, score="BvsL", status="below"),  # beyond the curve: not counted
+        equal_auc(3.0, 0.1, epoch=1),
+    ]
+    assert equal_auc_sentence(rows) == (
+        "Against “basic” made as weak by noise on its output, “adversarial” agrees better in 1 and worse "
+        "in 0 of 2 comparisons by 2 σ."
+    )
+    opposite = [row._replace(ratio=2 - row.ratio) for row in rows]
+    assert "better in 0 and worse in 1 of 2" in equal_auc_sentence(opposite)
+    assert equal_auc_sentence([]) == ""

@@ -3,6 +3,7 @@ import numpy as np
 from plotting.tables import (
     auc_tables,
     divergence_tables,
+    equal_auc_tables,
     scale_factor_tables,
     verdict_tables,
     with_error,
@@ -97,3 +98,30 @@ def test_verdicts_name_the_clear_differences(row):
     cells = [[(cell.text, cell.verdict) for cell in line.cells] for line in table.rows]
     assert cells == [[("+0.7 σ", ""), ("−3.5 σ", "better")], [("–", ""), ("+7.1 σ", "worse")]]
     assert verdict_tables([]) == []
+
+
+def test_verdicts_in_every_measure_where_events_are_shared(row, paired):
+    rows = [row("basic", 1.0), row("adversarial", 0.9)]
+    differences = [
+        paired(-0.1, 0.01),
+        paired(0.3, 0.1, measure="js"),
+        paired(1.0, 0.1, measure="js", epoch=1),
+    ]
+    (table,) = verdict_tables(rows, differences)
+    assert [(line.name, [cell.text for cell in line.cells]) for line in table.rows] == [
+        ("DY + jets, undistorted, KL, 60 bins", ["−10.0 σ"]),
+        ("DY + jets, undistorted, Jensen–Shannon", ["+3.0 σ"]),
+    ]
+
+
+def test_ratios_at_equal_auc_say_when_they_leave_the_curve(equal_auc):
+    rows = [
+        equal_auc(0.5, 0.12),
+        equal_auc(1.2, 0.1, score="CvsB", status="above"),
+        equal_auc(9.0, 1.0, epoch=1),
+    ]
+    (table,) = equal_auc_tables(rows)
+    assert table.caption == "“adversarial”, epoch 3: divergence over that of “basic” at the same AUC"
+    assert table.columns == ["Selection, measure", "CvsB", "CvsL"]
+    assert table.rows == [["DY + jets, KL, 60 bins", "1.20 ± 0.10 ↑", "0.50 ± 0.12"]]
+    assert equal_auc_tables([]) == []

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from plotting.trade_off import draw_trade_off, trade_offs
@@ -49,3 +50,12 @@ def test_selections_stand_side_by_side_and_the_attack_below(tables):
 
 def test_nothing_to_draw_is_an_empty_panel():
     assert len(draw_trade_off([], [], score="CvsL").axes) == 1
+
+
+def test_the_reference_with_noise_is_a_line_beside_undistorted_areas(tables, curve):
+    axes = draw_trade_off(*tables, score="CvsL", curve=curve).axes
+    lines = {line.get_label(): line for line in axes[0].lines}
+    drawn = lines["basic with noise on its output"].get_xydata()
+    # AUC 0.6, 0.7, 0.8 with 0.5, 1.0, 1.5 less the offset of 0.5; the last epoch alone
+    assert drawn == pytest.approx(np.array([[0.6, 0.0], [0.7, 0.5], [0.8, 1.0]]))
+    assert "basic with noise on its output" not in {line.get_label() for line in axes[2].lines}

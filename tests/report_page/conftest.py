@@ -10,7 +10,8 @@ import hist
 import numpy as np
 import pytest
 
-from datamc.divergence import DivergenceRow, divergence_table
+from datamc.agreement import divergence_table
+from datamc.divergence import DivergenceRow
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, Result
 from datamc.scale_factors import ScaleFactors
 from plotting.report import write_report

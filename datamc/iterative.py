@@ -92,6 +92,7 @@ def iterate(
     *,
     binning: Binning = PUBLISHED_BINNING,
     groups: NDArray[np.intp] | None = None,
+    start: Floats | None = None,
 ) -> Iterated:
     """Return the scale factors of all slices, flavour f being the signature of selection number f.
 
@@ -101,10 +102,11 @@ def iterate(
         binning: When a merged bin is full.
         groups: Which fine bins share a factor, shape `(n_slices, n_flavours, n_bins)`; by default each
             flavour merges its own in the first sweep, and keeps them.
+        start: Scale factors to begin with, shape `(n_slices, n_flavours, n_bins)`; 1 if not given.
     """
     n_slices, _, n_flavours, n_bins = slices.mc.shape
     order = _order(slices)
-    value = np.ones((n_slices, n_flavours, n_bins))
+    value = np.ones((n_slices, n_flavours, n_bins)) if start is None else start.copy()
     group = np.zeros((n_slices, n_flavours, n_bins), dtype=np.intp) if groups is None else groups
     best_value, best_chi2 = value.copy(), np.full(n_slices, _NEVER)
     best, history = np.zeros(n_slices, dtype=np.intp), []

@@ -62,7 +62,8 @@ def iterate_planes(
         shifted = stack.slices(
             [sum_cells(own[name], layout) for own, layout in zip(variations, layouts, strict=True)]
         )
-        varied = iterate(shifted, options, binning=binning, groups=iterated.group)
+        # From the nominal factors on: the way is short, and a slice that creeps does not add its own noise.
+        varied = iterate(shifted, options, binning=binning, groups=iterated.group, start=iterated.value)
         value = stack.cells(solution_of(shifted, varied)).value
         shifts.append(np.where(is_measured, value - solution.value, 0.0))
     found, convergence = [], []

@@ -105,3 +105,10 @@ class OtherWorkers:
 def test_a_cluster_of_other_versions_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^tcp://far:8786: other versions .*uproot 5.6.0 in place of 5.7.0"):
         executors._require_same_versions(OtherWorkers())
+
+
+def test_a_site_goes_with_dask_alone(refused: Any, samples: Path, tmp_path: Path) -> None:
+    files = ("--fileset", samples, "--selection", "dy", "--out", tmp_path / "out", "--site", "local")
+    assert "goes with --executor dask, without --dask-address" in refused("process", *files)
+    dask = ("--executor", "dask", "--dask-address", "tcp://far:8786")
+    assert "goes with --executor dask, without --dask-address" in refused("process", *files, *dask)

@@ -54,11 +54,11 @@ def without_truth(source: str, target: Path) -> None:
 def analysis(samples: Path, advtag: str, tmp_path: Path) -> Path:
     """A folder with simulation, the same events as data, a tagger, and a site where things fail once."""
     fileset = {name: json.loads(samples.read_text())[name] for name in ("dy", "wc", "ttsl")}
-    for name, dataset in list(fileset.items()):
+    for name, dataset in fileset.items():
         [path] = dataset["files"]
         without_truth(path, tmp_path / f"data_{name}.root")
-        metadata = {"is_data": True, "simulated": True, "process": "data", "luminosity_pb": 1.0}
-        fileset[f"data_{name}"] = {"files": {f"data_{name}.root": "Events"}, "metadata": metadata}
+    metadata = {"is_data": True, "simulated": True, "process": "data", "luminosity_pb": 1.0}
+    fileset["data"] = {"files": [f"data_{name}.root" for name in fileset], "metadata": metadata}
     (tmp_path / "fileset.json").write_text(json.dumps(fileset))
     tagger = made_tagger("basic", 1, scaler_of(path))
     (tmp_path / "tagger").mkdir()

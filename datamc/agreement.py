@@ -178,7 +178,7 @@ class _ScoreAgreement:
             noise = noise_matrix(blocks.edges, sigma)
             data = with_replicas(blocks.data @ noise, self._weights.data)
             mc = with_replicas(blocks.mc @ noise, self._weights.mc)
-            values, _ = measure(Replicated(blocks.edges, data, mc, self.n_blocks), self._edges)
+            values, _ = divergences(Replicated(blocks.edges, data, mc, self.n_blocks), self._edges)
             for name, points in found.items():
                 points.append(self._by_replicas(values[name]))
         sigmas, aucs = np.array(noised).T
@@ -282,24 +282,31 @@ def _with_measures(
     )  # fmt: skip
 
 
-def measure(replicated: Replicated, edges: Floats) -> tuple[dict[str, Floats], int]:
-    """Return every measure, shape `(1 + n_replicas,)`, and the number of bins of equal population.
+def divergences(replicated: Replicated, edges: Floats) -> tuple[dict[str, Floats], int]:
+    """Return `kl` and `kl_equal`, shape `(1 + n_replicas,)`, and the number of bins of equal population.
 
     Args:
         replicated: In fine bins.
         edges: Those of the 60 uniform bins; they are among the fine ones.
     """
-    uniform = rebin_starts(replicated.edges, edges)
-    p, q = normalised(*(np.add.reduceat(part, uniform, axis=-1) for part in replicated[1:3]))
     equal = equal_population_bins(replicated.mc[0], EQUAL_BINS)
-    p_equal, q_equal = normalised(*(np.add.reduceat(part, equal, axis=-1) for part in replicated[1:3]))
     values = {
-        "kl": kullback_leibler(p, q),
-        "kl_equal": kullback_leibler(p_equal, q_equal),
-        "js": jensen_shannon(p, q),
-        "emd": earth_movers_distance(p, q, _centres(edges)),
+        name: kullback_leibler(*_shapes(replicated, starts))
+        for name, starts in (("kl", rebin_starts(replicated.edges, edges)), ("kl_equal", equal))
     }
     return values, len(equal)
+
+
+def measure(replicated: Replicated, edges: Floats) -> tuple[dict[str, Floats], int]:
+    """Return every measure, as `divergences` does."""
+    values, n_equal = divergences(replicated, edges)
+    p, q = _shapes(replicated, rebin_starts(replicated.edges, edges))
+    others = {"js": jensen_shannon(p, q), "emd": earth_movers_distance(p, q, _centres(edges))}
+    return values | others, n_equal
+
+
+def _shapes(replicated: Replicated, starts: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    return normalised(*(np.add.reduceat(part, starts, axis=-1) for part in (replicated.data, replicated.mc)))
 
 
 def rebin_starts(fine: Floats, coarse: Floats) -> NDArray[np.intp]:

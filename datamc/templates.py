@@ -98,7 +98,7 @@ def signed_templates(
         ValueError: If the histogram or a cross section is missing, or simulated jets have no known flavour.
     """
     content = content_of(result, name, tagger=tagger, epoch=epoch, variant=variant, systematic=systematic)
-    if name in scores_of(result):
+    if "tagger" in result.histograms[name].axes.name:  # a score
         content = Content(*(fold_overflow(part) for part in content))
     return SignedTemplates(bin_edges(result, name), *(part[..., 1:-1] for part in content))
 

@@ -40,7 +40,9 @@ class Bins:
 
     def __init__(self, bits: int) -> None:
         self._shift = 23 - bits
-        lowest, highest = (int(np.float32(limit).view(np.int32)) >> self._shift for limit in _limits())
+        lowest, highest = (
+            int(np.float32(limit).view(np.int32)) >> self._shift for limit in (_SMALLEST, _LARGEST)
+        )
         self._lowest, self._half = lowest, highest - lowest + 1
 
     @property
@@ -70,10 +72,6 @@ class Bins:
             ((steps + self._lowest - 1) << self._shift).astype(np.int32).view(np.float32).astype(np.float64)
         )
         return np.concatenate([-edges[::-1], [0.0], edges])
-
-
-def _limits() -> tuple[float, float]:
-    return _SMALLEST, _LARGEST
 
 
 SCORE_BINS: Final = Bins(bits=8)

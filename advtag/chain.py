@@ -181,6 +181,7 @@ def draw(
         found.results,
         folders.results / "figures",
         divergence=found.divergence,
+        curve=found.agreement.curve,
         scale_factors=found.scale_factors,
         auc_rows=evaluation.areas,
         roc_rows=evaluation.curves,
@@ -195,7 +196,9 @@ def report(folders: Folders, found: production.Comparison, evaluation: productio
 
     return write_report(
         folders.top / "report.html", results=found.results, divergence=found.divergence,
-        scale_factors=found.scale_factors, auc_rows=evaluation.areas, roc_rows=evaluation.curves,
+        differences=found.agreement.differences, curve=found.agreement.curve,
+        equal_auc=found.agreement.equal_auc, scale_factors=found.scale_factors,
+        auc_rows=evaluation.areas, roc_rows=evaluation.curves,
         auc_differences=evaluation.differences,
         title="Basic and adversarial training on simulated events",
     )  # fmt: skip

@@ -104,7 +104,10 @@ def plot(
 
     with progress_board() as board:
         found = production.compare(
-            production.read_results(results), coarse=coarse, progress=bar(board, "compare")
+            production.read_results(results),
+            coarse=coarse,
+            evaluation=evaluation,
+            progress=bar(board, "compare"),
         )
         label = event_label(list(found.results.values()), experiment=experiment, status=status)
         folder = out or production.beside(results) / "figures"
@@ -113,6 +116,7 @@ def plot(
             found.results,
             folder,
             divergence=found.divergence,
+            curve=found.agreement.curve,
             scale_factors=found.scale_factors,
             auc_rows=tables.areas,
             roc_rows=tables.curves,
@@ -170,6 +174,9 @@ def _write_report(
         out or production.beside(results) / "report.html",
         results=found.results,
         divergence=found.divergence,
+        differences=found.agreement.differences,
+        curve=found.agreement.curve,
+        equal_auc=found.agreement.equal_auc,
         scale_factors=found.scale_factors,
         auc_rows=tables.areas,
         roc_rows=tables.curves,

@@ -13,6 +13,7 @@ from datamc.histograms import scores_of, taggers_of, variants_of
 from datamc.history import history_rows
 from datamc.normalisation import View, default_view
 from datamc.records import Result
+from datamc.reference_curve import CurvePoint
 from datamc.scale_factors import ScaleFactors
 from datamc.stacks import process_templates, systematic_shifts
 from datamc.templates import score_templates
@@ -60,6 +61,7 @@ def plot_results(
     output: Path,
     *,
     divergence: Sequence[DivergenceRow] = (),
+    curve: Sequence[CurvePoint] = (),
     scale_factors: Sequence[ScaleFactors] = (),
     auc_rows: Sequence[AucRow] = (),
     roc_rows: Sequence[RocRow] = (),
@@ -79,6 +81,7 @@ def plot_results(
         results: One result per selection.
         output: The folder to write to.
         divergence: Rows of all epochs; none is fine, as for the following.
+        curve: The reference training with noise on its output.
         scale_factors: Of any checkpoints; the last epoch of each training is drawn.
         auc_rows: Areas under ROC curves.
         roc_rows: Points of ROC curves.
@@ -92,7 +95,7 @@ def plot_results(
     planned = [
         *_stacks(results, scores=scores, label=label, options=stacks or StackOptions()),
         *_divergences(divergence, scores=scores, label=label),
-        *_trade_offs(divergence, auc_rows, scores=scores, label=label),
+        *_trade_offs(divergence, auc_rows, curve, scores=scores, label=label),
         *_tagging(auc_rows, roc_rows, scores=scores),
         *_planes(scale_factors, label=label),
     ]
@@ -164,13 +167,15 @@ def _draw_stack(result: Result, place: StackPlace, *, label: EventLabel, options
 def _trade_offs(
     rows: Sequence[DivergenceRow],
     areas: Sequence[AucRow],
+    curve: Sequence[CurvePoint],
     *,
     scores: Sequence[str],
     label: EventLabel,
 ) -> Iterator[PlannedFigure]:
     for score in scores:
         if any(row.score == score for row in rows) and any(area.score == score for area in areas):
-            draw = partial(draw_trade_off, rows, areas, score=score, label=label._replace(right=""))
+            label = label._replace(right="")
+            draw = partial(draw_trade_off, rows, areas, score=score, curve=curve, label=label)
             yield _file_name("trade_off", score), draw
 
 

@@ -177,6 +177,19 @@ def test_single_commands_repeat_the_demo(advtag, production: Path, tmp_path: Pat
     assert (tmp_path / "report.html").is_file()
 
 
+def test_two_productions_stand_side_by_side(advtag, production: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(production / "results", other / "results")
+    finished = advtag("report", "--compare", production, other, "--coarse", "--out", tmp_path / "both.html")
+    assert finished.returncode == 0, finished.stderr
+    page = (tmp_path / "both.html").read_text(encoding="utf-8")
+    # the same results twice: no difference anywhere
+    assert "agrees better with its data" in page
+    assert "in 0 and worse in 0 of" in page
+    assert_one_sentence(advtag("report"), "--compare")
+    assert_one_sentence(advtag("report", other, "--compare", production, other), "either")
+
+
 def test_json_is_for_machines(advtag, production: Path) -> None:
     finished = advtag("divergence", production / "results", "--replicas", "10", "--json")
     tables = json.loads(finished.stdout)

@@ -11,8 +11,8 @@ def axe():
     path = os.environ.get("ADVTAG_AXE")
     if not path:
         if os.environ.get("ADVTAG_BROWSER") == "required":
-            pytest.fail("axe-core is required, but ADVTAG_AXE does not name axe.min.js: make axe")
-        pytest.skip("ADVTAG_AXE does not name axe.min.js: `make axe` fetches it")
+            pytest.fail("axe-core is required, but ADVTAG_AXE does not name axe.min.js: .ci/axe fetches it and prints its path")
+        pytest.skip("ADVTAG_AXE does not name axe.min.js: `.ci/axe` fetches it and prints its path")
     return Path(path).read_text(encoding="utf-8")
 
 

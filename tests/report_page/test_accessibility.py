@@ -11,7 +11,7 @@ def axe():
     path = os.environ.get("ADVTAG_AXE")
     if not path:
         if os.environ.get("ADVTAG_BROWSER") == "required":
-            pytest.fail("axe-core is required, but ADVTAG_AXE does not name axe.min.js: .ci/axe fetches it and prints its path")
+            pytest.fail("axe-core is required, but ADVTAG_AXE does not name it: .ci/axe fetches it")
         pytest.skip("ADVTAG_AXE does not name axe.min.js: `.ci/axe` fetches it and prints its path")
     return Path(path).read_text(encoding="utf-8")
 

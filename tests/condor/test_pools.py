@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from pyarrow.parquet import read_table
 
 from datamc.results import Result, read_result
 
@@ -28,7 +29,7 @@ case $number in
   *) exec "{advtag}" "$@" ;;
 esac
 """
-OPTIONS = ("--selection", "dy", "--seed", "5")
+OPTIONS = ("--selection", "dy", "--seed", "5", "--columns")
 
 
 class Story(NamedTuple):
@@ -139,6 +140,16 @@ def test_merged_jobs_are_the_local_run(story: Story) -> None:
     require_equal(merged, local)
     assert sum(entry.n_processed for entry in merged.ledger) == 540
     assert len(merged.ledger) == 8
+
+
+def test_merged_tables_are_those_of_the_local_run_jet_by_jet(story: Story) -> None:
+    merged, local = (
+        {path.name: read_table(path) for path in (story.folder / name / "dy_jets").iterdir()}
+        for name in ("merged", "local")
+    )
+    assert set(merged) == {"dy.parquet", "wc.parquet", "ttsl.parquet"}
+    assert merged == local
+    assert len(merged["dy.parquet"]) > 0
 
 
 def require_equal(first: Result, second: Result) -> None:

@@ -97,3 +97,26 @@ def test_the_cards_in_configs_are_valid() -> None:
             name=card.name, data=data, output=card.output, attack=parse_variant(attack)
         )
     assert (cards[2].gamma, cards[2].loss_input) == (25, "softmax")
+
+
+def test_the_cards_of_the_study_differ_in_what_they_are_named_after() -> None:
+    names = ("basic", "adversarial", "gamma_25", "gamma_2", "flat")
+    cards = {name: read_train_config(CONFIGS / "study" / f"{name}.yaml") for name in names}
+    assert all(card.name == name for name, card in cards.items())
+    assert len({card.output for card in cards.values()}) == len(names)
+    basic = cards["basic"].model_dump()
+    changed = {
+        name: {key for key, value in card.model_dump().items() if value != basic[key]} - {"name", "output"}
+        for name, card in cards.items()
+    }
+    assert changed == {
+        "basic": set(),
+        "adversarial": {"attack"},
+        "gamma_25": {"gamma", "loss_input"},
+        "gamma_2": {"gamma", "loss_input"},
+        "flat": {"data"},
+    }
+    average = read_prepare_config(CONFIGS / "reference_prepare.yaml").model_dump()
+    flat = read_prepare_config(CONFIGS / "study" / "prepare_flat.yaml").model_dump()
+    assert (average["output"], flat["output"]) == (cards["basic"].data, cards["flat"].data)
+    assert {key for key in flat if flat[key] != average[key]} == {"output", "reweighting"}

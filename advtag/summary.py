@@ -46,12 +46,15 @@ def show_divergence(rows: Sequence["DivergenceRow"]) -> None:
 
 
 def show_differences(rows: Sequence["DifferenceRow"]) -> None:
-    """Print the clearest differences of trainings at their last epochs, and how many chance would bring."""
+    """Print the clearest differences of trainings at their last epochs, and how many chance would bring.
+
+    BvsC is left out: it is 1 - CvsB, and would count the same difference twice.
+    """
     from datamc.differences import expected_by_chance
 
     last = {row.tagger: max(each.epoch for each in rows if each.tagger == row.tagger) for row in rows}
     chosen = [r for r in rows if r.variant == "raw" and r.measure == "kl" and r.epoch == last[r.tagger]]
-    chosen = sorted(chosen, key=lambda row: -abs(row.significance))
+    chosen = sorted((r for r in chosen if r.score != "BvsC"), key=lambda row: -abs(row.significance))
     if chosen:
         clear = sum(abs(row.significance) >= 2 for row in chosen)
         show(
@@ -61,7 +64,7 @@ def show_differences(rows: Sequence["DifferenceRow"]) -> None:
                     "difference": f"{row.tagger} - {row.reference}",
                     "KL, 1e-4": f"{1e4 * row.difference:.1f} ± {1e4 * row.error:.1f}",
                     "sigma": row.significance,
-                    "ratio": f"{row.ratio:.2f} ± {row.ratio_error:.2f}",
+                    "ratio": f"{row.ratio:.2f} ± {row.ratio_error:.2f}" if row.ratio_error else None,
                 }
                 for row in chosen[:8]
             ],

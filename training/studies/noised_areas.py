@@ -13,8 +13,8 @@ from models.discriminators import SCORES
 from training.evaluate import REFERENCE, ScoreRanks
 from training.ranking import SCORE_BINS, area, classes_of
 
-SIGMAS: Final = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0)
-"""Sizes of the noise, in units of log-odds."""
+SIGMAS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0)
+"""Sizes of the noise, in units of log-odds; of a tagger that barely learned, the small ones count."""
 
 _REACH, _STEP = 40.0, 0.02
 """The grid of log-odds in which areas with noise are computed; jets beyond are at its ends."""

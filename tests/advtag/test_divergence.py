@@ -10,8 +10,8 @@ from datamc.reference_curve import read_curve, read_equal_auc
 def test_all_tables_are_written_and_belong_together(advtag, production: Path, tmp_path: Path) -> None:
     results = production / "results"
     finished = advtag(
-        "divergence", results / "dy.zip", "--evaluation", production / "evaluation", "--null", results / "dy.zip",
-        "--replicas", "20", "--out", tmp_path / "divergence.csv",
+        "divergence", results / "dy.zip", "--evaluation", production / "evaluation",
+        "--null", results / "dy.zip", "--replicas", "20", "--out", tmp_path / "divergence.csv",
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     assert "expected by chance" in " ".join(finished.stdout.split())

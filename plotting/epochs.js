@@ -28,7 +28,7 @@ function epochLines(points) {
         });
       }
       traces.push({
-        type: "scatter", mode: "lines+markers", x: line.map((p) => p.epoch), y: line.map((p) => p.y),
+        type: "scatter", mode: active || line.length <= 40 ? "lines+markers" : "lines", x: line.map((p) => p.epoch), y: line.map((p) => p.y),
         name: `${plain(training)}, ${plain(nameOf(numbers.variants, variant))}`, legendgroup: `${training}|${variant}`,
         opacity: active ? 1 : 0.45, line: { color: colour, width: active ? 2.8 : 1.2, dash: DASHES[styleIndex(variant)] },
         marker: {

@@ -285,6 +285,6 @@ def test_skipped_files_are_named_and_counted(advtag, production, fileset, tmp_pa
     fileset["dy"]["files"][str(tmp_path / "nowhere.root")] = "Events"
     path = write_fileset(tmp_path, fileset)
     finished = run_process(advtag, production, tmp_path / "out", "--skip-bad-files", fileset=path)
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode == 3, finished.stderr
     assert "nowhere.root skipped" in finished.stderr
     assert "and 1 files of unknown content were not read" in finished.stderr

@@ -17,7 +17,7 @@ from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
 from plotting.style import FLAVOUR_LABELS, SELECTION_NAMES, is_simulated, score_label, variant_label
 from plotting.summary import CLAIM, minus, signed
-from plotting.tables import Table
+from plotting.tables import Table, decimals
 from plotting.tagging import AucRow
 from storage.files import write_text
 
@@ -104,18 +104,24 @@ def comparison_sections(first: Production, second: Production) -> dict[str, list
 def answer(first: Production, second: Production) -> str:
     """Return in one sentence how the divergences of the two differ, undistorted."""
     numbers = [each for each in compared_divergences(first, second) if each.place[3] == "raw"]
-    known = [each for each in numbers if math.isfinite(each.significance)]
+    # BvsC is 1 - CvsB, and its divergence the same number.
+    known = [each for each in numbers if math.isfinite(each.significance) and each.place[1] != "BvsC"]
     if not known:
         return "The two productions share no divergence with errors: there is nothing to compare."
     lower = sum(each.significance <= -CLAIM for each in known)
     higher = sum(each.significance >= CLAIM for each in known)
     clearest = max(known, key=lambda each: abs(each.significance))
-    selection, score, tagger, _ = clearest.place[:4]
+    selection, score, tagger = clearest.place[:3]
     where = f"{score_label(score)} of “{tagger}” in {SELECTION_NAMES.get(selection, selection)}"
+    example = f"the clearest is {where}: {signed(clearest.significance, '.1f')} σ."
+    if not lower + higher:
+        return (
+            f"No difference seen between “{first.name}” and “{second.name}”: in none of {len(known)} "
+            f"comparisons do the divergences differ by {CLAIM:g} σ; {example}"
+        )
     return (
         f"“{second.name}” agrees better with its data than “{first.name}” in {lower} and worse in {higher} "
-        f"of {len(known)} comparisons by {CLAIM:g} σ or more; the clearest is {where}: "
-        f"{signed(clearest.significance, '.1f')} σ."
+        f"of {len(known)} comparisons by {CLAIM:g} σ or more; {example}"
     )
 
 
@@ -217,16 +223,17 @@ def _row(number: Number, subject: str, *, scale: float = 1.0) -> list[str]:
 
 
 def _texts(number: Number, *, scale: float = 1.0) -> list[str]:
-    def text(value: float, error: float, *, sign: str = "") -> str:
+    def text(value: float, error: float, *, sign: bool = False) -> str:
         value, error = scale * value, scale * error
-        digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 4
-        return minus(f"{value:{sign}.{digits}f} ± {error:.{digits}f}")
+        digits = decimals(error) if error > 0 else 4
+        shown = signed(value, f".{digits}f") if sign else minus(f"{value:.{digits}f}")
+        return f"{shown} ± {error:.{digits}f}"
 
     significance = number.significance
     return [
         text(number.first, number.first_error),
         text(number.second, number.second_error),
-        text(number.difference, number.error, sign="+"),
+        text(number.difference, number.error, sign=True),
         f"{signed(significance, '.1f')} σ" if math.isfinite(significance) else ABSENT,
     ]
 

@@ -60,6 +60,12 @@ def test_the_answer_turns_with_the_order(two):
     assert "“a” agrees better with its data than “b” in 0 and worse in 1 of 1" in answer(*reversed(two))
 
 
+def test_the_same_twice_is_no_difference(two):
+    assert answer(two[0], two[0]).startswith(
+        "No difference seen between “a” and “a”: in none of 1 comparisons"
+    )
+
+
 def test_only_what_is_set_differently_is_listed(two):
     assert configuration_table(*two).rows == [
         ["dy.profile", '"btv20001"', '"other"'],

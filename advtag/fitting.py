@@ -69,6 +69,8 @@ def fit(
     folder = out or production.beside(results) / "scale_factors"
     _write(found, factors, card, folder, with_workspaces=workspaces)
     _show(factors, as_json=as_json)
+    if not any((each.status == "ok").any() for each in factors):
+        say("no factor was measured, all are 1: scale_factors.csv says why, cell by cell", heading="Note:")
     say(f"{folder}: {len(factors)} fits as .json (correctionlib), .npz and .root, with tables of all")
 
 

@@ -133,8 +133,9 @@ def fit_points(results: Mapping[str, Result]) -> list[tuple[str, int, str]]:
     """
     missing = [name for name in FIT_SELECTIONS if name not in results]
     if missing:
+        verb = "is" if len(missing) == 1 else "are"
         raise ValueError(
-            f"the fit needs dy, wc and ttsemilep, but {', '.join(missing)} is missing: process it first"
+            f"the fit needs dy, wc and ttsemilep, but {' and '.join(missing)} {verb} missing: process first"
         )
     chosen = [results[name] for name in FIT_SELECTIONS]
     first = chosen[0]

@@ -143,10 +143,13 @@ def process(
     from processors.filesets import read_fileset
     from processors.run import run_selection
     from processors.scale_factor_weights import read_scale_factor_weights
-    from selections.parameters import SELECTIONS
-    from storage.files import write_text
+    from selections.parameters import SELECTIONS, parameters_of
+    from storage.files import require_writable, write_text
 
+    require_writable(out)
     files = read_fileset(fileset)
+    for name in selection.split(","):
+        parameters_of(name, profile=profile, year=year)
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
     distorted = parse_variants(variants)
@@ -188,6 +191,8 @@ def process(
         for note in [*result.notes, *([defaults] if defaults else [])]:
             say(note, heading="Note:")
         say(f"{path}: {production.ledger_sentence(result)}")
+        if (factor := production.normalisation_sentence(result)) is not None:
+            say(factor)
     show(rows, title="Cutflow", as_json=as_json)
     if not all_processed:
         raise typer.Exit(LOSSES)
@@ -217,8 +222,9 @@ def skim(
     from processors.filesets import read_fileset
     from processors.skim import skim as skim_files
     from processors.skim import skimmed_fileset
-    from storage.files import write_text
+    from storage.files import require_writable, write_text
 
+    require_writable(out)
     files = read_fileset(fileset)
     with one_bar("skim") as progress:
         copies = skim_files(

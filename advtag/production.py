@@ -119,6 +119,25 @@ def ledger_sentence(result: "Result") -> str:
     return f"{text}, and {unknown} files of unknown content were not read" if unknown else text
 
 
+def normalisation_sentence(result: "Result") -> str | None:
+    """Return the factor data/MC of the selection; None without jets of both, or where it means nothing.
+
+    Once simulation is scaled to data nothing else would show that a trigger or a luminosity is wrong.
+    """
+    from datamc.histograms import luminosity_pb
+    from datamc.normalisation import data_over_mc, probe_jet_counts
+
+    simulated = [dataset for dataset in result.datasets.values() if not dataset.is_data]
+    unscaled = any(dataset.cross_section_pb is None for dataset in simulated) or luminosity_pb(result) is None
+    if not simulated or unscaled or result.config.get("jets") == "all":
+        return None
+    found = data_over_mc(result.selection, probe_jet_counts(result))
+    if found.n_data <= 0 or found.n_mc <= 0:
+        return None
+    jets = f"{found.n_data:.4g} jets in data, {found.n_mc:.4g} expected"
+    return f"data/MC of {result.selection} is {found.factor:.3g} ± {found.error:.2g} ({jets})"
+
+
 def defaults_sentence(result: "Result") -> str | None:
     """Return how many tagger inputs of the selected jets held no value; None if no tagger was asked for."""
     if "defaults" not in result.histograms:

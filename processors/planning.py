@@ -3,6 +3,7 @@
 A job that would find its last file unreadable after an hour should not start.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -22,6 +23,11 @@ _WITHOUT_TRUTH = {
     "Jet_nBHadrons": "no jet counts as bb",
 }
 """What it means that simulation lacks a branch."""
+
+
+_INCLUSIVE = re.compile(r"(?P<boson>W|DY)JetsTo")
+_BINNED = re.compile(r"(?P<boson>W|DY)(\d+JetsTo|JetsTo.*_(\d+J|(HT|Pt|LHEFilterPtZ|LHEFilterPtW)-\d+))")
+"""Names of CMS's samples of W and Z with jets, whole and in bins of jets, HT or pT."""
 
 
 class UnreadableFilesError(OSError):
@@ -86,6 +92,7 @@ def make_plan(
     _refuse_mixed_weights(plan.files)
     plan.notes += _primary_dataset_notes(plan.datasets, parameters)
     plan.notes += _branch_notes(plan.files)
+    plan.notes += _overlap_notes(plan.datasets)
     return plan
 
 
@@ -156,6 +163,24 @@ def _primary_dataset_notes(datasets: Mapping[str, DatasetMetadata], parameters: 
         for name, metadata in datasets.items()
         if metadata.is_data and metadata.primary_dataset is None and parameters.primary_dataset is not None
     ]
+
+
+def _overlap_notes(datasets: Mapping[str, DatasetMetadata]) -> list[str]:
+    """Return what an inclusive sample seems to hold twice; names are all there is to tell it by."""
+    simulated = [name for name, metadata in datasets.items() if not metadata.is_data]
+    notes = []
+    for name in simulated:
+        inclusive = _INCLUSIVE.match(name)
+        if inclusive is None or _BINNED.match(name):
+            continue
+        boson = inclusive["boson"]
+        parts = [one for one in simulated if (found := _BINNED.match(one)) and found["boson"] == boson]
+        if parts:
+            notes.append(
+                f"{name}: by its name it holds the events of {', '.join(parts)}, too, which would count "
+                "twice: list one or the others"
+            )
+    return notes
 
 
 def _branch_notes(files: Sequence[PlannedFile]) -> list[str]:

@@ -25,6 +25,21 @@ def replaced_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def require_writable(folder: Path) -> None:
+    """Raise unless files can be put into a folder, which need not be there yet.
+
+    Work of hours should not find that out when it wants to write.
+
+    Raises:
+        ValueError: If the folder, or one above it, is a file or may not be written to.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ValueError(f"{existing}: a file, where a folder for the output is wanted: choose another name")
+    if not os.access(existing, os.W_OK):
+        raise ValueError(f"{existing}: may not be written to: choose another folder for the output")
+
+
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that takes its place when the block ends well, else vanishes.

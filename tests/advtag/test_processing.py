@@ -54,7 +54,7 @@ def test_bad_files_stop_a_run_before_it_writes_anything(advtag, fileset: Path, t
 def test_skipped_files_are_declared_lost_and_the_exit_code_says_so(
     advtag, fileset: Path, tmp_path: Path
 ) -> None:
-    """One file of four is left: 300 events known, so that the luminosity counts for a quarter."""
+    """One file of four is left: all events known, so that the luminosity counts for a quarter."""
     out = tmp_path / "results"
     finished = advtag(
         "process", "--selection", "dy", "--fileset", fileset, "--out", out,
@@ -68,7 +68,7 @@ def test_skipped_files_are_declared_lost_and_the_exit_code_says_so(
     assert fates["text.root"] == ("skipped", "not a ROOT file")
     assert fates["truncated.root"][0] == "skipped"
     assert "truncated, 5000 of" in fates["truncated.root"][1]
-    assert result.datasets["data"].n_events == 300
+    assert result.datasets["data"].n_events == uproot.open(fixture_files()["dy"])["Events"].num_entries
     assert luminosity_pb(result) == 250.0
     told = " ".join(finished.stderr.split())
     assert "data: 25 % of its events were processed, its luminosity counts for as much" in told
@@ -94,3 +94,39 @@ def test_a_complete_run_leaves_no_chunks_behind(advtag, data_file: Path, tmp_pat
     table = pyarrow.parquet.read_table(out / "dy_jets" / "data.parquet")
     assert len(table) == result.cutflows["data"][-1].n_events > 50
     assert "jet_pt" in table.column_names
+
+
+def test_the_factor_of_data_over_simulation_is_told(advtag, data_file: Path, tmp_path: Path) -> None:
+    """Data and simulation are the same events: 2 pb x N/pb expect 2 N of N events, a factor of 1/2."""
+    n_events = uproot.open(data_file)["Events"].num_entries
+    content = {
+        "data": {"files": [str(data_file)], "metadata": {
+            "is_data": True, "process": "data", "primary_dataset": "DoubleMuon", "luminosity_pb": n_events,
+        }},
+        "mc": {"files": [str(fixture_files()["dy"])], "metadata": {
+            "is_data": False, "process": "dy", "cross_section_pb": 2.0,
+        }},
+    }  # fmt: skip
+    fileset = tmp_path / "fileset.json"
+    fileset.write_text(json.dumps(content))
+    options = ("--fileset", fileset, "--out", tmp_path / "results", "--executor", "iterative")
+    finished = advtag("process", "--selection", "dy", *options)
+    assert finished.returncode == 0, finished.stderr
+    assert "data/MC of dy is 0.5 ±" in " ".join(finished.stderr.split())
+
+
+def test_what_cannot_be_written_or_selected_is_told_before_anything_is_read(
+    advtag, data_file: Path, tmp_path: Path
+) -> None:
+    fileset, occupied = tmp_path / "fileset.json", tmp_path / "occupied"
+    fileset.write_text(json.dumps({"data": [str(data_file)]}))
+    occupied.write_text("")
+    for command, selection, out, complaint in (
+        ("process", "dy", occupied, "occupied: a file, where a folder for the output is wanted"),
+        ("skim", "dy", occupied, "occupied: a file, where a folder for the output is wanted"),
+        ("process", "dy,dyjet", tmp_path / "results", "unknown selection 'dyjet'"),
+    ):
+        finished = advtag(command, "--selection", selection, "--fileset", fileset, "--out", out)
+        assert finished.returncode == 1
+        assert complaint in " ".join(finished.stderr.split())
+    assert not (tmp_path / "results").exists()

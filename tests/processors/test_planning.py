@@ -216,3 +216,28 @@ def test_clusters_that_leave_out_events_are_not_believed(
     offsets: list[int], n_events: int, clusters: tuple[int, ...]
 ) -> None:
     assert clusters_of(offsets, n_events) == clusters
+
+
+@pytest.mark.parametrize(
+    ("names", "twice"),
+    [
+        (["WJetsToLNu_TuneCP5", "W1JetsToLNu", "W2JetsToLNu"], "W1JetsToLNu, W2JetsToLNu"),
+        (["DYJetsToLL_M-50", "DYJetsToLL_M-50_HT-100to200"], "DYJetsToLL_M-50_HT-100to200"),
+        (["DYJetsToLL_M-50", "DYJetsToLL_M-10to50", "W1JetsToLNu"], None),
+        (["W1JetsToLNu", "W2JetsToLNu"], None),
+    ],
+)
+def test_an_inclusive_sample_beside_its_parts_is_noted(
+    make_events: MakeEvents, write: Write, tmp_path: Path, names: list[str], twice: str | None
+) -> None:
+    paths = [
+        write(tmp_path / f"{name}.root", make_events(5 + seed, seed=seed, is_data=False, features=False))
+        for seed, name in enumerate(names)
+    ]
+    planned = plan({name: [str(path)] for name, path in zip(names, paths, strict=True)})
+    told = [note for note in planned.notes if "count twice" in note]
+    if twice is None:
+        assert told == []
+    else:
+        (note,) = told
+        assert note.startswith(f"{names[0]}: by its name it holds the events of {twice}, too, which would")

@@ -1,4 +1,5 @@
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from storage.files import (
     remove_remnants,
     replaced_file,
     replaced_folder,
+    require_writable,
     sha256,
     write_text,
 )
@@ -105,3 +107,19 @@ def test_two_processes_cannot_make_the_same_folder(tmp_path: Path) -> None:
         continued_folder(tmp_path / "data"),
     ):
         pass
+
+
+def test_a_file_in_the_place_of_an_output_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    require_writable(tmp_path / "new" / "deeper")
+    assert not (tmp_path / "new").exists()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match=f"^{tmp_path / 'file'}: a file, where a folder"):
+            require_writable(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ValueError, match="may not be written to"):
+        require_writable(tmp_path / "new")

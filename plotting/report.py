@@ -20,16 +20,9 @@ from datamc.reference_curve import CurvePoint, EqualAucRow
 from datamc.scale_factors import ScaleFactors
 from plotting.details import details
 from plotting.payload import collect_stacks, embedded_json, fitting_epochs, fitting_planes, report_payload
+from plotting.performance import cost, equal_auc_sentence, robustness_sentences
 from plotting.style import SIMULATED, is_simulated, variant_label
-from plotting.summary import (
-    CLAIM,
-    agreement_sentences,
-    cost,
-    epoch_sentences,
-    equal_auc_sentence,
-    headline,
-    robustness_sentences,
-)
+from plotting.summary import CLAIM, agreement_sentences, epoch_sentences, headline
 from plotting.tables import (
     auc_tables,
     divergence_tables,

@@ -3,14 +3,12 @@ from typing import NamedTuple
 
 import pytest
 
+from plotting.performance import cost, equal_auc_sentence, robustness_sentences
 from plotting.summary import (
     agreement_sentences,
     compare_trainings,
-    cost,
     epoch_sentences,
-    equal_auc_sentence,
     headline,
-    robustness_sentences,
     signed,
 )
 

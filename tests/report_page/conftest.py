@@ -13,6 +13,7 @@ import pytest
 from datamc.agreement import divergence_table
 from datamc.divergence import DivergenceRow
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, Result
+from datamc.reference_curve import CurvePoint
 from datamc.scale_factors import ScaleFactors
 from plotting.report import write_report
 
@@ -139,10 +140,17 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Production:
     areas = [AucRow(*place, 0.7 + 0.003 * i) for i, place in enumerate(places)]
     curves = [RocRow(*p, e, m) for p in places for e, m in ((0.1, 1e-3), (0.5, 0.1), (1.0, 1.0))]
     fits = [_scale_factors(t, e, v) for t in TRAININGS for e in EPOCHS for v in VARIANTS]
+    curve = [
+        CurvePoint(selection, score, "basic", 5, "kl", sigma, 0.8 - sigma / 10, 0.5 - sigma / 5, 0.1, 0.01)
+        for selection in results
+        for score in SCORES
+        for sigma in (0.0, 1.0)
+    ]
     path = write_report(
         tmp_path_factory.mktemp("report") / "report.html",
         results=results,
         divergence=divergence,
+        curve=curve,
         scale_factors=fits,
         auc_rows=areas,
         roc_rows=curves,

@@ -203,6 +203,15 @@ def test_agreement_is_drawn_against_performance(opened, production, choice, vari
         np.testing.assert_allclose(trace["y"], [row.kl - row.offset for row in rows], atol=1e-5)
 
 
+def test_the_reference_with_noise_stands_beside_undistorted_areas(opened):
+    first = opened.chart("trade-off")["data"][0]
+    assert first["name"] == "basic with noise on its output, epoch 5"
+    # AUC 0.8 - 0.1 sigma, divergence 0.5 - 0.2 sigma less 0.1 of statistics
+    np.testing.assert_allclose((first["x"], first["y"]), [[0.7, 0.8], [0.2, 0.4]])
+    opened.page.check("input[name=auc-of][value=attack]")
+    assert len(opened.chart("trade-off")["data"]) == 2
+
+
 def test_log_scale_is_a_choice(opened):
     assert opened.chart("stack-a")["layout"]["yaxis"]["type"] == "linear"
     opened.page.check("#log")

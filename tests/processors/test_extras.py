@@ -20,6 +20,7 @@ from models.tagger import Tagger
 from processors.extras import Extras
 from processors.reference import reference_scores
 from processors.run import run_selection
+from simulation.fixture import fixture_files
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,20 @@ def taggers(tagger: Callable[..., Tagger]) -> list[Tagger]:
 def run(files: dict[str, Any], taggers: list[Tagger], **options: Any) -> Result:
     options = {"variants": parse_variants("raw,noise:0.1,fgsm:0.1"), "seed": 3} | options
     return run_selection(selection="inclusive", fileset=files, taggers=taggers, **options)
+
+
+def test_simulated_events_hold_a_reference() -> None:
+    """Of the jets under study in the files of the package; as in CMS, one without tracks has none."""
+    fileset = {"mc": [str(fixture_files()["dy"])]}
+    result = run_selection(selection="dy", fileset=fileset, extras=Extras(reference_tagger=True))
+    scores = result.histograms["CvsL"][{"tagger": "reference", "epoch": hist.loc(0), "variant": "raw"}]
+    filled = scores.project("value").values(flow=True)
+    (*_, selected) = result.cutflows["mc"]
+    assert selected.n_events > 10
+    # A jet without a score is filled below 0, into the first ten of sixty bins from -0.2 to 1.
+    assert filled.sum() == pytest.approx(selected.sum_weights)
+    assert filled[11:-1].sum() > 0.8 * selected.sum_weights
+    assert np.count_nonzero(filled) > 5
 
 
 def test_scores_of_the_reference_are_ratios_of_its_outputs() -> None:

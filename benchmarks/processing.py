@@ -170,9 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--events", type=int, default=200_000, help="events per file")
     parser.add_argument("--repeat", type=int, default=3, help="each rate is the best of so many")
-    parser.add_argument(
-        "--folder", type=Path, help="where the files go; a temporary folder by default"
-    )
+    parser.add_argument("--folder", type=Path, help="where the files go; a temporary folder by default")
     parser.add_argument("--memory", action="store_true", help="memory instead of speed")
     parser.add_argument("--one-peak", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -62,22 +62,6 @@ def test_the_wheel_holds_every_file_beside_the_code(wheel_environment: Path) -> 
     assert beside_the_code(site) == beside_the_code(REPOSITORY)
 
 
-def test_the_wheel_holds_every_file_beside_the_code(wheel_environment: Path) -> None:
-    """Profiles of sites, taggers, embedded events, templates: all that a command reads from the package."""
-
-    def beside_the_code(folder: Path) -> set[Path]:
-        return {
-            path.relative_to(folder)
-            for package in PACKAGES
-            for path in (folder / package).rglob("*")
-            if path.is_file() and path.suffix not in (".py", ".pyc")
-        }
-
-    [site] = (wheel_environment / "lib").glob("python*/site-packages")
-    assert Path("condor/profiles/lxplus.yaml") in beside_the_code(site)
-    assert beside_the_code(site) == beside_the_code(REPOSITORY)
-
-
 def test_wheel_runs_beside_a_decoy_of_our_names(wheel_environment: Path, tmp_path: Path) -> None:
     for name in PACKAGES:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the decoy was imported')\n")

@@ -136,9 +136,7 @@ def test_rows_of_a_resumed_run_are_complete(
         assert resumed.equals(whole)
 
 
-def test_what_was_lost_is_tried_again(
-    fileset: dict[str, Any], taggers: list[Tagger], tmp_path: Path
-) -> None:
+def test_what_was_lost_is_tried_again(fileset: dict[str, Any], taggers: list[Tagger], tmp_path: Path) -> None:
     """A chunk that could not be read is no finished chunk."""
     (mc,) = fileset["mc"]["files"]
     path, folder = tmp_path / "mc.root", tmp_path / "chunks"

@@ -92,7 +92,8 @@ def _direction(variant: Variant, noise: NDArray[np.float32]) -> NDArray[np.float
     """Return the random move of a variant in units of its size, made from normal noise."""
     if variant.kind == "pgd":
         # The noise through its own cumulative distribution is uniform.
-        return 2.0 * ndtr(noise) - 1.0
+        uniform: NDArray[np.floating] = 2.0 * ndtr(noise) - 1.0
+        return uniform
     return np.sign(noise) if variant.kind == "sign_noise" else noise
 
 

@@ -43,7 +43,7 @@ def block_edges() -> NDArray[np.float64]:
 def blocks_of_events(keys: JetKeys, n_blocks: int) -> NDArray[np.int64]:
     """Return the block of each jet's event, 0 to n_blocks - 1, shape ``(n_jets,)``."""
     of_event = keys._replace(jet=np.zeros_like(keys.jet))
-    uniform = ndtr(gaussian_noise(_SEED, of_event, 1)[:, 0].astype(np.float64))
+    uniform: NDArray[np.float64] = ndtr(gaussian_noise(_SEED, of_event, 1)[:, 0].astype(np.float64))
     return np.minimum((n_blocks * uniform).astype(np.int64), n_blocks - 1)
 
 

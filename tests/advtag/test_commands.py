@@ -114,7 +114,7 @@ def test_report_of_an_empty_folder_is_one_sentence(advtag, tmp_path) -> None:
 
 def test_fit_without_a_selection_is_one_sentence(advtag, production, tmp_path) -> None:
     shutil.copy(production / "results" / "dy.zip", tmp_path)
-    assert_one_sentence(advtag("fit", tmp_path), "wc, ttsemilep")
+    assert_one_sentence(advtag("fit", tmp_path), "wc and ttsemilep are missing")
     assert [path.name for path in tmp_path.iterdir()] == ["dy.zip"]
 
 

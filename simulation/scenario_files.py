@@ -22,6 +22,7 @@ class ScenarioCard(BaseModel):
     pythia: dict[str, bool | float | str] = Field(
         default_factory=dict, description="Settings of PYTHIA by name."
     )
+    draw: int = Field(1, ge=1, description="Another number draws other knobs from the same ranges.")
 
     @field_validator("base", mode="before")
     @classmethod
@@ -71,6 +72,7 @@ def scenario_from(text: str) -> str:
                 key: ("off", "on")[value] if isinstance(value, bool) else value
                 for key, value in card.pythia.items()
             },
+            card.draw,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

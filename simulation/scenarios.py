@@ -141,7 +141,8 @@ SCENARIOS: dict[str, Scenario] = {
 def scenario_named(name: str) -> Scenario:
     """Return a scenario by name, or one composed of several, of single knobs and of settings of PYTHIA.
 
-    It is data if one of its parts is. A knob given as ``low..high`` is drawn from a uniform distribution.
+    It is data if one of its parts is. A knob given as ``low..high`` is drawn from a uniform distribution;
+    ``draw=2`` changes nothing but the name, and with it the numbers that are drawn.
 
     Example:
         >>> scenario_named("data_resolution+data_radiation")
@@ -158,7 +159,9 @@ def scenario_named(name: str) -> Scenario:
     is_data = False
     for part in _PLUS.split(name):
         key, is_setting, text = (piece.strip() for piece in part.partition("="))
-        if is_setting and ":" in key:
+        if is_setting and key == "draw":
+            _check_draw(text, name)
+        elif is_setting and ":" in key:
             _merge(settings, {key: text}, name)
         elif is_setting and ".." in text:
             low, _, high = text.partition("..")
@@ -185,6 +188,7 @@ def scenario_name(
     base: str | Sequence[str] = "mc",
     knobs: Mapping[str, float | tuple[float, float]] | None = None,
     pythia: Mapping[str, object] | None = None,
+    draw: int = 1,
 ) -> str:
     """Return the name of a scenario with some knobs and settings changed: what a YAML's mapping becomes.
 
@@ -192,6 +196,7 @@ def scenario_name(
         base: One or several scenarios.
         knobs: Of the detector; two numbers are the ends of a range that the knob is drawn from.
         pythia: Settings of PYTHIA by name.
+        draw: Another number draws other knobs from the same ranges.
 
     Raises:
         ValueError: As of `scenario_named`.
@@ -202,11 +207,17 @@ def scenario_name(
             f"{knob}=" + (f"{value[0]!r}..{value[1]!r}" if isinstance(value, tuple) else f"{value!r}")
         )
     parts += [f"{setting}={value}" for setting, value in sorted((pythia or {}).items())]
+    parts += [f"draw={draw}"] if draw != 1 else []
     return scenario_named("+".join(parts)).name
 
 
 _PLUS = re.compile(r"(?<![0-9.][eE])\+")
 """Between the parts of a name; that of 1e+05 is none."""
+
+
+def _check_draw(text: str, name: str) -> None:
+    if not text.isdecimal():
+        raise ValueError(f"scenario '{name}' has a draw of {text}: give a whole number")
 
 
 def _plain(name: str) -> Scenario:

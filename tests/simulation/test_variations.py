@@ -195,3 +195,21 @@ def test_scenarios_are_composed():
 def test_a_wrong_scenario_is_refused_in_one_sentence(name, message):
     with pytest.raises(ValueError, match=message):
         scenario_named(name)
+
+
+def test_another_draw_draws_other_knobs_from_the_same_range() -> None:
+    once, again = (scenario_named(f"mc+efficiency_scale=0.95..1.03{more}") for more in ("", "+draw=2"))
+    assert once.priors == again.priors
+    assert once.detector == again.detector
+    knobs = [drawn_knobs(scenario, 1, block=0)["efficiency_scale"] for scenario in (once, again)]
+    assert knobs[0] != knobs[1]
+    assert all(0.95 <= knob <= 1.03 for knob in knobs)
+
+
+def test_a_draw_is_a_whole_number() -> None:
+    with pytest.raises(ValueError, match=r"has a draw of 1\.5: give a whole number"):
+        scenario_named("mc+draw=1.5")
+    assert (
+        scenario_name("mc", {"efficiency_scale": (0.95, 1.03)}, draw=2)
+        == "mc+efficiency_scale=0.95..1.03+draw=2"
+    )

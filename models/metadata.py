@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
 )
 
+from models.event_split import EventSplit
 from models.features import BRANCHES
 from models.scaler import FeatureScaler
 from models.variants import parse_variant
@@ -63,6 +64,9 @@ class TaggerMetadata(BaseModel):
     ]
     feature_names: tuple[str, ...] = BRANCHES
     data_fingerprint: str = Field(description="fingerprint of the prepared data it was trained on")
+    adapted_on: str | None = Field(
+        None, description="split of events, e.g. 0.333:1, whose unlabelled jets it saw; null: none"
+    )
     advtag_version: str = Field(default_factory=_advtag_version)
     schema_version: Literal[2] = 2
 
@@ -81,6 +85,11 @@ class TaggerMetadata(BaseModel):
     def _is_a_variant(cls, text: str) -> str:
         return parse_variant(text).name
 
+    @field_validator("adapted_on")
+    @classmethod
+    def _is_a_split(cls, text: str | None) -> str | None:
+        return None if text is None else EventSplit.parse(text).name
+
     @property
     def label(self) -> str:
         """The training and its epoch, e.g. ``basic@12``."""
@@ -88,7 +97,7 @@ class TaggerMetadata(BaseModel):
 
     def to_properties(self) -> dict[str, str]:
         """Return the `metadata_props` of an ONNX file."""
-        return {METADATA_KEY: self.model_dump_json()}
+        return {METADATA_KEY: self.model_dump_json(exclude_none=True)}
 
 
 def read_metadata(properties: Mapping[str, str], *, source: str) -> TaggerMetadata:

@@ -20,6 +20,14 @@ def test_they_read_back_as_they_were_written(make_metadata):
     assert again.label == "adversarial@3"
 
 
+def test_the_split_of_unlabelled_jets_is_written_where_there_is_one(make_metadata):
+    """Files of before have no such key, and taggers that saw no such jets are written as they were."""
+    assert "adapted_on" not in json.loads(make_metadata().to_properties()[METADATA_KEY])
+    assert read_metadata(make_metadata().to_properties(), source="a.onnx").adapted_on is None
+    adapted = make_metadata(adapted_on="0.50:2")
+    assert read_metadata(adapted.to_properties(), source="a.onnx").adapted_on == "0.5:2"
+
+
 def test_they_cannot_be_changed(make_metadata):
     with pytest.raises(ValidationError, match="frozen"):
         make_metadata().epoch = 4
@@ -39,6 +47,7 @@ def test_the_names_of_the_features_lie_inside(make_metadata):
         ({"method": "Magic!"}, "wrong at method"),
         ({"attack": "magic:1"}, "wrong at attack"),
         ({"scaler": 3}, "wrong at scaler: .*expected an object"),
+        ({"adapted_on": "half"}, "wrong at adapted_on: .*write SHARE:SEED"),
         ({"surprise": 1}, "wrong at surprise"),
         ({"feature_names": ["Jet_pt", *BRANCHES[1:]]}, "feature 0 is Jet_pt, but this advtag reads Jet_eta"),
         ({"feature_names": ["Jet_eta"]}, "1 features, but this advtag reads 67"),

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from models.variants import Variant, parse_variant
+from training.method_cards import CARDS, AnyMethodCard
 
 Reweighting = Literal["average", "flat", "none", "resample"]
 DefaultValue = Literal["minimum", "zero"]
@@ -118,6 +119,10 @@ class TrainConfig(_Card):
         description="share of the attacked loss, the rest is the raw one: 0.5 is the thesis's Eq. 5.1",
     )
     attack_every: int = Field(1, ge=1, description="attack each k-th step of the optimiser only")
+    attack_factors: Literal["none", "shifts"] = Field(
+        "none",
+        description="shifts: each feature is attacked in proportion to what detector variations move it by",
+    )
     attack_mode: AttackMode = Field(
         "eval", description="craft without dropout; train: with it, as in the thesis"
     )
@@ -125,6 +130,9 @@ class TrainConfig(_Card):
         0.0,
         ge=0,
         description="weight of the divergence between scores on raw and on attacked inputs (TRADES)",
+    )
+    methods: tuple[AnyMethodCard, ...] = Field(
+        (), description="what else the training does, in this order, each with its settings"
     )
     validation_attack: VariantText = Field(
         Variant("fgsm", 0.1), description="what each epoch is validated against, beside raw inputs"
@@ -167,13 +175,29 @@ class TrainConfig(_Card):
     compile: bool = Field(False, description="let torch.compile fuse the network's operations; on GPUs only")
     tensorboard: bool = Field(False, description="log for TensorBoard, too, in the run directory")
 
+    @model_validator(mode="after")
+    def _has_one_set_of_factors(self) -> "TrainConfig":
+        if self.attack_factors == "shifts" and self.attack.factors:
+            raise ValueError(
+                f"attack_factors: shifts and the factors of {self.attack.name} exclude each other"
+            )
+        if self.attack_factors == "shifts" and self.attack.is_identity:
+            raise ValueError(f"attack_factors: shifts needs an attack, and attack is {self.attack.name}")
+        return self
+
     @property
     def method(self) -> str:
-        """What the training does, in a word: basic, or the kind of attack and what else changes the loss."""
-        if self.attack.is_identity:
-            return "basic"
-        changes = ["mix"] * (self.mix < 1) + ["consistency"] * (self.consistency > 0)
-        return "+".join([self.attack.kind, *changes])
+        """What the training does: basic, or the kind of attack and all else that changes it, joined by +."""
+        changes = []
+        if not self.attack.is_identity:
+            changes = [self.attack.kind] + ["shifts"] * (self.attack_factors == "shifts")
+            changes += ["mix"] * (self.mix < 1) + ["consistency"] * (self.consistency > 0)
+        return "+".join([*changes, *(card.method for card in self.methods)]) or "basic"
+
+    @property
+    def needs_partners(self) -> bool:
+        """Whether a method looks at jets as another detector sees them."""
+        return any(card.needs_partners for card in self.methods)
 
 
 _AnyCard = TypeVar("_AnyCard", bound=_Card)
@@ -233,17 +257,28 @@ def _read_card(path: Path, card: type[_AnyCard]) -> _AnyCard:
         raise ValueError(f"{path}: {_first_complaint(error, card)}") from error
 
 
-def _first_complaint(error: ValidationError, card: type[_Card]) -> str:
+def _first_complaint(error: ValidationError, card: type[BaseModel]) -> str:
     """Return the first of pydantic's complaints as part of a sentence: key, what is wrong, mend."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    place = list(first["loc"])
+    if place[:1] == ["methods"] and len(place) > 2:
+        card = CARDS[str(place.pop(2))]  # pydantic names the method between its number and its key
+    key = ".".join(str(part) for part in place)
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}': choose from {', '.join(card.model_fields)}"
     if first["type"] == "missing":
-        return f"the key '{key}' is missing: add it ({card.model_fields[str(first['loc'][0])].description})"
+        name = next(str(part) for part in reversed(place) if part in card.model_fields)
+        return f"the key '{key}' is missing: add it ({card.model_fields[name].description})"
+    if first["type"].startswith("union_tag"):
+        given = first.get("ctx", {}).get("tag")
+        return f"key '{key}': {_what_of_a_method(given)}: choose method from {', '.join(CARDS)}"
     if first["input"] is None:
         return f"the key '{key}' has no value: give one or remove the key"
     message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")
     if not key:
         return f"{message}: mend these keys"
     return f"key '{key}': {message[0].lower()}{message[1:]}, got {first['input']!r}: mend this value"
+
+
+def _what_of_a_method(given: str | None) -> str:
+    return f"unknown method '{given}'" if given else "expected keys and values, one of them 'method'"

@@ -5,6 +5,7 @@ import pytest
 
 from models.variants import Variant, parse_variant
 from training.config import TrainConfig, read_prepare_config, read_train_config
+from training.method_cards import CARDS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MINIMAL = "name: basic\ndata: d\noutput: o\n"
@@ -29,6 +30,9 @@ def test_a_minimal_card_is_complete(tmp_path: Path) -> None:
         ("attack: pgd:0.1:steps=3\nmix: 0.5", "pgd+mix"),
         ("attack: noise:0.1\nmix: 0\nconsistency: 2", "noise+mix+consistency"),
         ("attack: fgsm:0\nmix: 0.5", "basic"),
+        ("attack: fgsm:0.1\nattack_factors: shifts", "fgsm+shifts"),
+        ("methods: [{method: augment}, {method: mmd_outputs, unlabelled: [u]}]", "augment+mmd_outputs"),
+        ("attack: fgsm:0.1\nmethods: [{method: augment}]", "fgsm+augment"),
     ],
 )
 def test_the_method_in_a_word(tmp_path: Path, keys: str, method: str) -> None:
@@ -42,9 +46,41 @@ def test_a_card_survives_json() -> None:
     assert TrainConfig.model_validate_json(config.model_dump_json()) == config
 
 
+def test_a_card_with_every_method_survives_json() -> None:
+    written = [
+        {"method": name}
+        | ({"unlabelled": ["dy", "wc"]} if "unlabelled" in card.model_fields else {})
+        | ({"teacher": "runs/basic"} if name == "distillation" else {})
+        for name, card in CARDS.items()
+    ]
+    config = TrainConfig.model_validate({"name": "a", "data": "d", "output": "o", "methods": written})
+    assert [type(card) for card in config.methods] == list(CARDS.values())
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
+
+
+ADAPT = MINIMAL + "methods: [{method: mmd_outputs, unlabelled: [u]}, "
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
+        (
+            ADAPT + "{method: mmd}]",
+            "key 'methods.1': unknown method 'mmd': choose method from augment, pair_",
+        ),
+        (ADAPT + "{share: 1}]", "key 'methods.1': expected keys and values, one of them 'method': choose"),
+        (ADAPT + "augment]", "key 'methods.1': input should be a valid dictionary"),
+        (ADAPT + "{method: augment, shar: 1}]", "unknown key 'methods.1.shar': choose from method, share"),
+        (ADAPT + "{method: augment, share: 2}]", "key 'methods.1.share': input should be less than or equal"),
+        (ADAPT + "{method: mmd_hidden}]", "key 'methods.1.unlabelled' is missing: add it (folders made by"),
+        (
+            ADAPT + "{method: mmd_hidden, unlabelled: [u, u]}]",
+            "key 'methods.1.unlabelled': a folder is liste",
+        ),
+        (ADAPT + "{method: distillation, teacher: }]", "the key 'methods.1.teacher' has no value: give one"),
+        (MINIMAL + "methods: {method: augment}", "key 'methods': input should be a valid list, got {"),
+        (MINIMAL + "attack_factors: shifts", "attack_factors: shifts needs an attack, and attack is raw"),
+        (MINIMAL + "attack_factors: shifts\nattack: fgsm:1:SV=2", "the factors of fgsm:1:SV=2 exclude each"),
         (MINIMAL + "gama: 2\n", "unknown key 'gama': choose from name, data, output, attack"),
         (MINIMAL + "gamma: -1\n", "key 'gamma': input should be greater than or equal to 0, got -1"),
         (MINIMAL + "attack: pgs:1\n", "key 'attack': unknown variant 'pgs:1': choose from raw, noise, fgsm"),

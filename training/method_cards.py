@@ -1,6 +1,7 @@
 """What a user writes under `methods` in the YAML of `advtag train`: one card for each method.
 
-The key `method` tells which card it is. A card says how a training differs from the basic one; `training.composition` makes the methods of them.
+The key `method` tells which card it is. A card says how a training differs from the basic one;
+`training.composition` makes the methods of them.
 """
 
 from pathlib import Path

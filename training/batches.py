@@ -22,34 +22,64 @@ _BITS = torch.from_numpy(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], 
 """For each byte its eight bits, highest first, as the bytes 0 or 1 of one int64."""
 
 
+class Partner(NamedTuple):
+    """The jets of a batch as another detector sees them, each drawn from its variations.
+
+    A jet without a variation is its own partner. `scaled` is float32, shape ``(n_jets, 67)``; `frozen_bits`
+    uint8, ``(n_jets, 9)``.
+    """
+
+    scaled: torch.Tensor
+    frozen_bits: torch.Tensor
+
+    @property
+    def frozen(self) -> torch.Tensor:
+        """The cells that no perturbation moves, bool, shape ``(n_jets, 67)``; unpacked with each call."""
+        return _unpacked(self.frozen_bits)
+
+
 class Batch(NamedTuple):
     """Jets ready to compute with, on the device of the training.
 
     `scaled` is float32, shape ``(n_jets, 67)``; `labels` int64, ``(n_jets,)``; `weights` float32,
-    ``(n_jets,)``; `frozen_bits` uint8, ``(n_jets, 9)``.
+    ``(n_jets,)``; `frozen_bits` uint8, ``(n_jets, 9)``; `partner` is there if a method asked for it.
     """
 
     scaled: torch.Tensor
     labels: torch.Tensor
     weights: torch.Tensor
     frozen_bits: torch.Tensor
+    partner: Partner | None = None
 
     @property
     def frozen(self) -> torch.Tensor:
         """The cells that no perturbation moves, bool, shape ``(n_jets, 67)``; unpacked with each call."""
-        # Eight at once by a table: (n, 9) -> (9 n,) int64 -> (n, 72) bool -> (n, 67).
-        words = _BITS.to(self.frozen_bits.device).index_select(0, self.frozen_bits.flatten().int())
-        return words.view(torch.bool).view(len(self.frozen_bits), 8 * len(_PACKED_INTEGERS))[:, :N_FEATURES]
+        return _unpacked(self.frozen_bits)
 
     def pieces(self, size: int) -> "Iterator[Batch]":
         """Yield the batch in pieces of at most `size` jets."""
-        for tensors in zip(*(torch.split(tensor, size) for tensor in self), strict=True):
-            yield Batch(*tensors)
+        for start in range(0, len(self.labels), size):
+            part = slice(start, start + size)
+            scaled, labels, weights, frozen_bits = (tensor[part] for tensor in self[:4])
+            partner = None if self.partner is None else Partner(*(tensor[part] for tensor in self.partner))
+            yield Batch(scaled, labels, weights, frozen_bits, partner)
 
 
 def joined(*batches: Batch) -> Batch:
-    """Return the jets of several batches as one."""
-    return Batch(*(torch.cat(tensors) for tensors in zip(*batches, strict=True)))
+    """Return the jets of several batches as one; it has partners if all of them have."""
+    own = zip(*(batch[:4] for batch in batches), strict=True)
+    scaled, labels, weights, frozen_bits = (torch.cat(tensors) for tensors in own)
+    partners = [batch.partner for batch in batches if batch.partner is not None]
+    partner = None
+    if len(partners) == len(batches):
+        partner = Partner(*(torch.cat(tensors) for tensors in zip(*partners, strict=True)))
+    return Batch(scaled, labels, weights, frozen_bits, partner)
+
+
+def _unpacked(bits: torch.Tensor) -> torch.Tensor:
+    # Eight at once by a table: (n, 9) -> (9 n,) int64 -> (n, 72) bool -> (n, 67).
+    words = _BITS.to(bits.device).index_select(0, bits.flatten().int())
+    return words.view(torch.bool).view(len(bits), 8 * len(_PACKED_INTEGERS))[:, :N_FEATURES]
 
 
 class StoredJets:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.features import IS_INTEGER
-from training.batches import ShuffledTrainingJets, StoredJets, joined, seed_of
+from training.batches import Partner, ShuffledTrainingJets, StoredJets, joined, seed_of
 from training.shards import TrainingData
 from training.workers import Workers
 
@@ -87,8 +87,23 @@ def test_pieces_put_together_are_the_batch(data: TrainingData) -> None:
     batch = next(StoredJets(data, "train", device=CPU).in_order(100))
     pieces = list(batch.pieces(33))
     assert [len(piece.labels) for piece in pieces] == [33, 33, 33, 1]
-    for left, right in zip(joined(*pieces), batch, strict=True):
+    whole = joined(*pieces)
+    assert whole.partner is None
+    for left, right in zip(whole[:4], batch[:4], strict=True):
         assert torch.equal(left, right)
+
+
+def test_partners_stay_with_their_jets_in_pieces(data: TrainingData) -> None:
+    jets = next(StoredJets(data, "train", device=CPU).in_order(10))
+    batch = jets._replace(partner=Partner(jets.scaled + 1, jets.frozen_bits))
+    *pieces, last = batch.pieces(4)
+    assert last.partner is not None
+    assert torch.equal(last.partner.scaled, batch.scaled[8:] + 1)
+    assert torch.equal(last.partner.frozen, batch.frozen[8:])
+    whole = joined(*pieces, last)
+    assert whole.partner is not None
+    assert torch.equal(whole.partner.scaled, batch.scaled + 1)
+    assert joined(batch, jets).partner is None
 
 
 def test_seeds_of_other_places_are_others() -> None:

@@ -70,7 +70,7 @@ def test_every_third_step_is_attacked(
 
 
 def test_consistency_is_the_divergence_of_the_scores(network: TaggerNetwork, batch: Batch) -> None:
-    one = Batch(*(tensor[:1] for tensor in batch))
+    one = next(batch.pieces(1))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter *= 2.5  # logits spread as after training

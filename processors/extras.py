@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from models.event_split import EventSplit
 from processors.scale_factor_weights import ScaleFactorWeights
 
 
@@ -19,6 +20,9 @@ class Extras:
         blocks: Into how many blocks of events the scores are also filled, for the errors of differences; 0
             for none.
         rows: Whether the jets themselves are returned, one row a jet, with their scores.
+        held_out: The events that are left out since taggers were adapted to them; None leaves none out.
+        collected: The events that alone are taken, so that taggers can be adapted to their jets, whose rows
+            then hold the 67 inputs as read; None takes all.
     """
 
     reference_tagger: bool = False
@@ -27,3 +31,5 @@ class Extras:
     scale_factors: ScaleFactorWeights | None = None
     blocks: int = 0
     rows: bool = False
+    held_out: EventSplit | None = None
+    collected: EventSplit | None = None

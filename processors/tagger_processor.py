@@ -16,6 +16,7 @@ from models.tagger import Tagger
 from processors import histograms, reference, weights
 from processors.all_jets import all_good_jets
 from processors.blocks import PREFIX, block_histogram, blocks_of_events, fill_blocks
+from processors.event_splits import of_the_split, require_held_out
 from processors.extras import Extras
 from processors.filesets import DatasetMetadata
 from processors.histograms import Histogram, Jets, Scenario
@@ -65,6 +66,9 @@ class TaggerProcessor(ProcessorABC):
         golden: Certified luminosity sections, for data; None takes all.
         systematics: How simulation is corrected and varied; data are filled as they are.
         extras: What is made besides.
+
+    Raises:
+        ValueError: If a tagger was adapted to events that are not held out.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class TaggerProcessor(ProcessorABC):
         self.golden = golden
         self.systematics = systematics or Systematics()
         self.extras = extras or Extras()
+        require_held_out(self.taggers, self.extras.held_out)
 
     # Numbers that are none (NaN, infinite) occur in files; no cut takes them, nobody needs to hear of each.
     @np.errstate(divide="ignore", invalid="ignore", over="ignore")
@@ -105,7 +110,7 @@ class TaggerProcessor(ProcessorABC):
         for sample in samples:
             self._fill_control(filled, sample, is_data=is_data)
         scenarios = self._scenarios(is_data=is_data)
-        rows = self._rows(samples[0], scenarios)
+        rows = self._rows(events, samples[0], scenarios)
         if scenarios:
             filled |= self._empty_histograms(dataset, scenarios, is_data=is_data)
             self._fill_all_scores(filled, rows, events, samples, is_data=is_data)
@@ -138,6 +143,7 @@ class TaggerProcessor(ProcessorABC):
         name = self.parameters.name
         shifted = self.systematics.shifted(events, shift, is_data=is_data)
         selected = SELECT[name](shifted, self.parameters, good_luminosity=good_luminosity)
+        selected = of_the_split(shifted, selected, self.extras)
         if self.extras.all_jets:
             selected = all_good_jets(shifted, selected, self.parameters)
         flavour = flavour_of(shifted, selected, is_data=is_data)
@@ -236,12 +242,16 @@ class TaggerProcessor(ProcessorABC):
             for variant in self._variants(is_data=is_data)
         ]
 
-    def _rows(self, sample: Sample, scenarios: Sequence[Scenario]) -> dict[str, Any]:
+    def _rows(self, events: ak.Array, sample: Sample, scenarios: Sequence[Scenario]) -> dict[str, Any]:
         """Return the rows of the jets of the nominal shift, still without scores, if they were asked for."""
         if not self.extras.rows:
             return {}
-        events, selected, (jets, *_) = sample
-        return empty_rows(jet_keys(events, selected), jets, selected.control, scenarios)
+        selected, (jets, *_) = sample.selected, sample.jets
+        rows = empty_rows(jet_keys(sample.events, selected), jets, selected.control, scenarios)
+        if self.extras.collected is not None:
+            (features,) = _features(events, [sample])
+            rows |= dict(zip(BRANCHES, features.T, strict=True))
+        return rows
 
     def _fill_control(self, filled: dict[str, Histogram], sample: Sample, *, is_data: bool) -> None:
         """Add the control variables of one shift."""

@@ -1,0 +1,94 @@
+"""From the sum over all chunks of a run to its result."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from datamc.results import CutflowRow, DatasetRecord, Result, ranges_of
+from processors import reference
+from processors.histograms import in_order
+from processors.ledger import ledger_of
+from processors.notes import fraction_notes, notes_of
+from processors.planning import Plan
+from processors.tagger_processor import Output, TaggerProcessor
+
+
+def result_of(
+    output: Output,
+    plan: Plan,
+    processor: TaggerProcessor,
+    *,
+    config: dict[str, Any],
+    versions: dict[str, str],
+    usage: dict[str, float],
+) -> Result:
+    """Return the result of a run, its ledger checked.
+
+    Args:
+        output: The sum over all chunks.
+        plan: What was to be processed.
+        processor: What processed it.
+        config: What decided the content of the histograms.
+        versions: Of the libraries.
+        usage: What the work took.
+
+    Raises:
+        LedgerError: If events went missing.
+    """
+    cutflows = _tables(output, plan, "cutflow")
+    result = Result(
+        selection=processor.parameters.name,
+        histograms=_histograms(output, plan, processor),
+        datasets=_records(output, plan),
+        cutflows=cutflows,
+        n_minus_one=_tables(output, plan, "n_minus_one"),
+        ledger=ledger_of(plan, output.get("processed", {}), output.get("lost", {})),
+        notes=notes_of(plan, output, cutflows, processor.golden),
+        config=config,
+        versions=versions,
+        usage=usage,
+        sections={name: ranges_of(found) for name, found in output.get("sections", {}).items() if found},
+    )
+    result.notes += fraction_notes(result)
+    result.check_ledger()
+    return result
+
+
+def _histograms(output: Output, plan: Plan, processor: TaggerProcessor) -> dict[str, Any]:
+    order: dict[str, Sequence[str | int]] = {
+        "dataset": list(plan.datasets),
+        "tagger": [*dict.fromkeys(tagger.name for tagger in processor.taggers), reference.NAME],
+        "epoch": sorted({reference.EPOCH, *(tagger.epoch for tagger in processor.taggers)}),
+        "variant": list(dict.fromkeys(["raw", *(variant.name for variant in processor.variants)])),
+        "systematic": processor.systematics.names(processor.parameters.name),
+    }
+    return {name: in_order(histogram, order) for name, histogram in output.get("histograms", {}).items()}
+
+
+def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
+    records = {}
+    for name, metadata in plan.datasets.items():
+        n_events, sum_weights, sum_weights2 = (
+            output.get("cutflow", {}).get(name, {}).get("all", (0, 0.0, 0.0))
+        )
+        records[name] = DatasetRecord(
+            is_data=metadata.is_data,
+            process=metadata.process,
+            cross_section_pb=metadata.cross_section_pb,
+            luminosity_pb=metadata.luminosity_pb,
+            simulated=metadata.simulated,
+            n_events=int(n_events),
+            sum_weights=float(sum_weights),
+            sum_weights2=float(sum_weights2),
+            variation_sums=output.get("variation_sums", {}).get(name, {}),
+        )
+    return records
+
+
+def _tables(output: Output, plan: Plan, kind: str) -> dict[str, list[CutflowRow]]:
+    """Return the tables of a kind (`cutflow`, `n_minus_one`) of the datasets that were processed."""
+    tables = output.get(kind, {})
+    return {
+        name: [CutflowRow(cut, int(n), float(w), float(w2)) for cut, (n, w, w2) in tables[name].items()]
+        for name in plan.datasets
+        if name in tables
+    }

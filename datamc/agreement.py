@@ -11,21 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from datamc.blocks import BlockReader, has_blocks
+from datamc.blocks import has_blocks
 from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.differences import DifferenceRow, Measured, difference_rows
 from datamc.divergence import DivergenceRow, chi_squared, distance, statistical_offset
 from datamc.histograms import Floats, bin_edges, scores_of, taggers_of, variants_of
 from datamc.measures import (
     ShapeTest,
-    earth_movers_distance,
+    data_mc_area,
     earth_movers_offset,
-    equal_population_bins,
-    jensen_shannon,
-    kullback_leibler,
     normalised,
+    rank_offset,
     shape_test,
 )
 from datamc.normalisation import View, combine_signs, default_view, normalisation
@@ -38,13 +35,10 @@ from datamc.reference_curve import (
     EqualAucRow,
     curve_points,
     equal_auc_rows,
-    noise_matrix,
 )
-from datamc.replicas import draw_weights, spread, with_replicas
+from datamc.replicas import spread
+from datamc.score_replicas import Replicated, ScoreReplicas, centres_of, measure
 from datamc.templates import SignedTemplates, signed_templates
-
-EQUAL_BINS = 20
-"""Bins of equal population that are wanted, beside the thesis's 60 uniform ones."""
 
 CURVE_MEASURES = ("kl", "kl_equal")
 """What the curve at equal AUC is made of."""
@@ -60,18 +54,6 @@ class Agreement(NamedTuple):
     curve: list[CurvePoint]
     """Of the reference, by rising noise; empty without areas or blocks of events."""
     equal_auc: list[EqualAucRow]
-
-
-class Replicated(NamedTuple):
-    """Data and simulation of one row in fine bins: first as they are, then their replicas."""
-
-    edges: Floats
-    """Shape `(n_fine + 1,)`."""
-    data: Floats
-    """Shape `(1 + n_replicas, n_fine)`."""
-    mc: Floats
-    n_blocks: int
-    """0 where bins fluctuate one by one."""
 
 
 def agreement(
@@ -134,9 +116,9 @@ class _ScoreAgreement:
         self._view: View = default_view(result.selection)
         self._factor = normalisation(result).factor
         self._edges = bin_edges(result, score)
-        self._reader = BlockReader(result, score) if has_blocks(result, score) else None
-        self.n_blocks = self._reader.n_blocks if self._reader else 0
-        self._weights = draw_weights(n_bootstrap, self.n_blocks, seed=seed)
+        has_any = has_blocks(result, score)
+        self._replicas = ScoreReplicas(result, score, n_bootstrap=n_bootstrap, seed=seed) if has_any else None
+        self.n_blocks = self._replicas.n_blocks if self._replicas else 0
         self.rows: list[DivergenceRow] = []
         self.measured: dict[tuple[str, int, str], dict[str, Measured]] = {}
         for tagger, epoch in taggers_of(result):
@@ -170,37 +152,26 @@ class _ScoreAgreement:
         return curve_points(place, reference, curves), rows
 
     def _curves(self, tagger: str, epoch: int, noised: Sequence[tuple[float, float]]) -> dict[str, Curve]:
-        """Return the curve of one checkpoint for each measure: histograms folded with rising noise."""
-        assert self._reader is not None
-        blocks = self._reader.blocks(tagger=tagger, epoch=epoch, variant=UNDISTORTED)
-        found: dict[str, list[Measured]] = {name: [] for name in CURVE_MEASURES}
-        for sigma, _ in noised:
-            noise = noise_matrix(blocks.edges, sigma)
-            data = with_replicas(blocks.data @ noise, self._weights.data)
-            mc = with_replicas(blocks.mc @ noise, self._weights.mc)
-            values, _ = divergences(Replicated(blocks.edges, data, mc, self.n_blocks), self._edges)
-            for name, points in found.items():
-                points.append(self._by_replicas(values[name]))
-        sigmas, aucs = np.array(noised).T
-        return {name: Curve(sigmas, aucs, tuple(points)) for name, points in found.items()}
+        """Return the curve of one checkpoint for each measure."""
+        assert self._replicas is not None
+        found = self._replicas.curves(tagger, epoch, noised)
+        return {name: found[name] for name in CURVE_MEASURES}
 
     def _by_replicas(self, values: Floats) -> Measured:
         error, offset = spread(values, n_blocks=self.n_blocks)
         return Measured(values, offset, error)
 
     def _data(self, signed: SignedTemplates, tagger: str, epoch: int) -> Floats:
-        if self._reader:
-            return with_replicas(self._reader.data(tagger=tagger, epoch=epoch), self._weights.data)
+        if self._replicas:
+            return self._replicas.data(tagger, epoch)
         return self._by_bin(signed.data, signed.data_variance, "data")
 
     def _with_simulation(
         self, data: Floats, signed: SignedTemplates, tagger: str, epoch: int, variant: str
     ) -> Replicated:
-        if self._reader:
-            blocks = self._reader.mc(tagger=tagger, epoch=epoch, variant=variant)
-            return Replicated(
-                self._reader.edges, data, with_replicas(blocks, self._weights.mc), self.n_blocks
-            )
+        if self._replicas:
+            simulated = self._replicas.mc(tagger, epoch, variant)
+            return Replicated(self._replicas.edges, data, simulated, self.n_blocks)
         mc = self._by_bin(signed.mc.sum(axis=0), signed.mc_variance.sum(axis=0), "mc")
         return Replicated(signed.edges, data, mc, 0)
 
@@ -222,13 +193,14 @@ class _ScoreAgreement:
             row = _with_test(row, shape_test(*data, *mc, **n_jets))
             values, n_equal = measure(replicated, signed.edges)
             shape = normalised(data[0], mc[0])[1]
-            offsets = _offsets(row, shape, _centres(signed.edges), n_equal=n_equal)
+            offsets = _offsets(row, shape, centres_of(signed.edges), n_equal=n_equal)
             measured = {
                 name: Measured(each, offsets[name], _error(each, offsets[name], replicated.n_blocks))
                 for name, each in values.items()
             }
             self.measured[place] = measured
             row = _with_measures(row, measured, n_blocks=replicated.n_blocks, n_equal=n_equal)
+            row = row._replace(data_mc_auc=float(data_mc_area(replicated.data[0], replicated.mc[0])))
         self.rows.append(row)
 
 
@@ -259,6 +231,7 @@ def _offsets(row: DivergenceRow, shape: Floats, centres: Floats, *, n_equal: int
         "kl_equal": statistical_offset(row.n_data, row.n_mc, n_bins=n_equal),
         "js": row.offset / 4,  # JS is a quarter of KL where shapes are close
         "emd": earth_movers_offset(shape, centres, n_data=row.n_data, n_mc=row.n_mc),
+        "auc": rank_offset(shape, n_data=row.n_data, n_mc=row.n_mc),
     }
 
 
@@ -266,7 +239,7 @@ def _with_measures(
     row: DivergenceRow, measured: Mapping[str, Measured], *, n_blocks: int, n_equal: int
 ) -> DivergenceRow:
     columns: dict[str, Any] = {}
-    for name in ("kl_equal", "js", "emd"):
+    for name in ("kl_equal", "js", "emd", "auc"):
         each = measured[name]
         columns |= {name: float(each.values[0]), f"{name}_error": each.error, f"{name}_offset": each.offset}
     row = row._replace(**columns, n_equal_bins=n_equal, n_blocks=n_blocks)
@@ -280,45 +253,6 @@ def _with_measures(
         kl=value, low=max(value - kl.error, 0.0), high=value + kl.error, error=kl.error,
         offset_replicas=statistics if math.isfinite(statistics) else 0.0,
     )  # fmt: skip
-
-
-def divergences(replicated: Replicated, edges: Floats) -> tuple[dict[str, Floats], int]:
-    """Return `kl` and `kl_equal`, shape `(1 + n_replicas,)`, and the number of bins of equal population.
-
-    Args:
-        replicated: In fine bins.
-        edges: Those of the 60 uniform bins; they are among the fine ones.
-    """
-    equal = equal_population_bins(replicated.mc[0], EQUAL_BINS)
-    values = {
-        name: kullback_leibler(*_shapes(replicated, starts))
-        for name, starts in (("kl", rebin_starts(replicated.edges, edges)), ("kl_equal", equal))
-    }
-    return values, len(equal)
-
-
-def measure(replicated: Replicated, edges: Floats) -> tuple[dict[str, Floats], int]:
-    """Return every measure, as `divergences` does."""
-    values, n_equal = divergences(replicated, edges)
-    p, q = _shapes(replicated, rebin_starts(replicated.edges, edges))
-    others = {"js": jensen_shannon(p, q), "emd": earth_movers_distance(p, q, _centres(edges))}
-    return values | others, n_equal
-
-
-def _shapes(replicated: Replicated, starts: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    return normalised(*(np.add.reduceat(part, starts, axis=-1) for part in (replicated.data, replicated.mc)))
-
-
-def rebin_starts(fine: Floats, coarse: Floats) -> NDArray[np.intp]:
-    """Return the fine bin at which each coarse one begins, shape `(n_coarse,)`.
-
-    Raises:
-        ValueError: If a coarse edge is none of the fine ones.
-    """
-    starts = np.abs(fine[:, np.newaxis] - coarse[:-1]).argmin(axis=0)
-    if not np.allclose(fine[starts], coarse[:-1], atol=1e-9):
-        raise ValueError("the blocks of a score have other bins than its histogram: process it again")
-    return np.asarray(starts, dtype=np.intp)
 
 
 def _error(values: Floats, offset: float, n_blocks: int) -> float:
@@ -349,10 +283,6 @@ def _jets(signed: Floats, variance: Floats) -> Floats:
     total = float(signed.sum())
     weight = float(variance.sum()) / total if total > 0 else 0.0
     return variance / weight**2 if weight > 0 else np.zeros_like(variance)
-
-
-def _centres(edges: Floats) -> Floats:
-    return 0.5 * (edges[1:] + edges[:-1])
 
 
 def _effective_sum(values: Floats, variances: Floats) -> float:

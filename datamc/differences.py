@@ -21,7 +21,7 @@ class DifferenceRow(NamedTuple):
     score: str
     variant: str
     measure: str
-    """`kl`, `kl_equal` (bins of equal population), `js` or `emd`, as the columns of a `DivergenceRow`."""
+    """`kl`, `kl_equal` (bins of equal population), `js`, `emd` or `auc`, as in a `DivergenceRow`."""
     tagger: str
     epoch: int
     reference: str

@@ -67,6 +67,12 @@ class DivergenceRow(NamedTuple):
     shape_degrees: int = 0
     p_value: float = 1.0
     """How often chance alone exceeds `shape_chi2`."""
+    data_mc_auc: float = 0.5
+    """Area under the ROC curve of data against simulation; no monotone change of the score changes it."""
+    auc: float = 0.0
+    """6 (`data_mc_auc` - 1/2)^2 in nats: the part of the divergence that a trend in the rank explains."""
+    auc_error: float = 0.0
+    auc_offset: float = 0.0
     n_blocks: int = 0
     """Blocks of events behind the errors; 0: bins fluctuate one by one, and rows share no replicas."""
 

@@ -1,8 +1,8 @@
 """Which way to train makes data and simulation agree, at equal performance: one row per method.
 
-A *method* was trained with several seeds. What is compared is the mean over them of a measure beyond statistics,
-over that of the reference method, and over that of the reference with as much noise on its log-odds as takes
-it to the same AUC (`datamc.reference_curve`).
+A *method* was trained with several seeds. What is compared is the mean over them of a measure beyond
+statistics, over that of the reference method, and over that of the reference with as much noise on its
+log-odds as takes it to the same AUC (`datamc.reference_curve`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,8 +60,8 @@ class MethodRow(NamedTuple):
     p_value: float
     """Of the mean chi2 and its mean degrees of freedom."""
     status: str
-    """`ok`; `above`: larger AUC than the reference, compared with it without noise; `below`: less than with the
-    largest noise; `no_excess`: nothing is left of the reference beyond statistics; `no_curve`."""
+    """`ok`; `above`: larger AUC than the reference, compared with it without noise; `below`: less than with
+    the largest noise; `no_excess`: nothing is left of the reference beyond statistics."""
 
 
 class SeedRow(NamedTuple):

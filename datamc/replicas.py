@@ -78,3 +78,17 @@ def spread(values: Floats, *, n_blocks: int) -> Spread:
     correction = n_blocks / (n_blocks - 1)
     linear, curved = correction * float((odd**2).mean()), correction**2 * float(even.var())
     return Spread(float(np.sqrt(max(linear - curved, LEAST * curved))), correction * float(even.mean()))
+
+
+def linear_error(values: Floats, *, n_blocks: int) -> Floats:
+    """Return the errors of numbers that are linear in the histograms, shape `(n,)`, nan without replicas.
+
+    Args:
+        values: As they are, then their replicas, shape `(1 + 2 n_pairs, n)`.
+        n_blocks: Blocks of events behind the replicas.
+    """
+    if len(values) < 3 or n_blocks < 2:
+        return np.full(values.shape[1:], np.nan)
+    up, down = np.split(values[1:], 2)
+    odd = 0.5 * (up - down) / STRENGTH
+    return np.asarray(np.sqrt(n_blocks / (n_blocks - 1) * (odd**2).mean(axis=0)))

@@ -20,7 +20,7 @@ def test_all_tables_are_written_and_belong_together(advtag, production: Path, tm
     # The same data as null data: the same table.
     assert read_divergence(tmp_path / "null.csv") == rows
     differences = read_differences(tmp_path / "differences.csv")
-    assert {row.measure for row in differences} == {"kl", "kl_equal", "js", "emd"}
+    assert {row.measure for row in differences} == {"kl", "kl_equal", "js", "emd", "auc"}
     assert {(row.tagger, row.reference) for row in differences} == {("adversarial", "basic")}
     values = {row[1:5]: row.kl for row in rows}
     without_noise = [p for p in read_curve(tmp_path / "reference_curve.csv") if p.sigma == 0]

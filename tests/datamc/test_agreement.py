@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from datamc.agreement import Agreement, agreement, rebin_starts
+from datamc.agreement import Agreement, agreement
 from datamc.blocks import PREFIX, BlockReader
 from datamc.differences import (
     DifferenceRow,
@@ -28,6 +28,7 @@ from datamc.reference_curve import (
     write_equal_auc,
 )
 from datamc.results import DatasetRecord, Result, merge_results
+from datamc.score_replicas import rebin_starts
 from datamc.templates import score_templates
 
 N_BLOCKS = 32

@@ -1,16 +1,19 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import kstest, wasserstein_distance
+from scipy.stats import kstest, mannwhitneyu, wasserstein_distance
 
 from datamc.measures import (
     bins_of_content,
+    data_mc_area,
     earth_movers_distance,
     earth_movers_offset,
     equal_population_bins,
     jensen_shannon,
     kullback_leibler,
     normalised,
+    rank_divergence,
+    rank_offset,
     shape_test,
 )
 
@@ -107,3 +110,41 @@ def test_other_shapes_have_small_p_values_and_sizes_do_not_count() -> None:
     assert other.p_value < 1e-6
     empty = np.zeros(20)
     assert shape_test(shape, shape, empty, empty, n_data=shape, n_mc=empty) == (0.0, 0, 1.0)
+
+
+def test_the_area_of_data_against_simulation_by_hand() -> None:
+    data, mc = np.array([1.0, 0, 3]), np.array([2.0, 2, 0])
+    # pairs of (1, 0, 3) and (2, 2, 0): one jet ties with 2 of 4, three are above all: (1 x 1 + 3 x 4) / 16
+    assert data_mc_area(data, mc) == pytest.approx(13 / 16)
+    assert rank_divergence(data_mc_area(data, mc)) == pytest.approx(6 * (5 / 16) ** 2)
+    assert data_mc_area(data, data) == pytest.approx(0.5)
+    assert data_mc_area(data, np.zeros(3)) == 0.5
+    # same sign subtracted: (1, -1, 4) of 4 against (2, 2, 0): 1/4 x 1/4 - 1/4 x 3/4 + 4/4
+    assert data_mc_area(np.array([1.0, -1, 4]), mc) == pytest.approx(1 / 16 - 3 / 16 + 1)
+
+
+def test_the_area_is_that_of_a_rank_test_and_no_monotone_change_moves_it() -> None:
+    random = np.random.default_rng(2)
+    data, mc = random.normal(0.3, 1, 400), random.normal(0, 1, 500)
+    expected = mannwhitneyu(data, mc).statistic / (400 * 500)
+    for change in (np.asarray, np.exp, lambda x: x**3):
+        edges = np.unique(np.concatenate([change(data), change(mc), [np.inf]]))
+        counts = [np.histogram(change(each), edges)[0].astype(float) for each in (data, mc)]
+        assert data_mc_area(*counts) == pytest.approx(expected)
+
+
+def test_the_area_sees_a_part_of_the_divergence_and_all_of_a_trend_in_rank() -> None:
+    rank = (np.arange(200) + 0.5) / 200
+    q = np.full(200, 1 / 200)
+    trend, bump = q * (1 + 0.02 * (rank - 0.5)), q * (1 + 0.02 * np.cos(20 * rank))
+    assert rank_divergence(data_mc_area(trend, q)) == pytest.approx(kullback_leibler(trend, q), rel=1e-3)
+    bump /= bump.sum()
+    assert rank_divergence(data_mc_area(bump, q)) < 0.1 * kullback_leibler(bump, q)
+
+
+def test_two_samples_of_one_shape_have_the_area_that_the_offset_says() -> None:
+    random, p = np.random.default_rng(4), np.array([0.5, 0.3, 0.15, 0.05])
+    data, mc = (random.multinomial(n, p, 20_000).astype(float) for n in (3000, 5000))
+    found = rank_divergence(data_mc_area(data, mc)).mean()
+    assert rank_offset(p, n_data=3000, n_mc=5000) == pytest.approx(found, rel=0.03)
+    assert rank_offset(p, n_data=0, n_mc=5000) == 0

@@ -13,6 +13,10 @@ from advtag.tables import as_json_text
 
 Evaluation = Annotated[Path | None, typer.Option(help="Folder with auc.csv and roc.csv of `evaluate`.")]
 Coarse = Annotated[bool, typer.Option("--coarse", help="Few large cells: for samples of some thousand jets.")]
+Null = Annotated[
+    list[Path] | None,
+    typer.Option(help="Results whose data are simulated like the simulation: what no difference gives."),
+]
 Results = Annotated[
     list[Path], typer.Argument(help="Folders with results of `process`, or single result files.")
 ]
@@ -34,10 +38,7 @@ def divergence(
         Path | None,
         typer.Option(help="Folder of `evaluate`: compares all trainings with the basic one at equal AUC."),
     ] = None,
-    null: Annotated[
-        list[Path] | None,
-        typer.Option(help="Results whose data are simulated like the simulation: what no difference gives."),
-    ] = None,
+    null: Null = None,
     out: Annotated[
         Path | None, typer.Option(help="The CSV to write; beside the results if not given.")
     ] = None,
@@ -82,6 +83,7 @@ def plot(
         Path | None, typer.Option(help="Folder of the figures; beside the results if not given.")
     ] = None,
     evaluation: Evaluation = None,
+    null: Null = None,
     coarse: Coarse = False,
     after_fit: Annotated[
         bool, typer.Option("--after-fit", help="Also CvsL and CvsB before and after the scale factors.")
@@ -107,6 +109,7 @@ def plot(
             production.read_results(results),
             coarse=coarse,
             evaluation=evaluation,
+            null=production.read_results(null) if null else None,
             progress=bar(board, "compare"),
         )
         label = event_label(list(found.results.values()), experiment=experiment, status=status)
@@ -116,6 +119,7 @@ def plot(
             found.results,
             folder,
             divergence=found.divergence,
+            null=found.null,
             curve=found.agreement.curve,
             scale_factors=found.scale_factors,
             auc_rows=tables.areas,
@@ -143,6 +147,7 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The HTML file; beside the results if not given.")] = None,
     evaluation: Evaluation = None,
+    null: Null = None,
     coarse: Coarse = False,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
 ) -> None:
@@ -155,25 +160,38 @@ def report(
     if compare is not None and not results:
         typer.echo(_write_comparison(compare, out=out, coarse=coarse, title=title))
     elif results and compare is None:
-        typer.echo(_write_report(results, out=out, evaluation=evaluation, coarse=coarse, title=title))
+        typer.echo(
+            _write_report(results, out=out, evaluation=evaluation, null=null, coarse=coarse, title=title)
+        )
     else:
         raise ValueError("report: name either folders with results, or two productions after --compare")
 
 
 def _write_report(
-    results: list[Path], *, out: Path | None, evaluation: Path | None, coarse: bool, title: str | None
+    results: list[Path],
+    *,
+    out: Path | None,
+    evaluation: Path | None,
+    null: list[Path] | None,
+    coarse: bool,
+    title: str | None,
 ) -> Path:
     from plotting.report import write_report
 
     with one_bar("compare") as progress:
         found = production.compare(
-            production.read_results(results), coarse=coarse, evaluation=evaluation, progress=progress
+            production.read_results(results),
+            coarse=coarse,
+            evaluation=evaluation,
+            null=production.read_results(null) if null else None,
+            progress=progress,
         )
     tables = production.read_evaluation(evaluation)
     return write_report(
         out or production.beside(results) / "report.html",
         results=found.results,
         divergence=found.divergence,
+        null=found.null,
         differences=found.agreement.differences,
         curve=found.agreement.curve,
         equal_auc=found.agreement.equal_auc,

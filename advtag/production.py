@@ -24,6 +24,8 @@ class Comparison(NamedTuple):
     scale_factors: list["ScaleFactors"]
     agreement: "Agreement"
     """The divergence again, with differences of trainings and, if areas are known, all at equal AUC."""
+    null: list["DivergenceRow"]
+    """The divergence of null data; empty without."""
 
 
 def compare(
@@ -32,6 +34,7 @@ def compare(
     coarse: bool,
     replicas: int = 200,
     evaluation: Path | None = None,
+    null: "Mapping[str, Result] | None" = None,
     progress: ProgressCallback | None = None,
 ) -> Comparison:
     """Return the divergence of every score and, where all three selections are there, the scale factors.
@@ -41,15 +44,17 @@ def compare(
         coarse: Whether the scale factors are solved in few large cells.
         replicas: Bootstrap replicas of the divergence's band.
         evaluation: Folder of `advtag evaluate`, for the comparison at equal AUC; None for none.
+        null: Results of null data, by selection.
         progress: Called with the steps done and their total.
     """
-    from datamc.agreement import agreement
+    from datamc.agreement import agreement, divergence_table
     from datamc.planes import FIT_SELECTIONS
 
     areas = noised_areas(evaluation)
     measured = agreement(results, n_bootstrap=replicas, seed=1, areas=areas, progress=progress)
+    chance = divergence_table(null, n_bootstrap=replicas, seed=1) if null else []
     fitted = solve_all(results, coarse=coarse) if set(FIT_SELECTIONS) <= set(results) else []
-    return Comparison(results, measured.divergence, fitted, measured)
+    return Comparison(results, measured.divergence, fitted, measured, chance)
 
 
 def noised_areas(evaluation: Path | None) -> "Areas":

@@ -13,7 +13,8 @@ Axis = Literal["CvsL", "CvsB"]
 
 STACK_ORDER = ("b", "c", "light")
 """Flavours from the bottom of a stack to its top, as in every other one."""
-_BIN_OF_DEFAULT = 0.1
+BIN_OF_DEFAULT = 0.1
+"""Width of the bin below 0 that holds jets without a score."""
 
 
 def plane_view(
@@ -45,7 +46,7 @@ def plane_view(
         (plane.mc_variance[s] * inside**2).sum(axis=summed), plane.default_mc_variance[s] * default**2
     )
     return Templates(
-        np.append(edges[0] - _BIN_OF_DEFAULT, edges),
+        np.append(edges[0] - BIN_OF_DEFAULT, edges),
         _joined(plane.data[s].sum(axis=summed - 1), plane.default_data[s]),
         _joined(plane.data_variance[s].sum(axis=summed - 1), plane.default_data_variance[s]),
         mc[order],

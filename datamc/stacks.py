@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from datamc.histograms import NOMINAL, Floats, RateShift, content_of, fold_overflow, scores_of
+from datamc.histograms import NOMINAL, Content, Floats, RateShift, content_of, fold_overflow, scores_of
 from datamc.normalisation import View, combine_signs, default_view
 from datamc.records import Result
 from datamc.systematics import source_of
@@ -30,18 +30,11 @@ def process_templates(
     """
     whole = score_templates(result, name, tagger=tagger, epoch=epoch, variant=variant, view=view)
     chosen = view or default_view(result.selection)
-    processes = list(dict.fromkeys(each.process for each in result.datasets.values() if not each.is_data))
-    parts = []
-    for process in processes:
-        others = tuple(escape(each) for each in processes if each != process)
-        content = content_of(
-            result, name, tagger=tagger, epoch=epoch, variant=variant, rate=RateShift(others, 0.0)
-        )
-        mc, variance = (part.sum(axis=0) for part in (content.mc, content.mc_variance))
-        if name in scores_of(result):
-            mc, variance = fold_overflow(mc), fold_overflow(variance)
-        mc, variance = whole.factor * mc[..., 1:-1], whole.factor**2 * variance[..., 1:-1]
-        parts.append(combine_signs(mc, variance, chosen, axis=0))
+    contents = process_contents(result, name, tagger=tagger, epoch=epoch, variant=variant)
+    processes, parts = list(contents), []
+    for content in contents.values():
+        mc, variance = (part.sum(axis=0)[..., 1:-1] for part in (content.mc, content.mc_variance))
+        parts.append(combine_signs(whole.factor * mc, whole.factor**2 * variance, chosen, axis=0))
     order = sorted(range(len(processes)), key=lambda i: float(parts[i][0].sum()))
     n_bins = len(whole.edges) - 1
     return whole._replace(
@@ -49,6 +42,27 @@ def process_templates(
         mc_variance=np.array([parts[i][1] for i in order]).reshape(-1, n_bins),
         groups=tuple(processes[i] for i in order),
     )
+
+
+def process_contents(
+    result: Result, name: str, *, tagger: str | None = None, epoch: int | None = None, variant: str = "raw"
+) -> dict[str, Content]:
+    """Return what `content_of` does, with the simulation of one process each.
+
+    The overflow of scores is folded in.
+
+    Raises:
+        ValueError: If the histogram or a cross section is missing.
+    """
+    point: dict[str, Any] = {"tagger": tagger, "epoch": epoch, "variant": variant}
+    processes = list(dict.fromkeys(each.process for each in result.datasets.values() if not each.is_data))
+    contents = {}
+    for process in processes:
+        others = tuple(escape(each) for each in processes if each != process)
+        content = content_of(result, name, **point, rate=RateShift(others, 0.0))
+        is_score = name in scores_of(result)
+        contents[process] = Content(*(fold_overflow(part) for part in content)) if is_score else content
+    return contents
 
 
 def systematic_shifts(result: Result, name: str, **chosen: Any) -> Floats | None:

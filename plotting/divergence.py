@@ -27,6 +27,7 @@ def draw_divergence(
     rows: Sequence[DivergenceRow],
     *,
     score: str,
+    null: Sequence[DivergenceRow] = (),
     label: EventLabel = SIMULATION,
 ) -> Figure:
     """Return a figure with a panel per selection, in it a line per training (colour) and variant (dashes).
@@ -38,6 +39,7 @@ def draw_divergence(
     Args:
         rows: As `datamc.divergence` returns them, in any order, of any scores.
         score: Which score's rows are drawn.
+        null: Rows of null data, simulated like the simulation; drawn for the first variant.
         label: What stands above the axes.
     """
     rows = [row for row in rows if row.score == score and row.status == "ok"]
@@ -55,6 +57,12 @@ def draw_divergence(
                     axes,
                     [row for row in chosen if row.tagger == tagger],
                     variants=variants,
+                    colour=LINE_COLOURS[i % len(LINE_COLOURS)],
+                )
+                place = (selection, score, tagger, variants[0], "ok")
+                _draw_null(
+                    axes,
+                    [r for r in null if (r.selection, r.score, r.tagger, r.variant, r.status) == place],
                     colour=LINE_COLOURS[i % len(LINE_COLOURS)],
                 )
         for axes, selection in zip(panels, selections or [""], strict=True):
@@ -101,6 +109,23 @@ def _draw_offset(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str) -> N
             linestyle=(0, (1, 3)),
             linewidth=1.5,
             label=f"{rows[0].tagger}, statistics alone ({variant_label(rows[0].variant)})",
+        )
+
+
+def _draw_null(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str) -> None:
+    rows = sorted(rows, key=lambda row: row.epoch)
+    if rows:
+        axes.errorbar(
+            [row.epoch for row in rows],
+            [row.kl for row in rows],
+            yerr=np.maximum([[row.kl - row.low for row in rows], [row.high - row.kl for row in rows]], 0.0),
+            color=colour,
+            marker="D",
+            markerfacecolor="none",
+            markersize=5,
+            linewidth=0.8,
+            linestyle=(0, (6, 3)),
+            label=f"{rows[0].tagger}, null data",
         )
 
 

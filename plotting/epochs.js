@@ -79,8 +79,26 @@ function drawDivergence() {
   const rows = numbers.divergence.filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score);
   drawEpochChart("kl", rows.map((row) => ({
     training: row[TRAINING], variant: row[VARIANT], epoch: row[EPOCH], y: row[KL], low: row[LOW], high: row[HIGH],
-  })), "KL [nats]", [state.training, state.compare].filter(Boolean).map((training) => offsetLine(training, rows)));
+  })), "KL [nats]", [state.training, state.compare].filter(Boolean).flatMap((training) => [offsetLine(training, rows), ...nullLine(training)]));
 }
+
+/* Null data are simulated like the simulation: what a production without any mismodelling looks like. */
+const nullRows = (training, variant) => numbers.null.filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score &&
+  row[TRAINING] === training && row[VARIANT] === variant).sort((a, b) => a[EPOCH] - b[EPOCH]);
+
+function nullLine(training) {
+  const line = nullRows(training, state.variant);
+  return line.length ? [{
+    type: "scatter", mode: "lines+markers", x: line.map((row) => row[EPOCH]), y: line.map((row) => row[KL]), name: `${plain(training)}, null data`,
+    line: { color: lineColour(training), width: 1, dash: "longdash" }, marker: { symbol: "diamond-open", size: 8, color: lineColour(training) },
+    error_y: nullErrors(line, training), hovertemplate: "%{y:.5f}",
+  }] : [];
+}
+
+const nullErrors = (line, training) => ({
+  type: "data", symmetric: false, thickness: 0.8, width: 0, color: lineColour(training),
+  array: line.map((row) => row[HIGH] - row[KL]), arrayminus: line.map((row) => row[KL] - row[LOW]),
+});
 
 /* What statistics alone give: the part of KL that says nothing about the simulation. */
 function offsetLine(training, rows) {
@@ -97,11 +115,13 @@ function drawTradeOff() {
   const figure = element("trade-off").closest("figure");
   const variant = state.auc === "attack" && numbers.attack ? numbers.attack : numbers.variants.length ? UNDISTORTED : "";
   const points = tradeOffPoints(variant);
+  const areas = areasOf(variant);
   figure.hidden = !points.length;
   if (!points.length) return;
   element("trade-off-title").textContent = `Agreement against performance: ${nameOf(numbers.selections, state.selection)}, ` +
     `${nameOf(numbers.scores, state.score)}, AUC ${variant === UNDISTORTED ? "undistorted" : `under ${nameOf(numbers.variants, variant)}`}`;
-  const lines = trainings.map((training) => tradeOffTrace(training, points.filter((p) => p.training === training)));
+  const lines = trainings.flatMap((training) => [
+    tradeOffTrace(training, points.filter((p) => p.training === training)), ...nullDots(training, areas)]);
   Plotly.react(element("trade-off"), variant === UNDISTORTED ? [...referenceCurve(), ...lines] : lines, layout({
     hovermode: "closest",
     xaxis: axis({ title: { text: `AUC of ${nameOf(numbers.scores, state.score)}` } }),
@@ -124,9 +144,22 @@ function referenceCurve() {
   }];
 }
 
+const areasOf = (variant) => new Map(numbers.auc.filter((row) => row[3] === state.score && row[2] === variant && row[4] !== null)
+  .map(([training, epoch, , , auc, error]) => [`${training}|${epoch}`, { auc, error }]));
+
+/* Null data at the same AUC: where points would be without any mismodelling. */
+function nullDots(training, areas) {
+  const rows = nullRows(training, UNDISTORTED).filter((row) => areas.has(`${training}|${row[EPOCH]}`));
+  return rows.length ? [{
+    type: "scatter", mode: "markers", name: `${plain(training)}, null data`, x: rows.map((row) => areas.get(`${training}|${row[EPOCH]}`).auc),
+    y: rows.map((row) => row[KL] - row[OFFSET]), marker: { color: lineColour(training), symbol: "diamond-open", size: 8 },
+    error_y: nullErrors(rows, training), customdata: rows.map((row) => [training, state.variant, row[EPOCH]]),
+    hovertemplate: `${plain(training)}, null data, epoch %{customdata[2]}<br>AUC %{x:.4f}, KL beyond statistics %{y:.5f}<extra></extra>`,
+  }] : [];
+}
+
 function tradeOffPoints(variant) {
-  const areas = new Map(numbers.auc.filter((row) => row[3] === state.score && row[2] === variant && row[4] !== null)
-    .map(([training, epoch, , , auc, error]) => [`${training}|${epoch}`, { auc, error }]));
+  const areas = areasOf(variant);
   return numbers.divergence
     .filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score && row[VARIANT] === UNDISTORTED && areas.has(`${row[TRAINING]}|${row[EPOCH]}`))
     .map((row) => ({

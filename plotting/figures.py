@@ -61,6 +61,7 @@ def plot_results(
     output: Path,
     *,
     divergence: Sequence[DivergenceRow] = (),
+    null: Sequence[DivergenceRow] = (),
     curve: Sequence[CurvePoint] = (),
     scale_factors: Sequence[ScaleFactors] = (),
     auc_rows: Sequence[AucRow] = (),
@@ -81,6 +82,7 @@ def plot_results(
         results: One result per selection.
         output: The folder to write to.
         divergence: Rows of all epochs; none is fine, as for the following.
+        null: The divergence of null data, simulated like the simulation.
         curve: The reference training with noise on its output.
         scale_factors: Of any checkpoints; the last epoch of each training is drawn.
         auc_rows: Areas under ROC curves.
@@ -94,8 +96,8 @@ def plot_results(
     label = label or event_label(list(results.values()))
     planned = [
         *_stacks(results, scores=scores, label=label, options=stacks or StackOptions()),
-        *_divergences(divergence, scores=scores, label=label),
-        *_trade_offs(divergence, auc_rows, curve, scores=scores, label=label),
+        *_divergences(divergence, null, scores=scores, label=label),
+        *_trade_offs(divergence, auc_rows, curve, null, scores=scores, label=label),
         *_tagging(auc_rows, roc_rows, scores=scores),
         *_planes(scale_factors, label=label),
     ]
@@ -168,6 +170,7 @@ def _trade_offs(
     rows: Sequence[DivergenceRow],
     areas: Sequence[AucRow],
     curve: Sequence[CurvePoint],
+    null: Sequence[DivergenceRow],
     *,
     scores: Sequence[str],
     label: EventLabel,
@@ -175,18 +178,18 @@ def _trade_offs(
     for score in scores:
         if any(row.score == score for row in rows) and any(area.score == score for area in areas):
             label = label._replace(right="")
-            draw = partial(draw_trade_off, rows, areas, score=score, curve=curve, label=label)
+            draw = partial(draw_trade_off, rows, areas, score=score, curve=curve, null=null, label=label)
             yield _file_name("trade_off", score), draw
 
 
 def _divergences(
-    rows: Sequence[DivergenceRow], *, scores: Sequence[str], label: EventLabel
+    rows: Sequence[DivergenceRow], null: Sequence[DivergenceRow], *, scores: Sequence[str], label: EventLabel
 ) -> Iterator[PlannedFigure]:
     for score in scores:
         if any(row.score == score for row in rows):
             yield (
                 _file_name("divergence", score),
-                partial(draw_divergence, rows, score=score, label=label),
+                partial(draw_divergence, rows, score=score, null=null, label=label),
             )
 
 

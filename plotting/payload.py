@@ -3,30 +3,24 @@
 The page computes totals, ratios and Gaussian errors itself; all that needs a library is computed here.
 """
 
-import base64
-import gzip
-import json
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from hist.intervals import poisson_interval
-from numpy.typing import ArrayLike
 
 from datamc.divergence import DivergenceRow
-from datamc.histograms import GROUPS, taggers_of, variants_of
+from datamc.histograms import GROUPS, taggers_of
 from datamc.history import HistoryRow
-from datamc.normalisation import View, combine_signs, default_view, normalisation
 from datamc.records import Result
 from datamc.reference_curve import CurvePoint
 from datamc.scale_factors import ScaleFactors
-from datamc.templates import Templates, signed_templates
 from models.discriminators import SCORES
+from plotting.json_numbers import embedded_json, short, short_list
+from plotting.report_stacks import Stacks, collect_stacks, selection_payload, stack_payload
 from plotting.style import (
     FLAVOUR_COLOURS,
     FLAVOUR_LABELS,
-    SELECTION_NAMES,
     data_name,
     in_order,
     largest_fgsm,
@@ -35,7 +29,7 @@ from plotting.style import (
 )
 from plotting.tagging import AucRow, RocCurve
 
-STACK_BUDGET = 6_000_000
+STACK_BUDGET = 7_500_000
 """Bytes the stacks may take in the page; beyond it, epochs are left out evenly (and the page says so)."""
 
 MAX_PLANES = 200
@@ -44,83 +38,14 @@ MAX_PLANES = 200
 N_EXACT_INTERVALS = 100
 """Up to this count the page looks Poisson intervals up; above, it approximates (Wilson and Hilferty)."""
 
-StackKey = tuple[str, str, str, int, str, View]
-"""Selection, score, training, epoch, variant, view of the signs."""
 
-STORED_VIEWS: Mapping[View, tuple[View, ...]] = {"OS-SS": ("OS", "SS"), "OS+SS": ("OS+SS",)}
-"""By a selection's own view: what the page is given. It subtracts SS from OS itself."""
-
-VIEW_NAMES: Mapping[View, str] = {"OS": "OS", "SS": "SS", "OS-SS": "OS−SS", "OS+SS": "all"}
-
-
-def short(value: float, digits: int = 5) -> float | int | None:
-    """Return a number with few digits, as an integer where it is one; None where it is not finite."""
-    if not math.isfinite(value):
-        return None
-    rounded = float(f"{value:.{digits}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
-
-
-def short_list(values: ArrayLike, digits: int = 5) -> list[Any]:
-    """Return an array of any shape as nested lists of `short` numbers."""
-    array = np.asarray(values, float)
-    if array.ndim > 1:
-        return [short_list(row, digits) for row in array]
-    return [short(value, digits) for value in array.tolist()]
-
-
-def embedded_json(payload: Mapping[str, Any]) -> str:
-    """Return JSON as compressed, printable text: no character in it can end a script element.
-
-    Raises:
-        ValueError: If a number is not finite.
-    """
-    text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
-
-
-def collect_stacks(
-    results: Mapping[str, Result], *, epochs: Collection[int] | None = None
-) -> dict[StackKey, Templates]:
-    """Return the templates of every selection, score, training, epoch (all, or the given), variant and view.
-
-    A selection without data has nothing to compare and is left out.
-    """
-    stacks = {}
-    for selection, result in results.items():
-        if any(record.is_data for record in result.datasets.values()):
-            factor = normalisation(result).factor
-            checkpoints = [each for each in taggers_of(result) if epochs is None or each[1] in epochs]
-            for score in (each for each in SCORES if each in result.histograms):
-                for tagger, epoch in checkpoints:
-                    for variant in variants_of(result):
-                        views = _views(result, score, tagger, epoch, variant, factor=factor)
-                        for view, templates in views.items():
-                            stacks[selection, score, tagger, epoch, variant, view] = templates
-    return stacks
-
-
-def _views(
-    result: Result, score: str, tagger: str, epoch: int, variant: str, *, factor: float
-) -> dict[View, Templates]:
-    signed = signed_templates(result, score, tagger=tagger, epoch=epoch, variant=variant)
-    return {
-        view: Templates(
-            signed.edges,
-            *combine_signs(signed.data, signed.data_variance, view, axis=0),
-            *combine_signs(factor * signed.mc, factor**2 * signed.mc_variance, view, axis=1),
-            GROUPS,
-            factor,
-        )
-        for view in STORED_VIEWS[default_view(result.selection)]
-    }
-
-
-def fitting_epochs(results: Mapping[str, Result], *, budget: int = STACK_BUDGET) -> list[int]:
+def fitting_epochs(
+    results: Mapping[str, Result], scale_factors: Sequence[ScaleFactors] = (), *, budget: int = STACK_BUDGET
+) -> list[int]:
     """Return the epochs whose stacks take no more than the budget in bytes, judged by the last epoch's."""
     epochs = sorted({epoch for result in results.values() for _, epoch in taggers_of(result)})
-    last = collect_stacks(results, epochs=epochs[-1:])
-    size = len(embedded_json({"stacks": [[_data(stack), _simulation(stack)] for stack in last.values()]}))
+    last = collect_stacks(results, scale_factors=scale_factors, epochs=epochs[-1:])
+    size = len(embedded_json(stack_payload(last)))
     return thinned(epochs, n=budget // max(size, 1))
 
 
@@ -140,9 +65,10 @@ def thinned(epochs: Sequence[int], *, n: int) -> list[int]:
 
 
 def report_payload(
-    stacks: Mapping[StackKey, Templates],
+    stacks: Stacks,
     *,
     divergence: Sequence[DivergenceRow] = (),
+    null: Sequence[DivergenceRow] = (),
     curve: Sequence[CurvePoint] = (),
     auc_rows: Sequence[AucRow] = (),
     roc_curves: Sequence[RocCurve] = (),
@@ -155,6 +81,7 @@ def report_payload(
     Args:
         stacks: As `collect_stacks` returns them.
         divergence: Rows for the chart over the epochs; an epoch may have a row and no stack.
+        null: The same of null data, which are simulated like the simulation.
         curve: The reference training with noise on its output.
         auc_rows: Areas under ROC curves.
         roc_curves: The curves themselves.
@@ -162,22 +89,18 @@ def report_payload(
         history: How far scale factors are from 1.
         simulated: Whether the events in the role of data were simulated.
     """
-    first = next(iter(stacks.values()), None)
     compared = [
-        *(key[:5] for key in stacks),
+        *(key[:5] for key in stacks.before),
         *((r.selection, r.score, r.tagger, r.epoch, r.variant) for r in divergence),
     ]
     tagged = [*(key[1:] for key in compared), *((r.score, r.tagger, r.epoch, r.variant) for r in auc_rows)]
     selections = dict.fromkeys(key[0] for key in compared)
     scores = {score for score, _, _, _ in tagged}
     return {
-        "selections": [
-            {"key": key, "name": SELECTION_NAMES.get(key, key), "views": _view_names(key)}
-            for key in selections
-        ],
+        "selections": [selection_payload(key) for key in selections],
         "scores": [{"key": key, "name": score_label(key)} for key in SCORES if key in scores],
         "taggers": [
-            {"key": name, "epochs": _epochs(name, [key[1:5] for key in stacks] or tagged)}
+            {"key": name, "epochs": _epochs(name, [key[1:5] for key in stacks.before] or tagged)}
             for name in in_order(tagger for _, tagger, _, _ in tagged)
         ],
         "variants": [
@@ -190,19 +113,23 @@ def report_payload(
                 "name": FLAVOUR_LABELS.get(group, group),
                 "colour": FLAVOUR_COLOURS.get(group, "#999999"),
             }
-            for group in (first.groups if first else ())
+            for group in (GROUPS if stacks.before else ())
         ],
         "dataName": data_name(simulated=simulated),
-        "edges": short_list(first.edges, 8) if first else [],
         "garwood": short_list(poisson_interval(np.arange(N_EXACT_INTERVALS + 1.0)).T),
-        "data": {_joined((*key[:4], key[5])): _data(stack) for key, stack in stacks.items()},
-        "mc": {_joined(key): _simulation(stack) for key, stack in stacks.items()},
+        **stack_payload(stacks),
         "divergence": [
             [row.selection, row.score, row.tagger, row.epoch, row.variant]
             + [short(value) for value in (row.kl, row.low, row.high, row.offset)]
             + [short(value, 3) for value in (row.chi2, row.n_degrees, row.dropped_fraction, row.n_replaced)]
             + [short(value, 4) for value in (row.kl_equal, row.kl_equal_offset, row.js, row.emd, row.p_value)]
             for row in divergence
+            if row.status == "ok"
+        ],
+        "null": [
+            [row.selection, row.score, row.tagger, row.epoch, row.variant]
+            + [short(value) for value in (row.kl, row.low, row.high, row.offset)]
+            for row in null
             if row.status == "ok"
         ],
         "curve": [
@@ -225,27 +152,6 @@ def report_payload(
     }
 
 
-def _view_names(selection: str) -> list[dict[str, str]]:
-    """Return the views of the signs that a selection offers, its own first."""
-    own = default_view(selection)
-    return [{"key": view, "name": VIEW_NAMES[view]} for view in dict.fromkeys((own, *STORED_VIEWS[own]))]
-
-
-def _data(stack: Templates) -> dict[str, Any]:
-    """Return data per bin, and its variance where that is not the content itself (OS-SS)."""
-    counts = {"n": short_list(stack.data)}
-    return (
-        counts
-        if np.array_equal(stack.data, stack.data_variance)
-        else counts | {"v": short_list(stack.data_variance)}
-    )
-
-
-def _simulation(stack: Templates) -> dict[str, Any]:
-    error = np.sqrt(np.maximum(np.sum(stack.mc_variance, axis=0), 0.0))
-    return {"n": short_list(stack.mc, 4), "e": short_list(error, 3), "f": short(stack.factor)}
-
-
 def _curve(curve: RocCurve) -> dict[str, Any]:
     return {
         "tagger": curve.tagger,
@@ -255,11 +161,6 @@ def _curve(curve: RocCurve) -> dict[str, Any]:
         "efficiency": short_list(curve.efficiency, 4),
         "mistag": short_list(curve.mistag, 4),
     }
-
-
-def _joined(parts: Iterable[object]) -> str:
-    # The unit separator: the one character that no name of a training holds.
-    return "\x1f".join(map(str, parts))
 
 
 def _epochs(tagger: str, checkpoints: Iterable[tuple[str, str, int, str]]) -> list[int]:

@@ -4,8 +4,11 @@
 const state = {
   selection: keys(numbers.selections)[0], score: keys(numbers.scores).includes("CvsL") ? "CvsL" : keys(numbers.scores)[0],
   training: trainings.includes("basic") ? "basic" : trainings[0], compare: "", variant: keys(numbers.variants)[0],
-  view: "", epoch: 0, log: false, plane: "value", auc: "raw",
+  view: "", epoch: 0, log: false, plane: "value", auc: "raw", by: "flavour", fit: "before",
 };
+/* Radio buttons: the name of the group, and what of the state it sets. */
+const CHOICES = { plane: "plane", "auc-of": "auc", by: "by", fit: "fit" };
+const radios = (name) => document.querySelectorAll(`input[name=${name}]`);
 state.compare = trainings.find((name) => name !== state.training) || "";
 
 function readAddress() {
@@ -15,7 +18,7 @@ function readAddress() {
   const allowed = {
     selection: keys(numbers.selections), score: keys(numbers.scores), training: trainings,
     compare: ["", ...trainings], variant: keys(numbers.variants), plane: ["value", "error"],
-    auc: ["raw", "attack"], view: ["", "OS", "SS", "OS-SS", "OS+SS"],
+    auc: ["raw", "attack"], by: ["flavour", "process"], fit: ["before", "after"], view: ["", "OS", "SS", "OS-SS", "OS+SS"],
   };
   for (const [name, values] of Object.entries(allowed)) {
     if (wanted.has(name) && values.includes(wanted.get(name))) state[name] = wanted.get(name);
@@ -51,7 +54,13 @@ function describe(training) {
   const dropped = row[DROPPED] > 0 ? `, ${shown(100 * row[DROPPED], 2)} % of the content in negative bins left out` : "";
   const replaced = row[REPLACED] > 0 ? `, bins with data but no simulation: ${row[REPLACED]}` : "";
   return `${training}: KL = ${shown(row[KL])}${band}, statistics alone ${shown(row[OFFSET], 2)}; ` +
-    `${others(row)}χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}.`;
+    `${others(row)}χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}${nullText(training)}.`;
+}
+
+/* Null data of the same place, where there are any. */
+function nullText(training) {
+  const row = numbers.null.find((each) => [state.selection, state.score, training, state.epoch, state.variant].every((part, i) => each[i] === part));
+  return row ? `; null data: KL = ${shown(row[KL])} (68 %: ${shown(row[LOW])} to ${shown(row[HIGH])}), statistics alone ${shown(row[OFFSET], 2)}` : "";
 }
 
 /* The other measures, where they were computed. */
@@ -82,8 +91,9 @@ function showControls() {
   slider.setAttribute("aria-valuetext", `epoch ${state.epoch}`);
   element("epoch-value").textContent = state.epoch;
   element("log").checked = state.log;
-  for (const choice of document.querySelectorAll("input[name=plane]")) choice.checked = choice.value === state.plane;
-  for (const choice of document.querySelectorAll("input[name=auc-of]")) choice.checked = choice.value === state.auc;
+  for (const [name, key] of Object.entries(CHOICES)) {
+    for (const choice of radios(name)) choice.checked = choice.value === state[key];
+  }
 }
 
 function save(name, rows) {
@@ -96,12 +106,15 @@ function save(name, rows) {
 }
 
 function saveStack() {
-  const rows = [["training", "epoch", "low_edge", "high_edge", "data", "data_low", "data_high", "mc", "mc_error", ...keys(numbers.groups)]];
+  const rows = [["training", "epoch", "scale_factors", "low_edge", "high_edge", "data", "data_low", "data_high", "mc", "mc_error", "mc_down", "mc_up", ...keys(stacked())]];
   for (const training of [state.training, state.compare].filter(Boolean)) {
     const stack = stackOf(training, state.epoch);
     if (stack) {
-      centres.forEach((_, bin) => rows.push([training, state.epoch, numbers.edges[bin], numbers.edges[bin + 1], stack.data[bin], stack.low[bin],
-        stack.high[bin], stack.total[bin], stack.error[bin], ...stack.groups.map((group) => group[bin])]));
+      const [down, up] = wideBand(stack);
+      stack.centres.forEach((_, bin) => rows.push([
+        training, state.epoch, stack.after ? "after" : "before", stack.edges[bin], stack.edges[bin + 1], stack.data[bin], stack.low[bin], stack.high[bin],
+        stack.total[bin], stack.error[bin], down ? down[bin] : "", up ? up[bin] : "", ...stack.groups.map((group) => group[bin]),
+      ]));
     }
   }
   save(`${state.selection}_${state.score}_epoch${state.epoch}.csv`, rows);
@@ -191,6 +204,7 @@ function update({ address = true } = {}) {
   if (state.compare === state.training) state.compare = "";
   if (!keys(views()).includes(state.view)) state.view = (keys(views())[0]) || "";
   showControls();
+  showFitChoice();
   element("stack-b-figure").hidden = !state.compare;
   drawStack("a", state.training);
   if (state.compare) drawStack("b", state.compare);
@@ -217,11 +231,10 @@ element("play").addEventListener("click", play);
 element("save-stack").addEventListener("click", saveStack);
 element("save-kl").addEventListener("click", () =>
   save("divergence.csv", [DIVERGENCE_COLUMNS, ...numbers.divergence]));
-for (const choice of document.querySelectorAll("input[name=plane]")) {
-  choice.addEventListener("change", () => { state.plane = choice.value; update(); });
-}
-for (const choice of document.querySelectorAll("input[name=auc-of]")) {
-  choice.addEventListener("change", () => { state.auc = choice.value; update(); });
+for (const [name, key] of Object.entries(CHOICES)) {
+  for (const choice of radios(name)) {
+    choice.addEventListener("change", () => { state[key] = choice.value; update(); });
+  }
 }
 window.addEventListener("beforeprint", () => recolour("light"));
 window.addEventListener("afterprint", () => recolour(""));

@@ -19,8 +19,11 @@ from datamc.records import Result
 from datamc.reference_curve import CurvePoint, EqualAucRow
 from datamc.scale_factors import ScaleFactors
 from plotting.details import details
-from plotting.payload import collect_stacks, embedded_json, fitting_epochs, fitting_planes, report_payload
+from plotting.json_numbers import embedded_json
+from plotting.null_data import null_sentence
+from plotting.payload import fitting_epochs, fitting_planes, report_payload
 from plotting.performance import cost, equal_auc_sentence, robustness_sentences
+from plotting.report_stacks import collect_stacks
 from plotting.style import SIMULATED, is_simulated, variant_label
 from plotting.summary import CLAIM, agreement_sentences, epoch_sentences, headline
 from plotting.tables import (
@@ -33,7 +36,7 @@ from plotting.tables import (
 from plotting.tagging import AucDifferenceRow, AucRow, RocRow, roc_curves_of
 from storage.files import replaced_file
 
-SCRIPTS = ("charts.js", "epochs.js", "planes.js", "report.js")
+SCRIPTS = ("charts.js", "stacks.js", "epochs.js", "planes.js", "report.js")
 """In the order they run, as one module: each sees the names of the others."""
 
 
@@ -49,6 +52,7 @@ def write_report(
     *,
     results: Mapping[str, Result],
     divergence: Sequence[DivergenceRow] = (),
+    null: Sequence[DivergenceRow] = (),
     differences: Sequence[DifferenceRow] = (),
     curve: Sequence[CurvePoint] = (),
     equal_auc: Sequence[EqualAucRow] = (),
@@ -66,6 +70,7 @@ def write_report(
         path: The HTML file.
         results: One result per selection.
         divergence: As `datamc.divergence` computes them; the summary is made from these rows.
+        null: The same of null data, simulated like the simulation; none is fine.
         differences: Of divergences on the same events; without them trainings are taken as independent.
         curve: The reference training with noise on its output: agreement against performance.
         equal_auc: Divergences over those of the reference at the same AUC.
@@ -78,6 +83,7 @@ def write_report(
     page = render_report(
         results=results,
         divergence=divergence,
+        null=null,
         differences=differences,
         curve=curve,
         equal_auc=equal_auc,
@@ -96,6 +102,7 @@ def render_report(
     *,
     results: Mapping[str, Result],
     divergence: Sequence[DivergenceRow],
+    null: Sequence[DivergenceRow],
     differences: Sequence[DifferenceRow],
     curve: Sequence[CurvePoint],
     equal_auc: Sequence[EqualAucRow],
@@ -106,12 +113,14 @@ def render_report(
     title: str,
 ) -> str:
     """Return the page's HTML; arguments as `write_report`."""
-    epochs = fitting_epochs(results)
+    epochs = fitting_epochs(results, scale_factors)
+    stacks = collect_stacks(results, scale_factors=scale_factors, epochs=epochs)
     simulated = is_simulated(list(results.values()))
     kind = _kind(results, simulated=simulated)
     payload = report_payload(
-        collect_stacks(results, epochs=epochs),
+        stacks,
         divergence=divergence,
+        null=null,
         curve=curve,
         auc_rows=auc_rows,
         roc_curves=roc_curves_of(roc_rows),
@@ -138,6 +147,9 @@ def render_report(
         claim=f"{CLAIM:g}",
         paired_note=_error_note(differences),
         has_curve=bool(curve),
+        null_sentence=null_sentence(divergence, null),
+        has_bands=bool(stacks.bands),
+        has_after=bool(stacks.after),
         divergence=divergence_tables(divergence, differences),
         auc=auc_tables(auc_rows),
         has_planes=bool(scale_factors),

@@ -87,12 +87,14 @@ def draw_trade_off(
     *,
     score: str,
     curve: Sequence[CurvePoint] = (),
+    null: Sequence[DivergenceRow] = (),
     label: EventLabel = SIMULATION,
 ) -> Figure:
     """Return a figure with a panel per selection (across) and inputs of the AUC (down): raw, strongest FGSM.
 
     Epochs of a training are joined in order; the first and the last are named. Beside undistorted AUC, the
     reference with noise on its output (its last epoch) is a grey line: a training is worth something below.
+    Open diamonds are null data, simulated like the simulation.
     """
     selections = list(dict.fromkeys(row.selection for row in rows if row.score == score))
     attack = largest_fgsm(list(dict.fromkeys(area.variant for area in areas)))
@@ -105,6 +107,8 @@ def draw_trade_off(
             for axes, selection in zip(line, selections, strict=False):
                 found = trade_offs(rows, areas, selection=selection, score=score, variant=variant)
                 _draw_panel(axes, found)
+                chance = trade_offs(null, areas, selection=selection, score=score, variant=variant)
+                _draw_null(axes, chance, order=[line.tagger for line in found])
                 if variant == UNDISTORTED:
                     _draw_reference(axes, [p for p in curve if (p.selection, p.score) == (selection, score)])
                 inputs = "undistorted" if variant == UNDISTORTED else f"under {variant_label(variant)}"
@@ -144,6 +148,22 @@ def _draw_panel(axes: Axes, lines: Sequence[TradeOff]) -> None:
                 color=colour,
                 fontsize="x-small",
             )
+
+
+def _draw_null(axes: Axes, lines: Sequence[TradeOff], *, order: Sequence[str]) -> None:
+    for line in (each for each in lines if each.tagger in order):
+        axes.errorbar(
+            line.auc,
+            line.excess,
+            yerr=np.maximum([line.down, line.up], 0.0),
+            color=LINE_COLOURS[order.index(line.tagger) % len(LINE_COLOURS)],
+            marker="D",
+            markerfacecolor="none",
+            markersize=5,
+            linestyle="none",
+            elinewidth=0.6,
+            label=f"{line.tagger}, null data",
+        )
 
 
 def last_reference(curve: Sequence[CurvePoint]) -> list[CurvePoint]:

@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 from datamc.templates import score_templates
-from plotting.payload import (
-    collect_stacks,
-    embedded_json,
-    fitting_epochs,
-    fitting_planes,
-    plane_payload,
-    report_payload,
-    short,
-    short_list,
-    thinned,
-)
+from plotting.json_numbers import embedded_json, short, short_list
+from plotting.payload import fitting_epochs, fitting_planes, plane_payload, report_payload, thinned
+from plotting.report_stacks import Stacks, collect_stacks
 
 
 def key_of(*parts):
@@ -53,13 +45,15 @@ def test_payload_holds_the_templates(results):
     stacks = collect_stacks(results)
     payload = report_payload(stacks)
     assert (
-        len(stacks) == len(payload["mc"]) == 3 * 2 * 2 * 2 * 4
+        len(stacks.before) == len(payload["mc"]) == 3 * 2 * 2 * 2 * 4
     )  # views of two selections, scores, trainings, epochs, variants
-    for key, stack in stacks.items():
+    for key, (stack, processes) in stacks.before.items():
         data, mc = payload["data"][key_of(*key[:4], key[5])], payload["mc"][key_of(*key)]
         np.testing.assert_allclose(data["n"], stack.data)
         np.testing.assert_allclose(data.get("v", data["n"]), stack.data_variance)
         np.testing.assert_allclose(mc["n"], stack.mc, rtol=1e-3)
+        np.testing.assert_allclose(mc["p"], [processes["W+jets"]], rtol=1e-3)
+        np.testing.assert_allclose(mc["p"][0], stack.mc.sum(axis=0), rtol=1e-3)  # there is one process
         np.testing.assert_allclose(np.array(mc["e"]) ** 2, stack.mc_variance.sum(axis=0), rtol=1e-2)
         assert mc["f"] == pytest.approx(stack.factor, rel=1e-4)
     np.testing.assert_allclose(payload["edges"], np.linspace(-0.2, 1, 61), atol=1e-9)
@@ -67,11 +61,11 @@ def test_payload_holds_the_templates(results):
 
 def test_opposite_and_same_sign_travel_apart_where_one_is_subtracted(results):
     stacks = collect_stacks(results)
-    assert {key[5] for key in stacks if key[0] == "dy"} == {"OS+SS"}
-    assert {key[5] for key in stacks if key[0] == "wc"} == {"OS", "SS"}
+    assert {key[5] for key in stacks.before if key[0] == "dy"} == {"OS+SS"}
+    assert {key[5] for key in stacks.before if key[0] == "wc"} == {"OS", "SS"}
     place = ("wc", "CvsL", "basic", 3, "raw")
     expected = score_templates(results["wc"], "CvsL", tagger="basic", epoch=3)
-    opposite, same = stacks[*place, "OS"], stacks[*place, "SS"]
+    opposite, same = (stacks.before[*place, view].templates for view in ("OS", "SS"))
     np.testing.assert_allclose(opposite.mc - same.mc, expected.mc)
     np.testing.assert_allclose(opposite.mc_variance + same.mc_variance, expected.mc_variance)
     np.testing.assert_allclose(opposite.data - same.data, expected.data)
@@ -106,7 +100,7 @@ def test_controls_offer_what_there_is(results):
 
 def test_rows_travel_without_those_that_hold_nothing(row, auc_row):
     rows = [row("basic", 0.25, error=0.125), row("basic", 0.0, status="empty_data")]
-    payload = report_payload({}, divergence=rows, auc_rows=[auc_row("basic", 3, "raw", "CvsL", float("nan"))])
+    payload = report_payload(Stacks({}, {}, {}, {}), divergence=rows, auc_rows=[auc_row("basic", 3, "raw", "CvsL", float("nan"))])
     assert payload["divergence"] == [
         ["dy", "CvsL", "basic", 3, "raw", 0.25, 0.125, 0.375, 0.01, 70, 50, 0, 0, 0, 0, 0, 0, 1]
     ]
@@ -116,7 +110,7 @@ def test_rows_travel_without_those_that_hold_nothing(row, auc_row):
 def test_epochs_beyond_the_budget_are_thinned(results):
     assert fitting_epochs(results) == [1, 3]
     assert fitting_epochs(results, budget=1) == [3]
-    assert {key[3] for key in collect_stacks(results, epochs=[3])} == {3}
+    assert {key[3] for key in collect_stacks(results, epochs=[3]).before} == {3}
     assert fitting_epochs({}) == []
 
 
@@ -130,7 +124,7 @@ def test_thinning_is_even_and_keeps_the_last():
 def test_a_selection_without_data_has_no_stack(result_of):
     result = result_of("inclusive")
     del result.datasets["data"]
-    assert collect_stacks({"inclusive": result}) == {}
+    assert collect_stacks({"inclusive": result}) == Stacks({}, {}, {}, {})
 
 
 def test_planes_travel_cell_by_cell(scale_factors):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from advtag import batch, compare, demo, fitting, processing, produce, slurm, validate
+from advtag import batch, collecting, compare, demo, fitting, processing, produce, slurm, study, validate
 from advtag.progress import say
 
 app = typer.Typer(
@@ -51,9 +51,11 @@ EVENTS = "Events and training"
 COMPARISON = "Data and simulation"
 
 app.command(rich_help_panel="Everything at once")(demo.demo)
+app.command(rich_help_panel="Everything at once")(study.study)
 app.command(rich_help_panel=EVENTS)(produce.simulate)
 app.command(rich_help_panel=EVENTS)(validate.validate_simulation)
 app.command(rich_help_panel=EVENTS)(produce.prepare)
+app.command(rich_help_panel=EVENTS)(collecting.collect)
 app.command(rich_help_panel=EVENTS)(produce.train)
 app.command(rich_help_panel=EVENTS)(produce.export)
 app.command(rich_help_panel=EVENTS)(produce.evaluate)

@@ -1,0 +1,315 @@
+"""The card of `advtag study`: which trainings are compared, and on which events.
+
+Files and scenarios on the card are looked for from where the card lies; `output` is, as in all commands, from
+where the command runs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+SIMULATION = "mc"
+"""The evaluation sample that all others are compared with."""
+
+_OF_THE_STUDY = ("name", "data", "output", "seed")
+"""Keys of a training that the study itself gives."""
+
+_Content = TypeVar("_Content")
+
+
+def _from_card(text: str, info: ValidationInfo) -> str:
+    """Return a path as it is found from the card's folder; URLs and absolute paths stay."""
+    folder = (info.context or {}).get("folder", Path())
+    return text if "://" in text else str(folder / text)
+
+
+def _scenario_from_card(text: str, info: ValidationInfo) -> str:
+    return _from_card(text, info) if Path(text).suffix in (".yaml", ".yml") else text
+
+
+def _with_null(content: _Content) -> _Content | dict[Any, Any]:
+    """Return a mapping in which the key `null`, which is nothing to YAML, is that word."""
+    if not isinstance(content, Mapping):
+        return content
+    return {"null" if key is None else key: value for key, value in content.items()}
+
+
+FileText = Annotated[str, AfterValidator(_from_card)]
+ScenarioText = Annotated[str, AfterValidator(_scenario_from_card)]
+_Named = BeforeValidator(_with_null)
+
+
+class _Card(BaseModel):
+    """No key is unknown, nothing changes after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SampleCard(_Card):
+    """Events of some processes in one scenario."""
+
+    scenario: ScenarioText | None = Field(
+        None, description="as for `advtag simulate --scenario`; null: what the sample is called"
+    )
+    events: dict[str, PositiveInt] = Field({}, description="events to generate, by process")
+    luminosity_pb: dict[str, PositiveFloat] = Field(
+        {}, description="of data, by process, in place of events; in inverse pb"
+    )
+    seed: int = Field(1, ge=0, description="same seed, same events")
+
+    @model_validator(mode="after")
+    def _has_processes(self) -> "SampleCard":
+        if not (self.events or self.luminosity_pb):
+            raise ValueError("no process is asked for: add e.g. events: {dy: 20000}")
+        if twice := sorted(set(self.events) & set(self.luminosity_pb)):
+            raise ValueError(f"{twice[0]} has events and a luminosity: leave one out")
+        return self
+
+
+class TrainingSampleCard(SampleCard):
+    """What the taggers learn from."""
+
+    scenario: ScenarioText | None = Field("mc", description="as for `advtag simulate --scenario`")
+    variations: tuple[ScenarioText, ...] = Field(
+        (), description="further scenarios: the same events as other detectors see them"
+    )
+
+
+class Samples(_Card):
+    """What is simulated."""
+
+    training: TrainingSampleCard = Field(description="what the taggers learn from")
+    evaluation: Annotated[dict[Name, SampleCard], _Named] = Field(
+        description="mc, and what it is compared with: data, null, ..."
+    )
+
+    @model_validator(mode="after")
+    def _compares_something(self) -> "Samples":
+        if SIMULATION not in self.evaluation or len(self.evaluation) < 2:
+            raise ValueError("evaluation needs 'mc' and at least one sample to compare it with, e.g. 'data'")
+        return self
+
+
+class UnlabelledCard(_Card):
+    """Jets of selections that methods may adapt to, without their truth."""
+
+    selections: tuple[str, ...] = Field(("dy",), min_length=1, description="where the jets are taken")
+    scenario: Name = Field("data", description="which data")
+    share: float = Field(1 / 3, gt=0, lt=1, description="of the events; no tagger is evaluated on them")
+    seed: int = Field(1, ge=0, description="of the split of events")
+
+
+class StudyCard(_Card):
+    """Methods times seeds, trained on one set of jets and compared with data of several scenarios."""
+
+    name: Name = Field(description="of the study")
+    title: str = Field("", description="heading of the page; empty: the name")
+    output: Path = Field(description="folder for everything that is made")
+    samples: Samples | None = Field(None, description="what is simulated; null: your own files")
+    training_inputs: tuple[FileText, ...] = Field((), description="your own files to learn from, or globs")
+    variations: tuple[FileText, ...] = Field((), description="the same events as other detectors see them")
+    filesets: Annotated[dict[Name, FileText], _Named] = Field(
+        {}, description="your own data and simulation: a JSON for each scenario, as of `advtag process`"
+    )
+    prepare: dict[str, Any] = Field({}, description="keys of `advtag prepare`")
+    training: dict[str, Any] = Field({}, description="keys of `advtag train` that all trainings share")
+    methods: dict[Name, dict[str, Any]] = Field(
+        min_length=1, description="by name, the keys of `advtag train` in which a method differs"
+    )
+    reference: str = Field("basic", description="the method that all are compared with")
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="one training each, for every method")
+    early_epochs: tuple[PositiveInt, ...] = Field(
+        (), description="of the reference, compared beside the last epoch of all"
+    )
+    unlabelled: UnlabelledCard | None = Field(None, description="jets that methods adapt to")
+    selections: tuple[str, ...] = Field(("dy", "wc", "ttsemilep"), min_length=1)
+    variants: tuple[str, ...] = Field(("fgsm:0.1",), description="distortions under which areas are measured")
+    replicas: int = Field(200, ge=10, description="of the bootstrap")
+    blocks: int = Field(32, ge=16, description="of events, for the errors of differences")
+    null_scenario: str | None = Field(
+        None, description="data like simulation: what statistics alone do; null: that called null, if any"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "StudyCard":
+        own = bool(self.training_inputs or self.filesets or self.variations)
+        if self.samples is not None and own:
+            raise ValueError("samples are simulated and own files given: leave one out")
+        if self.samples is None and not (self.training_inputs and self.filesets):
+            raise ValueError("no events: add 'samples', or 'training_inputs' and 'filesets'")
+        wanted = {"unlabelled.scenario": self.unlabelled.scenario if self.unlabelled else None}
+        for key, name in (wanted | {"null_scenario": self.null_scenario}).items():
+            if name is not None and name not in self.scenarios:
+                raise ValueError(f"{key} is '{name}': choose from {', '.join(self.scenarios)}")
+        if self.reference not in self.methods:
+            raise ValueError(f"reference is '{self.reference}': choose from {', '.join(self.methods)}")
+        for key, values in (("seeds", self.seeds), ("selections", self.selections)):
+            if twice := [value for value, times in Counter(values).items() if times > 1]:
+                raise ValueError(f"{key} has {twice[0]} twice: leave one out")
+        trainings = {"training": self.training} | {f"methods.{name}": k for name, k in self.methods.items()}
+        for place, keys in trainings.items():
+            if taken := [key for key in keys if key in _OF_THE_STUDY]:
+                raise ValueError(f"{place}.{taken[0]}: the study chooses that itself: leave it out")
+        return self
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """What simulation is compared with."""
+        if self.samples is None:
+            return tuple(self.filesets)
+        return tuple(name for name in self.samples.evaluation if name != SIMULATION)
+
+    @property
+    def null(self) -> str | None:
+        """The scenario in which nothing is mismodelled; None if there is none."""
+        return self.null_scenario or ("null" if "null" in self.scenarios else None)
+
+    @property
+    def heading(self) -> str:
+        """What stands above the page."""
+        return self.title or self.name
+
+
+class StudyFolders(NamedTuple):
+    """Where everything of one study lies."""
+
+    top: Path
+
+    @property
+    def samples(self) -> Path:
+        """Simulated files, and the filesets of them."""
+        return self.top / "samples"
+
+    @property
+    def training_data(self) -> Path:
+        """Shards of jets."""
+        return self.top / "training_data"
+
+    @property
+    def taggers(self) -> Path:
+        """Of each training the checkpoints that are evaluated and processed."""
+        return self.top / "taggers"
+
+    @property
+    def evaluation(self) -> Path:
+        """Areas under the ROC curves."""
+        return self.top / "evaluation"
+
+    @property
+    def jobs(self) -> Path:
+        """Folders of jobs and trainings on a batch system."""
+        return self.top / "jobs"
+
+    @property
+    def page(self) -> Path:
+        """The page at the end."""
+        return self.top / "study.html"
+
+    def fileset(self, scenario: str) -> Path:
+        """Return the list of simulated files of a scenario."""
+        return self.samples / f"{scenario}.json"
+
+    def unlabelled(self, selection: str) -> Path:
+        """Return the folder of the jets that may be adapted to."""
+        return self.top / "unlabelled" / selection
+
+    def run(self, tagger: str) -> Path:
+        """Return the run directory of a training."""
+        return self.top / "runs" / tagger
+
+    def results(self, scenario: str) -> Path:
+        """Return the folder of histograms of a scenario."""
+        return self.top / "results" / scenario
+
+    def result(self, scenario: str, selection: str) -> Path:
+        """Return the histograms of a selection."""
+        return self.results(scenario) / f"{selection}.zip"
+
+
+def tagger_name(method: str, seed: int) -> str:
+    """Return what the tagger of a training is called."""
+    return f"{method}.s{seed}"
+
+
+class _UniqueKeysLoader(yaml.SafeLoader):
+    """Safe YAML without repeated keys, of which the last would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names = Counter(str(key.value) for key, _ in node.value)
+        if twice := [name for name, times in names.items() if times > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key '{twice[0]}' is there twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def read_study_card(path: Path, *, output: Path | None = None) -> StudyCard:
+    """Return the card of a study.
+
+    Args:
+        path: The YAML.
+        output: A folder in place of the one on the card.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not YAML, or a key is missing, unknown or out of bounds.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file: give the YAML of a study, like configs/defences.yaml")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeysLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())}): mend the file") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected keys and values: see configs/defences.yaml")
+    if output is not None:
+        content["output"] = output
+    try:
+        return StudyCard.model_validate(content, context={"folder": path.parent})
+    except ValidationError as error:
+        raise ValueError(f"{path}: {complaint(error, _card_at)}") from error
+
+
+def _card_at(place: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return which card has its keys at a place of the study's."""
+    if place[:1] == ("samples",):
+        inner: dict[int, type[BaseModel]] = {1: Samples, 2: TrainingSampleCard}
+        return inner.get(len(place), SampleCard)
+    return UnlabelledCard if place[:1] == ("unlabelled",) else StudyCard
+
+
+def complaint(error: ValidationError, card_at: Callable[[tuple[int | str, ...]], type[BaseModel]]) -> str:
+    """Return the first of pydantic's complaints as part of a sentence: key, what is wrong, mend.
+
+    Args:
+        error: The complaints.
+        card_at: Says which card has its keys at a place.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    fields = card_at(first["loc"][:-1]).model_fields
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}': choose from {', '.join(fields)}"
+    if first["type"] == "missing":
+        return f"the key '{key}' is missing: add it ({fields[str(first['loc'][-1])].description})"
+    message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    if first["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    return f"key '{key}': {message[0].lower()}{message[1:]}, got {first['input']!r}: mend this value"

@@ -1,0 +1,201 @@
+"""The last stages of a study: events to histograms, here or at a site, and histograms to the page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from advtag import production
+from advtag.progress import ProgressCallback
+from advtag.study_card import tagger_name
+from advtag.study_stages import Study, files_in, filesets, hashes_of, results_wanted, taggers
+from advtag.study_trainings import Waiting
+from storage.files import sha256
+
+if TYPE_CHECKING:
+    from datamc.history import HistoryRow
+    from datamc.methods import MethodStudy
+    from models.tagger import Tagger
+
+_SEED = 1
+"""Of noise and replicas."""
+
+
+def _settings(study: Study, checkpoints: "Sequence[Tagger]", scenario: str) -> dict[str, Any]:
+    """Return all that decides the histograms of a scenario."""
+    return {
+        "taggers": hashes_of(checkpoints),
+        "blocks": study.card.blocks,
+        "held_out": study.split.name if study.split else None,
+        "fileset": files_in(filesets(study)[scenario]),
+    }
+
+
+def process(study: Study, bars: Sequence[ProgressCallback]) -> Waiting | None:
+    """Fill the histograms of every scenario and selection with all taggers."""
+    checkpoints = taggers(study)
+    settings = {scenario: _settings(study, checkpoints, scenario) for scenario in study.card.scenarios}
+    missing: dict[str, list[str]] = {}
+    for scenario, selection in results_wanted(study):
+        if not study.records.is_same(study.folders.result(scenario, selection), settings[scenario]):
+            missing.setdefault(scenario, []).append(selection)
+    if study.process_on is not None:
+        from advtag.study_jobs import process_at_site
+
+        return process_at_site(study, missing, settings, site=study.process_on)
+    for (scenario, selection), bar in zip(results_wanted(study), bars, strict=True):
+        if selection in missing.get(scenario, ()):
+            path = study.folders.result(scenario, selection)
+            _process_here(study, checkpoints, scenario, selection, path, bar)
+            study.records.note(path, settings[scenario])
+    return None
+
+
+def _process_here(
+    study: Study,
+    checkpoints: "Sequence[Tagger]",
+    scenario: str,
+    selection: str,
+    path: Path,
+    progress: ProgressCallback,
+) -> None:
+    from datamc.results import write_result
+    from models.discriminators import SCORES
+    from processors.blocks import affordable_blocks
+    from processors.extras import Extras
+    from processors.filesets import read_fileset
+    from processors.run import run_selection
+
+    blocks = affordable_blocks(study.card.blocks, scenarios=len(checkpoints), scores=len(SCORES))
+    result = run_selection(
+        selection=selection, fileset=read_fileset(filesets(study)[scenario]), taggers=checkpoints,
+        executor="futures", workers=study.n_processes, seed=_SEED, progress=progress,
+        extras=Extras(blocks=blocks, held_out=study.split),
+    )  # fmt: skip
+    write_result(result, path)
+
+
+class FactorRow(NamedTuple):
+    """How far the scale factors of a training are from 1, at its last epoch; see `datamc.history`."""
+
+    scenario: str
+    method: str
+    tagger: str
+    flavour: str
+    """One of them, or `all`."""
+    n_ok: int
+    """Cells that were measured."""
+    mean_deviation: float
+    """Mean of |SF - 1|."""
+    error: float
+    expected: float
+    """What statistics alone would make of it."""
+    excess: float
+    """The deviation without noise."""
+
+
+_TABLES = {
+    "rows": "methods.csv",
+    "seeds": "method_seeds.csv",
+    "pairs": "method_pairs.csv",
+    "curves": "method_curves.csv",
+}
+
+
+def compare(study: Study, bars: Sequence[ProgressCallback]) -> None:
+    """Compare the methods in every scenario and selection, and fit scale factors where all selections are."""
+    wanted = results_wanted(study)
+    paths = [study.folders.result(*each) for each in wanted]
+    noised = study.folders.evaluation / "noised_areas.csv"
+    settings = {
+        "results": {str(path.relative_to(study.folders.top)): sha256(path) for path in paths},
+        "areas": sha256(noised),
+        "methods": {name: list(names) for name, names in taggers_by_method(study).items()},
+        "reference": study.card.reference,
+        "replicas": study.card.replicas,
+    }
+    if study.records.is_same(study.folders.top / "methods.csv", settings):
+        return
+    found = []
+    for done, (scenario, selection) in enumerate(wanted):
+        bars[0](done, len(wanted) + 1)
+        found.append(_compared(study, scenario, selection))
+    _write_tables(study, found)
+    bars[0](len(wanted), len(wanted) + 1)
+    _fit(study, wanted)
+    bars[0](len(wanted) + 1, len(wanted) + 1)
+    study.records.note(study.folders.top / "methods.csv", settings)
+
+
+def taggers_by_method(study: Study) -> Mapping[str, Sequence[str]]:
+    """Return the taggers of each method, one per seed."""
+    card = study.card
+    return {method: [tagger_name(method, seed) for seed in card.seeds] for method in card.methods}
+
+
+def _compared(study: Study, scenario: str, selection: str) -> "MethodStudy":
+    from datamc.methods import method_study
+    from datamc.results import read_result
+
+    return method_study(
+        read_result(study.folders.result(scenario, selection)),
+        scenario=scenario,
+        methods=taggers_by_method(study),
+        areas=production.noised_areas(study.folders.evaluation),
+        attacked=_areas_under_attack(study),
+        reference=study.card.reference,
+        n_bootstrap=study.card.replicas,
+        seed=_SEED,
+    )
+
+
+def _areas_under_attack(study: Study) -> dict[tuple[str, str], float]:
+    """Return the AUC of the last epoch under the first of the card's distortions, by tagger and score."""
+    rows = production.read_evaluation(study.folders.evaluation).areas
+    wanted = study.card.variants[0] if study.card.variants else None
+    # Epochs come in order, so the last one stays.
+    ordered = sorted((row for row in rows if row.variant == wanted), key=lambda row: row.epoch)
+    return {(row.tagger, row.score): row.auc for row in ordered}
+
+
+def _write_tables(study: Study, found: "Sequence[MethodStudy]") -> None:
+    from datamc.methods import MethodRow, PairRow, ReferencePoint, SeedRow
+    from storage.tables import write_table
+
+    kinds: dict[str, Any] = {"rows": MethodRow, "seeds": SeedRow, "pairs": PairRow, "curves": ReferencePoint}
+    for part, name in _TABLES.items():
+        rows = [row for each in found for row in getattr(each, part)]
+        write_table(rows, study.folders.top / name, kind=kinds[part])
+
+
+def _fit(study: Study, wanted: Sequence[tuple[str, str]]) -> None:
+    """Write how far the scale factors are from 1, in every scenario that has all selections of the fit."""
+    from datamc.history import history_rows
+    from datamc.planes import FIT_SELECTIONS
+    from datamc.results import read_result
+    from storage.tables import write_table
+
+    rows = []
+    for scenario in study.card.scenarios:
+        selections = {selection for each, selection in wanted if each == scenario}
+        if set(FIT_SELECTIONS) <= selections:
+            results = {name: read_result(study.folders.result(scenario, name)) for name in FIT_SELECTIONS}
+            fits = production.solve_all(results, coarse=True)
+            rows += _factor_rows(study, scenario, history_rows(fits))
+    write_table(rows, study.folders.top / "scale_factors.csv", kind=FactorRow)
+
+
+def _factor_rows(study: Study, scenario: str, history: "Sequence[HistoryRow]") -> list[FactorRow]:
+    method_of = {name: method for method, names in taggers_by_method(study).items() for name in names}
+    last = {row.tagger: row.epoch for row in sorted(history, key=lambda row: row.epoch)}
+    return [
+        FactorRow(
+            scenario, method_of[row.tagger], row.tagger, row.flavour, row.n_ok, row.mean_deviation, row.error,
+            row.expected, row.excess,
+        )
+        for row in history
+        if row.epoch == last[row.tagger]
+    ]  # fmt: skip
+
+
+def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
+    """Draw the page."""

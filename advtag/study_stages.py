@@ -1,0 +1,317 @@
+"""The stages of a study, each from what the one before it left on disk; what is there is kept."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from advtag import study_trainings
+from advtag.progress import ProgressCallback
+from advtag.samples import write_fileset
+from advtag.study_card import SIMULATION, SampleCard, StudyCard, StudyFolders, tagger_name
+from advtag.study_records import Records
+from advtag.study_trainings import Waiting
+
+if TYPE_CHECKING:
+    from models.event_split import EventSplit
+    from models.tagger import Tagger
+    from simulation import SampleInfo, SampleRequest
+    from training.config import PrepareConfig
+
+
+class Study(NamedTuple):
+    """A study at work.
+
+    Attributes:
+        n_processes: At work at once.
+        train_on: A site with SLURM for the trainings; None trains here.
+        process_on: A site for the processing; None processes here.
+    """
+
+    card: StudyCard
+    n_processes: int = 2
+    train_on: str | None = None
+    process_on: str | None = None
+
+    @property
+    def folders(self) -> StudyFolders:
+        """Where everything lies; absolute, as batch jobs start elsewhere."""
+        return StudyFolders(self.card.output.resolve())
+
+    @property
+    def records(self) -> Records:
+        """With which settings things were made."""
+        return Records(self.folders.top / "study.json")
+
+    @property
+    def split(self) -> "EventSplit | None":
+        """The events that methods may adapt to, and no tagger is evaluated on."""
+        from models.event_split import EventSplit
+
+        return (
+            EventSplit(self.card.unlabelled.share, self.card.unlabelled.seed)
+            if self.card.unlabelled
+            else None
+        )
+
+
+def sample_requests(study: Study) -> dict[str, list["SampleRequest"]]:
+    """Return what is simulated, to learn from (`training`) and for each evaluation sample by its name."""
+    samples = study.card.samples
+    if samples is None:
+        return {}
+    wanted: dict[str, SampleCard] = {"training": samples.training, **samples.evaluation}
+    return {name: list(_requests(name, sample)) for name, sample in wanted.items()}
+
+
+def _requests(name: str, sample: SampleCard) -> "Iterator[SampleRequest]":
+    from simulation import SampleRequest, events_for_luminosity, scenario_from
+
+    scenario = scenario_from(sample.scenario or name)
+    variations = tuple(scenario_from(text) for text in getattr(sample, "variations", ()))
+    events = sample.events | {
+        process: events_for_luminosity(process, luminosity, seed=sample.seed)
+        for process, luminosity in sample.luminosity_pb.items()
+    }
+    for process, n_events in events.items():
+        yield SampleRequest(process, scenario, n_events, seed=sample.seed, variations=variations)
+
+
+def sample_folder(study: Study, name: str) -> Path:
+    """Return where a sample lies."""
+    return study.folders.samples / ("training" if name == "training" else "evaluation")
+
+
+def missing_events(study: Study) -> int:
+    """Return how many events are not simulated yet."""
+    from simulation.generate import part_paths, parts_of
+
+    return sum(
+        part.n_events
+        for name, requests in sample_requests(study).items()
+        for request in requests
+        for part in parts_of(request)
+        if not all(path.exists() for path in part_paths(part, sample_folder(study, name)))
+    )
+
+
+def simulate(study: Study, bars: Sequence[ProgressCallback]) -> None:
+    """Simulate what is missing, and write a fileset for each scenario."""
+    from simulation import simulate_samples
+
+    wanted = sample_requests(study)
+    if not wanted:
+        return
+    simulate_samples(
+        wanted["training"], sample_folder(study, "training"), n_processes=study.n_processes, progress=bars[0]
+    )
+    requests = [request for name in wanted if name != "training" for request in wanted[name]]
+    made = simulate_samples(
+        requests, sample_folder(study, SIMULATION), n_processes=study.n_processes, progress=bars[1]
+    )
+    by_sample: dict[tuple[str, str], list[SampleInfo]] = {}
+    for info in made:
+        by_sample.setdefault((info.scenario, info.process), []).append(info)
+    simulation = {
+        request.process: by_sample[request.scenario, request.process] for request in wanted[SIMULATION]
+    }
+    for scenario in study.card.scenarios:
+        own = wanted[scenario]
+        # Simulation of the processes that the data are of: like is compared with like.
+        infos = [info for request in own for info in simulation.get(request.process, [])]
+        infos += [info for request in own for info in by_sample[request.scenario, request.process]]
+        write_fileset(infos, study.folders.fileset(scenario))
+
+
+def filesets(study: Study) -> dict[str, Path]:
+    """Return the fileset of every scenario."""
+    if study.card.samples is None:
+        return {name: Path(path) for name, path in study.card.filesets.items()}
+    return {name: study.folders.fileset(name) for name in study.card.scenarios}
+
+
+def prepare_card(study: Study) -> "PrepareConfig":
+    """Return the card of the preparation.
+
+    Raises:
+        ValueError: If a key is unknown or out of bounds.
+    """
+    from pydantic import ValidationError
+
+    from advtag.study_card import complaint
+    from training.config import PrepareConfig
+
+    card, variations = study.card, list(study.card.variations)
+    inputs = list(card.training_inputs)
+    if card.samples is not None:
+        from simulation.generate import part_paths, parts_of
+
+        parts = [part for request in sample_requests(study)["training"] for part in parts_of(request)]
+        paths = [part_paths(part, sample_folder(study, "training")) for part in parts]
+        inputs = [str(files[0]) for files in paths]
+        variations = [
+            str(file) for number in range(1, len(paths[0])) for files in paths for file in [files[number]]
+        ]
+    given: dict[str, Any] = {"inputs": inputs, "output": study.folders.training_data, **card.prepare}
+    if variations:
+        given["variations"] = variations
+    try:
+        return PrepareConfig.model_validate(given)
+    except ValidationError as error:
+        raise ValueError(f"prepare: {complaint(error, lambda _: PrepareConfig)}") from error
+
+
+def prepare(study: Study, bars: Sequence[ProgressCallback]) -> None:
+    """Make the training data."""
+    from training.prepare import prepare as prepare_data
+
+    config, folders = prepare_card(study), study.folders
+    settings = config.model_dump(mode="json", exclude={"inputs", "variations", "output"})
+    for key in ("inputs", "variations"):
+        settings[key] = [Path(path).name for path in getattr(config, key, ())]
+    study.records.require_same(folders.training_data, settings, remove=[folders.top / "runs"])
+    prepare_data(config, progress=bars[0])
+
+
+def collect(study: Study, bars: Sequence[ProgressCallback]) -> None:
+    """Collect the jets that methods may adapt to."""
+    wanted, split = study.card.unlabelled, study.split
+    if wanted is None or split is None:
+        return
+    from advtag.collecting import collect_jets
+
+    fileset = filesets(study)[wanted.scenario]
+    for selection, bar in zip(wanted.selections, bars, strict=True):
+        folder = study.folders.unlabelled(selection)
+        settings = {"split": split.name, "fileset": files_in(fileset)}
+        study.records.require_same(folder, settings, remove=[study.folders.top / "runs"])
+        if not folder.exists():
+            collect_jets(
+                selection=selection, fileset=fileset, split=split, out=folder,
+                workers=study.n_processes, progress=bar,
+            )  # fmt: skip
+
+
+def files_in(fileset: Path) -> dict[str, list[str]]:
+    """Return the names of the files of a fileset, by dataset."""
+    from processors.filesets import read_fileset
+
+    return {
+        name: sorted(Path(file).name for file in each.files) for name, each in read_fileset(fileset).items()
+    }
+
+
+def train(study: Study, bars: Sequence[ProgressCallback]) -> Waiting | None:
+    """Train every method with every seed."""
+    from training.manifest import read_manifest
+
+    cards = study_trainings.run_cards(study.card)
+    if study.train_on is not None:
+        return study_trainings.train_on_site(cards, study.folders.jobs, site=study.train_on)
+    n_jets = read_manifest(study.folders.training_data).splits["train"].n_jets
+    study_trainings.train_here(cards, n_processes=study.n_processes, n_jets=n_jets, progress=bars[0])
+    return None
+
+
+def tagger_paths(study: Study) -> list[Path]:
+    """Return the checkpoints that are compared: the last of every training, and early ones of the reference.
+
+    Raises:
+        FileNotFoundError: If a training is not complete.
+    """
+    from models.tagger import tagger_files
+
+    paths = []
+    for method in study.card.methods:
+        for seed in study.card.seeds:
+            run = study.folders.run(tagger_name(method, seed))
+            paths.append(tagger_files(run, None)[-1])
+            if method == study.card.reference:
+                paths += [path for path in tagger_files(run, study.card.early_epochs) if path not in paths]
+    return paths
+
+
+def taggers(study: Study) -> "list[Tagger]":
+    """Return the checkpoints that are compared."""
+    from models.tagger import load_taggers
+
+    return load_taggers(tagger_paths(study))
+
+
+def hashes_of(checkpoints: "Sequence[Tagger]") -> dict[str, str]:
+    """Return what tells taggers of the same name apart."""
+    return {tagger.label: tagger.content_hash for tagger in checkpoints}
+
+
+def evaluate(study: Study, bars: Sequence[ProgressCallback]) -> None:
+    """Measure areas under ROC curves, plain, with noise on the log-odds, and under attack."""
+    from advtag.evaluation import run_studies, write_tables
+    from models.perturbations import parse_variants
+    from training.manifest import read_manifest
+
+    folders, variants = study.folders, ["raw", *study.card.variants]
+    settings = {
+        "taggers": hashes_of(taggers(study)),
+        "variants": variants,
+        "data": read_manifest(folders.training_data).fingerprint,
+    }
+    table = folders.evaluation / "noised_areas.csv"
+    if study.records.is_same(table, settings):
+        return
+    tables = run_studies(
+        tagger_paths(study), data=folders.training_data, variants=parse_variants(",".join(variants)),
+        progress=bars[0],
+    )  # fmt: skip
+    write_tables(tables, folders.evaluation, studies=())
+    study.records.note(table, settings)
+
+
+def results_wanted(study: Study) -> list[tuple[str, str]]:
+    """Return scenario and selection of all results: those whose primary dataset a scenario has data of."""
+    from processors.filesets import read_fileset
+    from selections.parameters import parameters_of
+
+    starts = {name: parameters_of(name).primary_dataset for name in study.card.selections}
+    wanted = []
+    for scenario, path in filesets(study).items():
+        if not path.is_file():
+            # Not simulated yet: every selection may come of it.
+            wanted += [(scenario, selection) for selection in starts]
+            continue
+        data = [
+            each.metadata
+            for each in read_fileset(path).values()
+            if each.metadata is None or each.metadata.is_data
+        ]
+        held = {None if each is None else each.primary_dataset for each in data}
+        wanted += [(scenario, name) for name, start in starts.items() if None in held or start in held]
+    return wanted
+
+
+def plan_rows(study: Study) -> list[dict[str, Any]]:
+    """Return a row for everything that is made: which stage, what, and whether it is there."""
+    card, folders = study.card, study.folders
+    rows: list[dict[str, Any]] = []
+
+    def add(name: str, what: Path, state: str) -> None:
+        rows.append({"stage": name, "what": str(what.relative_to(folders.top)), "state": state})
+
+    if card.samples is not None:
+        n_missing = missing_events(study)
+        add("simulate", folders.samples, f"{n_missing} events to generate" if n_missing else "there")
+    add("prepare", folders.training_data, _state(folders.training_data))
+    for selection in card.unlabelled.selections if card.unlabelled else ():
+        add("collect", folders.unlabelled(selection), _state(folders.unlabelled(selection)))
+    run_cards = study_trainings.run_cards(card)
+    missing = {each.name for each in study_trainings.unfinished(run_cards)}
+    for each in run_cards:
+        add("train", each.output, "to do" if each.name in missing else "there")
+    add("evaluate", folders.evaluation, _state(folders.evaluation / "noised_areas.csv"))
+    for scenario, selection in results_wanted(study):
+        add("process", folders.result(scenario, selection), _state(folders.result(scenario, selection)))
+    add("compare", folders.top / "methods.csv", _state(folders.top / "methods.csv"))
+    add("page", folders.page, _state(folders.page))
+    return rows
+
+
+def _state(path: Path) -> str:
+    return "there" if path.exists() else "to do"

@@ -183,14 +183,10 @@ class _ScoreAgreement:
         return combine_signs(both, both, self._view, axis=1)[0]
 
     def _add(self, signed: SignedTemplates, replicated: Replicated, place: tuple[str, int, str]) -> None:
-        f = self._factor
-        data = combine_signs(signed.data, signed.data_variance, self._view, axis=0)
-        simulated = f * signed.mc.sum(axis=0), f**2 * signed.mc_variance.sum(axis=0)
-        mc = combine_signs(*simulated, self._view, axis=0)
+        data, mc = _combined(signed, self._view, self._factor)
         row = _row((self._result.selection, self._score, *place), data, mc)
         if row.status == "ok":
-            n_jets = {"n_data": _jets(signed.data, data[1]), "n_mc": _jets(simulated[0], mc[1])}
-            row = _with_test(row, shape_test(*data, *mc, **n_jets))
+            row = _with_test(row, _shape_test(signed, data, mc, self._factor))
             values, n_equal = measure(replicated, signed.edges)
             shape = normalised(data[0], mc[0])[1]
             offsets = _offsets(row, shape, centres_of(signed.edges), n_equal=n_equal)
@@ -218,6 +214,33 @@ def _row(
         dropped_fraction=float(was.dropped_fraction), n_replaced=int(was.n_replaced),
         status=_status(data[0], mc[0]),
     )  # fmt: skip
+
+
+def shape_test_of(
+    result: Result, score: str, *, tagger: str, epoch: int, variant: str = UNDISTORTED
+) -> ShapeTest:
+    """Return the chi2 of the shapes of one checkpoint, as `divergence.csv` holds it."""
+    signed = signed_templates(result, score, tagger=tagger, epoch=epoch, variant=variant)
+    factor = normalisation(result).factor
+    return _shape_test(signed, *_combined(signed, default_view(result.selection), factor), factor)
+
+
+def _combined(
+    signed: SignedTemplates, view: View, factor: float
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Return (values, variances) of data and of simulation, the latter multiplied by `factor`."""
+    data = combine_signs(signed.data, signed.data_variance, view, axis=0)
+    mc = combine_signs(
+        factor * signed.mc.sum(axis=0), factor**2 * signed.mc_variance.sum(axis=0), view, axis=0
+    )
+    return data, mc
+
+
+def _shape_test(
+    signed: SignedTemplates, data: tuple[Floats, Floats], mc: tuple[Floats, Floats], factor: float
+) -> ShapeTest:
+    n_data, n_mc = _jets(signed.data, data[1]), _jets(factor * signed.mc.sum(axis=0), mc[1])
+    return shape_test(*data, *mc, n_data=n_data, n_mc=n_mc)
 
 
 def _with_test(row: DivergenceRow, test: ShapeTest) -> DivergenceRow:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from models.features import FLAVOURS, N_FEATURES
 
+WIDTH = 100
+"""Nodes of a hidden layer of the tagger."""
 _N_DRAWS = 2**16
 
 
@@ -53,7 +55,9 @@ class TaggerNetwork(torch.nn.Module):
         detector in pp collisions at 13 TeV", JINST 13 (2018) P05011 (DeepCSV).
     """
 
-    def __init__(self, *, width: int = 100, depth: int = 5, dropout: float = 0.1, bf16: bool = False) -> None:
+    def __init__(
+        self, *, width: int = WIDTH, depth: int = 5, dropout: float = 0.1, bf16: bool = False
+    ) -> None:
         super().__init__()
         self.bf16 = bf16
         layers: list[torch.nn.Module] = []

@@ -4,16 +4,22 @@ The same definition as in `models.perturbations`, which acts on physical feature
 deviation, integers and defaults never move, nothing is clamped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Final
 
+import numpy as np
 import torch
 
-from models.features import IS_INTEGER
+from models.features import IS_INTEGER, JET_FIELDS
 from models.network import TaggerNetwork
 from models.scaler import FeatureScaler
 from models.variants import Variant
 from training.config import AttackMode, LossInput
+
+LARGEST_FACTOR: Final = 4.0
+"""The largest part of a feature in an attack in proportion to shifts, the mean being 1, before rescaling."""
 
 
 def frozen_cells(mask: torch.Tensor) -> torch.Tensor:
@@ -23,6 +29,30 @@ def frozen_cells(mask: torch.Tensor) -> torch.Tensor:
         mask: Which cells are defaults, bool, shape ``(n_jets, 67)``.
     """
     return mask | torch.from_numpy(IS_INTEGER).to(mask.device)
+
+
+def in_proportion_to(variant: Variant, shifts: Sequence[float]) -> Variant:
+    """Return a variant that moves each feature in proportion to what detector variations move it by.
+
+    The multiples of its sizes have mean 1 over all features but integers; none is much above
+    `LARGEST_FACTOR`, or a feature with long tails would have all of them. A feature without a shift stays.
+
+    Args:
+        variant: Without factors of its own.
+        shifts: Typical size of the shift of each feature in scaled units, not negative, shape ``(67,)``.
+
+    Raises:
+        ValueError: If no feature but integers is shifted, or a shift is no such number.
+    """
+    sizes = np.where(IS_INTEGER, 0.0, np.asarray(shifts, dtype=np.float64))
+    if not (np.isfinite(sizes).all() and (sizes >= 0).all() and sizes.any()):
+        raise ValueError(
+            f"{variant.name}: variations shift no feature, or by what is no number: prepare anew"
+        )
+    n_movable = int((~IS_INTEGER).sum())
+    factors = np.minimum(sizes * n_movable / sizes.sum(), LARGEST_FACTOR)
+    factors *= n_movable / factors.sum()
+    return replace(variant, factors=tuple(zip(JET_FIELDS, factors.tolist(), strict=True)))
 
 
 class Perturbation:

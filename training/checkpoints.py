@@ -7,6 +7,8 @@ is the state in the middle of the next epoch, if a signal ended the training the
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -55,6 +57,14 @@ class EpochRecord(NamedTuple):
     jets_per_second: float
 
 
+class Learner(NamedTuple):
+    """What a training changes: the network, the modules of its methods, and the optimiser of both."""
+
+    network: TaggerNetwork
+    modules: torch.nn.ModuleDict
+    optimizer: torch.optim.Optimizer
+
+
 class Position(NamedTuple):
     """Where a training stands: in `epoch`, counted from 1, with the losses of the batches done in it.
 
@@ -66,12 +76,18 @@ class Position(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What identifies a training."""
+    """What identifies a training.
+
+    `method_fingerprints` are of the unlabelled jets and teachers that its methods read, in the order of the
+    run card; `adapted_on` says from which events these jets are, as text, or is None.
+    """
 
     folder: Path
     config: TrainConfig
     scaler: FeatureScaler
     data_fingerprint: str
+    method_fingerprints: tuple[str, ...] = ()
+    adapted_on: str | None = None
 
 
 def create_run(run: Run) -> None:
@@ -83,6 +99,8 @@ def create_run(run: Run) -> None:
     content = {
         "config": run.config.model_dump(mode="json"),
         "data_fingerprint": run.data_fingerprint,
+        "method_fingerprints": list(run.method_fingerprints),
+        "adapted_on": run.adapted_on,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
     }
     write_text(run.folder / CONFIG_NAME, json.dumps(content, indent=1))
@@ -104,7 +122,14 @@ def read_run(folder: Path) -> Run:
         scaler = FeatureScaler.from_dict(json.loads((folder / SCALER_NAME).read_text(encoding="utf-8")))
         if json.loads((folder / FEATURES_NAME).read_text(encoding="utf-8")) != list(BRANCHES):
             raise ValueError("other features")
-        return Run(folder, config, scaler, str(content["data_fingerprint"]))
+        return Run(
+            folder,
+            config,
+            scaler,
+            str(content["data_fingerprint"]),
+            tuple(content.get("method_fingerprints", ())),  # runs of before methods had none
+            content.get("adapted_on"),
+        )
     except (OSError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise ValueError(
             f"{folder}: not a run directory of this version: train anew in another folder"
@@ -132,27 +157,23 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
     return folder / f"epoch_{epoch:03d}.pt"
 
 
-def save_checkpoint(run: Run, epoch: int, network: TaggerNetwork, optimizer: torch.optim.Optimizer) -> Path:
+def save_checkpoint(run: Run, epoch: int, learner: Learner) -> Path:
     """Write the taggers and then the state of an epoch; return the path of the state."""
-    export_onnx(run, epoch, network)
+    export_onnx(run, epoch, learner.network)
     path = checkpoint_path(run.folder, epoch)
-    _save_state(path, run, Position(epoch + 1, []), network, optimizer)
+    _save_state(path, run, Position(epoch + 1, []), learner)
     (run.folder / INTERRUPTED_NAME).unlink(missing_ok=True)
     return path
 
 
-def save_interrupted(
-    run: Run, position: Position, network: TaggerNetwork, optimizer: torch.optim.Optimizer
-) -> Path:
+def save_interrupted(run: Run, position: Position, learner: Learner) -> Path:
     """Write the state in the middle of an epoch and return its path."""
     path = run.folder / INTERRUPTED_NAME
-    _save_state(path, run, position, network, optimizer)
+    _save_state(path, run, position, learner)
     return path
 
 
-def _save_state(
-    path: Path, run: Run, position: Position, network: TaggerNetwork, optimizer: torch.optim.Optimizer
-) -> None:
+def _save_state(path: Path, run: Run, position: Position, learner: Learner) -> None:
     state = {
         "format": CHECKPOINT_FORMAT,
         "schema_version": SCHEMA_VERSION,
@@ -160,8 +181,10 @@ def _save_state(
         "losses": torch.stack(position.losses) if position.losses else torch.empty(0),
         "config": run.config.model_dump_json(),
         "data_fingerprint": run.data_fingerprint,
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "method_fingerprints": list(run.method_fingerprints),
+        "network": learner.network.state_dict(),
+        "modules": learner.modules.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
     }
     # In memory first: torch's own writer reports a full disk as an error of its archive.
     content = io.BytesIO()
@@ -185,39 +208,59 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     return state
 
 
-def restore(
-    run: Run,
-    path: Path,
-    network: TaggerNetwork,
-    optimizer: torch.optim.Optimizer | None = None,
-    *,
-    device: torch.device | None = None,
-) -> Position:
-    """Set a network, and an optimiser, to a checkpoint of a run, and return where the training goes on.
+def restore_network(run: Run, path: Path, network: TaggerNetwork) -> None:
+    """Set a network to a checkpoint of a run; else as `restore`."""
+    state = load_checkpoint(path)
+    with _one_sentence(path):
+        _check_identity(run, path, state)
+        network.load_state_dict(state["network"])
+    _check_finite(path, network)
+
+
+def restore(run: Run, path: Path, learner: Learner, *, device: torch.device | None = None) -> Position:
+    """Set all that learns to a checkpoint of a run, and return where the training goes on.
 
     Raises:
         ValueError: If the checkpoint is broken, of another version, training or epoch, or holds numbers that
             are not finite.
     """
     state = load_checkpoint(path, device)
-    try:
-        config = TrainConfig.model_validate_json(state["config"])
-        epoch = _epoch_of(path)
-        if state["data_fingerprint"] != run.data_fingerprint or changed_keys(config, run.config):
-            raise ValueError("another training")
-        if epoch is not None and state["epoch"] != epoch:
-            raise ValueError("another epoch")
-        network.load_state_dict(state["network"])
-        if optimizer:
-            optimizer.load_state_dict(state["optimizer"])
+    with _one_sentence(path):
+        _check_identity(run, path, state)
+        learner.network.load_state_dict(state["network"])
+        learner.modules.load_state_dict(state.get("modules", {}))  # there were none before methods
+        learner.optimizer.load_state_dict(state["optimizer"])
         position = Position(int(state["epoch"]) + 1, list(state["losses"].unbind()))
+    _check_finite(path, learner.network, learner.modules)
+    return position
+
+
+def _check_identity(run: Run, path: Path, state: dict[str, Any]) -> None:
+    config = TrainConfig.model_validate_json(state["config"])
+    epoch = _epoch_of(path)
+    read = tuple(state.get("method_fingerprints", ()))
+    if (state["data_fingerprint"], read) != (run.data_fingerprint, run.method_fingerprints):
+        raise ValueError("another training")
+    if changed_keys(config, run.config):
+        raise ValueError("another training")
+    if epoch is not None and state["epoch"] != epoch:
+        raise ValueError("another epoch")
+
+
+@contextmanager
+def _one_sentence(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:  # RuntimeError: torch
         raise ValueError(
             f"{path}: holds another training or epoch than its folder and name say: remove it"
         ) from error
-    if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+
+
+def _check_finite(path: Path, *modules: torch.nn.Module) -> None:
+    parameters = (parameter for module in modules for parameter in module.parameters())
+    if not all(torch.isfinite(parameter).all() for parameter in parameters):
         raise ValueError(f"{path}: holds weights that are not finite: remove it to go on before that epoch")
-    return position
 
 
 def newest_state(folder: Path) -> Path | None:
@@ -254,6 +297,11 @@ def open_run(run: Run, *, resume: bool) -> None:
         )
     if found.data_fingerprint != run.data_fingerprint:
         raise ValueError(f"{folder}: was trained on other data than {config.data}: choose another 'output'")
+    if found.method_fingerprints != run.method_fingerprints:
+        raise ValueError(
+            f"{folder}: its methods had other unlabelled jets or another teacher than are there now: "
+            "choose another 'output'"
+        )
     state = newest_state(folder)
     if state is not None and not resume:
         begun = " and the beginning of the next" if state.name == INTERRUPTED_NAME else ""
@@ -266,7 +314,7 @@ def open_run(run: Run, *, resume: bool) -> None:
 
 def changed_keys(found: TrainConfig, wanted: TrainConfig) -> list[str]:
     """Return the settings that differ, as `key: found there, wanted here`, leaving out those that may."""
-    before, after = found.model_dump(mode="json"), wanted.model_dump(mode="json")
+    before, after = _without_places(found), _without_places(wanted)
     # The cosine ends with the last epoch: more epochs are another training from the first on.
     may_change = MAY_CHANGE - ({"epochs"} if wanted.schedule == "cosine" else set())
     return [
@@ -274,6 +322,13 @@ def changed_keys(found: TrainConfig, wanted: TrainConfig) -> list[str]:
         for key in before
         if key not in may_change and before[key] != after[key]
     ]
+
+
+def _without_places(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings as plain values, without the places of what methods read: its content counts."""
+    settings = config.model_dump(mode="json")
+    settings["methods"] = [card.model_dump(mode="json", exclude=set(card.places)) for card in config.methods]
+    return settings
 
 
 def export_onnx(run: Run, epoch: int, network: TaggerNetwork) -> list[Path]:
@@ -288,6 +343,7 @@ def export_onnx(run: Run, epoch: int, network: TaggerNetwork) -> list[Path]:
         loss_input=config.loss_input,
         scaler=run.scaler,
         data_fingerprint=run.data_fingerprint,
+        adapted_on=run.adapted_on,
     )
     layers = dense_layers(network)
     paths = [run.folder / f"epoch_{epoch:03d}_{kind}.onnx" for kind in ("tagger", "attack")]
@@ -310,7 +366,7 @@ def export(folder: Path) -> list[Path]:
     paths = []
     for epoch in epochs:
         network = TaggerNetwork(dropout=run.config.dropout)
-        restore(run, checkpoint_path(run.folder, epoch), network)
+        restore_network(run, checkpoint_path(run.folder, epoch), network)
         paths += export_onnx(run, epoch, network)
     return paths
 

@@ -1,21 +1,28 @@
-"""What sets a training apart from the basic one: two hooks, and one short class for each method.
+"""What sets a training apart from the basic one: three hooks, and one short class for each method.
 
 A training holds a list of methods. Each may change a batch before the loss is computed, and add a loss of its
-own; the loop knows nothing else of them. `network.trunk` gives the last hidden layer and `network.head` the
-logits, for a loss that looks at either.
+own, to that of a batch or to that of a step; the loop knows nothing else of them. `network.trunk` gives the
+last hidden layer and `network.head` the logits, for a loss that looks at either.
 """
+
+from collections.abc import Sequence
 
 import torch
 
 from models.network import TaggerNetwork
-from models.scaler import FeatureScaler
 from training.attacks import Perturbation
 from training.batches import Batch, joined
-from training.config import TrainConfig
 
 
 class Method:
-    """The basic training: it changes nothing."""
+    """The basic training: it changes nothing.
+
+    Attributes:
+        module: What a method trains beside the network, by the same optimiser; it is kept in the checkpoints
+            and left out of the tagger. None for nothing.
+    """
+
+    module: torch.nn.Module | None = None
 
     def batch_transform(self, network: TaggerNetwork, batch: Batch, *, step: int) -> Batch:
         """Return the jets that the loss is computed on; their weights are those of the batch in sum.
@@ -37,6 +44,18 @@ class Method:
             step: Steps of the optimiser before this one, in all epochs.
         """
         del network, batch, step
+        return None
+
+    def step_loss(self, network: TaggerNetwork, *, step: int) -> torch.Tensor | None:
+        """Return what is added to the loss once a step, on whatever else than its batch, a scalar, or None.
+
+        It is the same in all processes of a training.
+
+        Args:
+            network: In train mode.
+            step: Steps of the optimiser before this one, in all epochs.
+        """
+        del network, step
         return None
 
 
@@ -97,14 +116,7 @@ class Consistency(Method):
         return self._weight * mean
 
 
-def methods_of(config: TrainConfig, scaler: FeatureScaler, device: torch.device) -> list[Method]:
-    """Return what a run card asks for; nothing for the basic training."""
-    if config.attack.is_identity:
-        return []
-    perturbation = Perturbation(
-        config.attack, scaler=scaler, loss_input=config.loss_input, mode=config.attack_mode, device=device
-    )
-    methods: list[Method] = [Perturbed(perturbation, mix=config.mix, every=config.attack_every)]
-    if config.consistency:
-        methods.append(Consistency(perturbation, weight=config.consistency))
-    return methods
+def modules_of(methods: Sequence[Method]) -> torch.nn.ModuleDict:
+    """Return what methods train beside the network, by their number; empty if there is nothing."""
+    modules = {str(number): method.module for number, method in enumerate(methods)}
+    return torch.nn.ModuleDict({number: module for number, module in modules.items() if module is not None})

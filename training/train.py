@@ -19,6 +19,7 @@ from training.attacks import Perturbation
 from training.batches import Batch, ShuffledTrainingJets, StoredJets, seed_of
 from training.checkpoints import (
     EpochRecord,
+    Learner,
     Position,
     Run,
     newest_state,
@@ -29,11 +30,12 @@ from training.checkpoints import (
     save_interrupted,
     write_history,
 )
+from training.composition import Sources, methods_of, read_sources
 from training.config import TrainConfig
 from training.interruption import Interrupted, Interruption, noted_signals
 from training.logs import EpochLog, epoch_log
 from training.losses import focal_loss
-from training.methods import Method, methods_of
+from training.methods import Method, modules_of
 from training.schedules import is_exhausted, learning_rate
 from training.shards import TrainingData
 from training.validation import validate
@@ -59,9 +61,10 @@ def train(config: TrainConfig, *, resume: bool = False, progress: Progress | Non
         progress: Called with the jets done and their total, some times a second.
 
     Raises:
-        FileNotFoundError: If the training data are missing.
+        FileNotFoundError: If the training data are missing, or what a method reads.
         ValueError: If the run directory holds another training, or one that `resume` was not asked for; if
-            the training data are empty or broken; or if the loss stops being finite.
+            the training data, unlabelled jets or a teacher are empty, broken, or do not fit; or if the loss
+            stops being finite.
         OSError: If a file cannot be written; what was complete before is kept.
         Interrupted: After a signal.
     """
@@ -71,14 +74,18 @@ def train(config: TrainConfig, *, resume: bool = False, progress: Progress | Non
     device = _device(config)
     with ExitStack() as stack:
         workers = stack.enter_context(joined_workers(device))
-        run = Run(config.output, config, data.scaler(), data.manifest.fingerprint)
+        sources = read_sources(config, data, device)
+        run = Run(
+            config.output, config, sources.scaler, data.manifest.fingerprint,
+            sources.fingerprints, sources.adapted_on,
+        )  # fmt: skip
         if workers.is_first:
             open_run(run, resume=resume)
         workers.wait()
         stack.enter_context(_own_torch_state(config, device))
         interruption = stack.enter_context(noted_signals())
         log = stack.enter_context(epoch_log(run, is_on=workers.is_first and config.tensorboard))
-        training = _Training(run, data, device=device, workers=workers, interruption=interruption)
+        training = _Training(run, data, sources, device=device, workers=workers, interruption=interruption)
         training.complete(log, progress if workers.is_first else None)
     return run.folder
 
@@ -90,6 +97,7 @@ class _Training:
         self,
         run: Run,
         data: TrainingData,
+        sources: Sources,
         *,
         device: torch.device,
         workers: Workers,
@@ -101,8 +109,11 @@ class _Training:
         self._network = TaggerNetwork(dropout=config.dropout, bf16=_needs_autocast(config, device)).to(device)
         if config.compile:
             self._network.compile()
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.learning_rate, fused=True)
-        self._methods = methods_of(config, run.scaler, device)
+        self._methods = methods_of(config, sources, device)
+        modules = modules_of(self._methods)
+        parameters = [*self._network.parameters(), *modules.parameters()]
+        self._optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+        self._learner = Learner(self._network, modules, self._optimizer)
         self._attack = Perturbation(
             config.validation_attack, scaler=run.scaler, loss_input=config.loss_input, device=device
         )
@@ -114,7 +125,7 @@ class _Training:
         state = newest_state(run.folder)
         self._position = Position(1, [])
         if state:
-            self._position = restore(run, state, self._network, self._optimizer, device=device)
+            self._position = restore(run, state, self._learner, device=device)
         self._history = [record for record in read_history(run.folder) if record.epoch < self._position.epoch]
 
     def complete(self, log: EpochLog, progress: Progress | None) -> None:
@@ -172,7 +183,7 @@ class _Training:
             return
         if self._workers.is_first:
             with _said_where(self._run, "the state"):
-                save_interrupted(self._run, self._position, self._network, self._optimizer)
+                save_interrupted(self._run, self._position, self._learner)
         raise Interrupted(received)
 
     def _finish_epoch(self, loss: float, speed: float) -> None:
@@ -190,7 +201,7 @@ class _Training:
         if self._workers.is_first:
             with _said_where(self._run, f"epoch {epoch}"):
                 write_history(self._run.folder, self._history)
-                save_checkpoint(self._run, epoch, self._network, self._optimizer)
+                save_checkpoint(self._run, epoch, self._learner)
         self._position = Position(epoch + 1, [])
 
 
@@ -210,7 +221,7 @@ def train_step(
 
     Args:
         network: In train mode.
-        optimizer: Of its parameters.
+        optimizer: Of its parameters, and of the modules of methods.
         batch: This process's share of the jets.
         config: The loss and the size of the pieces.
         methods: What changes the pieces, or adds to their loss.
@@ -237,7 +248,13 @@ def train_step(
             loss = loss if extra_loss is None else loss + share * extra_loss
         loss.backward()
         batch_loss += loss.detach()
-    workers.add_up_gradients(network.parameters())
+    for method in methods:
+        step_loss = method.step_loss(network, step=step)
+        if step_loss is not None:
+            step_loss = step_loss / workers.number  # all have the same, and their gradients are added up
+            step_loss.backward()
+            batch_loss += step_loss.detach()
+    workers.add_up_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()
     return workers.add_up(batch_loss)
 

@@ -9,9 +9,10 @@ from models.network import TaggerNetwork
 from models.variants import Variant
 from training.attacks import Perturbation
 from training.batches import Batch, StoredJets
+from training.composition import methods_of, read_sources
 from training.config import TrainConfig
 from training.losses import focal_loss
-from training.methods import Consistency, Method, Perturbed, methods_of
+from training.methods import Consistency, Method, Perturbed
 from training.shards import TrainingData
 from training.train import train_step
 
@@ -114,4 +115,4 @@ def test_a_method_of_ones_own_needs_no_change_of_the_loop(
 
 def test_the_basic_training_has_no_method(train_config: Callable[..., TrainConfig]) -> None:
     config = train_config(attack="fgsm:0", consistency=1.0)
-    assert methods_of(config, TrainingData(config.data).scaler(), CPU) == []
+    assert methods_of(config, read_sources(config, TrainingData(config.data), CPU), CPU) == []

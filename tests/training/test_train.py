@@ -12,9 +12,9 @@ from models.variants import Variant
 from training.attacks import Perturbation
 from training.batches import Batch, StoredJets
 from training.checkpoints import checkpoint_path, load_checkpoint, read_history
+from training.composition import methods_of, read_sources
 from training.config import TrainConfig
 from training.losses import focal_loss
-from training.methods import methods_of
 from training.shards import TrainingData
 from training.train import train, train_step
 from training.validation import validate
@@ -224,7 +224,7 @@ def test_fgsm_training_steps_on_the_attacked_batch(
         torch.manual_seed(1)
         network = TaggerNetwork(dropout=0.0)
         config = train_config(attack=attack, loss_input=loss_input, batch_size=500)
-        methods = methods_of(config, TrainingData(config.data).scaler(), CPU)
+        methods = methods_of(config, read_sources(config, TrainingData(config.data), CPU), CPU)
         inputs = batch.scaled
         if attack == "raw":
             assert not methods

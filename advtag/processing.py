@@ -1,9 +1,10 @@
 """Commands that read events: process, skim."""
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,11 @@ from advtag import clusters, production
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, say
 from advtag.tables import show
+
+if TYPE_CHECKING:
+    from datamc.results import Result
+    from models.event_split import EventSplit
+    from models.tagger import Tagger
 
 LOSSES = 3
 """Exit code of a run that ended well, but for files it was allowed to skip."""
@@ -54,6 +60,34 @@ SkipBadFiles = Annotated[
         help="Declare unreadable files lost, by name, instead of stopping; the exit code is then 3.",
     ),
 ]
+Where = Annotated[Executor, typer.Option(help="Where to run.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes, one thread each.")]
+DaskAddress = Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")]
+Chunksize = Annotated[int, typer.Option(min=1, help="Events per chunk; changes no result.")]
+MemoryLimit = Annotated[
+    int | None, typer.Option(min=1, help="MB of memory a worker may take; none if not given.")
+]
+GoldenJsonFile = Annotated[Path | None, typer.Option(help="Certified luminosity sections, applied to data.")]
+CorrectionsFile = Annotated[
+    Path | None, typer.Option(help="YAML of corrections of simulation; see configs/corrections.yaml.")
+]
+Retries = Annotated[
+    int, typer.Option(min=0, help="Tries more where reading fails, after 1, 2, 4 ... seconds.")
+]
+
+
+def split_text(text: str | None) -> str | None:
+    """Return the text of a split of events if it is one; called by the command line.
+
+    Raises:
+        typer.BadParameter: If it is none.
+    """
+    from models.event_split import EventSplit
+
+    try:
+        return None if text is None else EventSplit.parse(text).name
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def process(
@@ -83,27 +117,29 @@ def process(
     blocks: Annotated[
         int, typer.Option(min=0, help="Blocks of events for errors of differences; fewer to fit 192 MB.")
     ] = 32,
-    executor: Annotated[Executor, typer.Option(help="Where to run.")] = Executor.FUTURES,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 2,
-    dask_address: Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE:SEED",
+            callback=split_text,
+            help="Leave out events: those whose jets taggers may see in training; by default, have seen.",
+        ),
+    ] = None,
+    executor: Where = Executor.FUTURES,
+    workers: Workers = 2,
+    dask_address: DaskAddress = None,
     site: Annotated[
         str | None,
         typer.Option(
             help="With --executor dask: workers are jobs at this site, as of `advtag condor submit`."
         ),
     ] = None,
-    chunksize: Annotated[int, typer.Option(min=1, help="Events per chunk; changes no result.")] = 100_000,
-    memory_limit: Annotated[
-        int | None, typer.Option(min=1, help="MB of memory a worker may take; none if not given.")
-    ] = None,
+    chunksize: Chunksize = 100_000,
+    memory_limit: MemoryLimit = None,
     profile: Profile = "btv20001",
     year: Year = "2017",
-    golden_json: Annotated[
-        Path | None, typer.Option(help="Certified luminosity sections, applied to data.")
-    ] = None,
-    corrections: Annotated[
-        Path | None, typer.Option(help="YAML of corrections of simulation; see configs/corrections.yaml.")
-    ] = None,
+    golden_json: GoldenJsonFile = None,
+    corrections: CorrectionsFile = None,
     systematics: Annotated[
         Mode, typer.Option(help="Variations: none, of weights alone, or of jets and missing energy, too.")
     ] = Mode.NONE,
@@ -116,9 +152,7 @@ def process(
     ] = "central",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 1,
     skip_bad_files: SkipBadFiles = False,
-    retries: Annotated[
-        int, typer.Option(min=0, help="Tries more where reading fails, after 1, 2, 4 ... seconds.")
-    ] = 2,
+    retries: Retries = 2,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished chunks, and go on where such a run was killed.")
     ] = False,
@@ -132,37 +166,36 @@ def process(
     Example: advtag process --selection dy,wc,ttsemilep --fileset samples/fileset.json --taggers runs/basic
     --taggers runs/adversarial --variants raw,noise:0.1,fgsm:0.1 --out results
     """
-    from datamc.results import write_result
-    from models.discriminators import SCORES
     from models.perturbations import parse_variants
     from models.tagger import load_taggers
-    from processors.blocks import MEMORY_MB, affordable_blocks
-    from processors.chunk_store import clear_chunks
     from processors.corrections import read_corrections
     from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
     from processors.scale_factor_weights import read_scale_factor_weights
     from selections.parameters import SELECTIONS, parameters_of
-    from storage.files import require_writable, write_text
+    from storage.files import require_writable
 
     require_writable(out)
-    files = read_fileset(fileset)
-    for name in selection.split(","):
+    files, names = read_fileset(fileset), selection.split(",")
+    for name in names:
         parameters_of(name, profile=profile, year=year)
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
     distorted = parse_variants(variants)
-    n_blocks = affordable_blocks(blocks, scenarios=len(loaded) * len(distorted), scores=len(SCORES))
-    if n_blocks < blocks:
-        say(f"{n_blocks} blocks instead of {blocks}, to fit into {MEMORY_MB} MB a dataset", heading="Note:")
     factors = None if apply_sf is None else read_scale_factor_weights(apply_sf, systematic=sf_systematic)
-    rows, all_processed = [], True
+    extras = Extras(
+        reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL,
+        scale_factors=factors,
+        blocks=_affordable_blocks(blocks, scenarios=len(loaded) * len(distorted)),
+        held_out=_held_out(held_out, loaded),
+    )  # fmt: skip
     if site is not None:
         dask_address = context.with_resource(
             clusters.opened(site, executor.value, workers, dask_address, out)
         )
-    for name in selection.split(","):
+    rows, all_processed = [], True
+    for name in names:
         chunks = out / "chunks" / name
         with one_bar(f"process {name}") as progress:
             result = run_selection(
@@ -171,31 +204,81 @@ def process(
                 profile=profile, year=year, golden_json=golden_json, seed=seed, skip_bad_files=skip_bad_files,
                 corrections=tables, systematics=systematics.value,
                 retries=retries, memory_limit_mb=memory_limit, keep_chunks=chunks if resume else None,
-                extras=Extras(
-                    reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL,
-                    scale_factors=factors, blocks=n_blocks,
-                ),
-                table=out / f"{name}_jets" if columns else None, progress=progress,
+                extras=extras, table=out / f"{name}_jets" if columns else None, progress=progress,
             )  # fmt: skip
-        path = out / f"{name}.zip"
-        write_result(result, path)
-        for dataset, sections in result.sections.items():
-            if not result.datasets[dataset].simulated:
-                write_text(out / f"{name}_sections" / f"{dataset}.json", json.dumps(sections))
-        complete = all(entry.status == "processed" for entry in result.ledger)
-        if resume and complete:
-            clear_chunks(chunks)
-        all_processed &= complete
+        all_processed &= _write(result, out, chunks=chunks if resume else None)
         rows += production.cutflow_rows(result)
-        defaults = production.defaults_sentence(result)
-        for note in [*result.notes, *([defaults] if defaults else [])]:
-            say(note, heading="Note:")
-        say(f"{path}: {production.ledger_sentence(result)}")
-        if (factor := production.normalisation_sentence(result)) is not None:
-            say(factor)
+        _tell(result, out / f"{name}.zip")
     show(rows, title="Cutflow", as_json=as_json)
     if not all_processed:
         raise typer.Exit(LOSSES)
+
+
+def _affordable_blocks(blocks: int, *, scenarios: int) -> int:
+    """Return how many blocks of events are filled, and say so if they are fewer than asked for."""
+    from models.discriminators import SCORES
+    from processors.blocks import MEMORY_MB, affordable_blocks
+
+    n_blocks = affordable_blocks(blocks, scenarios=scenarios, scores=len(SCORES))
+    if n_blocks < blocks:
+        say(f"{n_blocks} blocks instead of {blocks}, to fit into {MEMORY_MB} MB a dataset", heading="Note:")
+    return n_blocks
+
+
+def _held_out(asked_for: str | None, taggers: Sequence["Tagger"]) -> "EventSplit | None":
+    """Return the events to hold out: those asked for, else those that taggers were adapted to, which is said.
+
+    Raises:
+        ValueError: If a tagger was adapted to events that are not held out.
+    """
+    from models.event_split import EventSplit
+    from processors.event_splits import require_held_out, split_to_hold_out
+
+    if asked_for is not None:
+        split = EventSplit.parse(asked_for)
+        require_held_out(taggers, split)
+        return split
+    found = split_to_hold_out(taggers)
+    if found is not None:
+        adapted = [tagger.name for tagger in taggers if tagger.metadata.adapted_on is not None]
+        say(
+            f"the events of the split {found.name} are held out, in data and simulation, since "
+            f"{', '.join(dict.fromkeys(adapted))} was adapted to jets of them",
+            heading="Note:",
+        )
+    return found
+
+
+def _write(result: "Result", out: Path, *, chunks: Path | None) -> bool:
+    """Write a result and its luminosity sections; say whether all events were processed.
+
+    Args:
+        result: Of one selection.
+        out: The folder of the results.
+        chunks: Where finished chunks were kept, which nobody needs after a complete run; None for nowhere.
+    """
+    from datamc.results import write_result
+    from processors.chunk_store import clear_chunks
+    from storage.files import write_text
+
+    write_result(result, out / f"{result.selection}.zip")
+    for dataset, sections in result.sections.items():
+        if not result.datasets[dataset].simulated:
+            write_text(out / f"{result.selection}_sections" / f"{dataset}.json", json.dumps(sections))
+    complete = all(entry.status == "processed" for entry in result.ledger)
+    if chunks is not None and complete:
+        clear_chunks(chunks)
+    return complete
+
+
+def _tell(result: "Result", path: Path) -> None:
+    """Say what is to be known of a result: notes, defaults, the ledger, data over simulation."""
+    defaults = production.defaults_sentence(result)
+    for note in [*result.notes, *([defaults] if defaults else [])]:
+        say(note, heading="Note:")
+    say(f"{path}: {production.ledger_sentence(result)}")
+    if (factor := production.normalisation_sentence(result)) is not None:
+        say(factor)
 
 
 def skim(

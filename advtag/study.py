@@ -63,12 +63,11 @@ def study(
     Example: advtag study configs/defences.yaml --jobs 4
     """
     from advtag.study_card import read_study_card
-    from advtag.study_stages import Study
-    from advtag.study_trainings import run_cards
+    from advtag.study_stages import Study, check
     from storage.files import require_writable
 
     asked = Study(read_study_card(card, output=out), jobs, train_on, process_on)
-    run_cards(asked.card)  # every card is checked before anything is made
+    check(asked)
     require_writable(asked.folders.top)
     if dry_run:
         _show_plan(asked, as_json=as_json)
@@ -117,10 +116,11 @@ def _step_of(name: Stage, asked: "Study") -> _Step:
 
 def _show_plan(asked: "Study", *, as_json: bool) -> None:
     """Print what is there and what is to do, and what would be handed in to a batch system."""
-    from advtag import study_stages, study_trainings
+    from advtag import study_trainings
+    from advtag.study_plan import plan_rows
 
     show(
-        study_stages.plan_rows(asked),
+        plan_rows(asked),
         title=f"Study {asked.card.name} in {asked.folders.top}",
         as_json=as_json,
     )
@@ -141,7 +141,7 @@ def _show_methods(asked: "Study", *, as_json: bool) -> None:
     from datamc.methods import MethodRow
     from storage.tables import read_table
 
-    rows = read_table(asked.folders.top / "methods.csv", kind=MethodRow)
+    rows = read_table(asked.folders.methods, kind=MethodRow)
     if as_json:
         show([row._asdict() for row in rows], title="", as_json=True)
         return

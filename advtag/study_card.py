@@ -5,7 +5,7 @@ where the command runs.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -28,7 +28,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 SIMULATION = "mc"
 """The evaluation sample that all others are compared with."""
 
-_OF_THE_STUDY = ("name", "data", "output", "seed")
+OF_THE_STUDY = ("name", "data", "output", "seed")
 """Keys of a training that the study itself gives."""
 
 _Content = TypeVar("_Content")
@@ -165,7 +165,7 @@ class StudyCard(_Card):
                 raise ValueError(f"{key} has {twice[0]} twice: leave one out")
         trainings = {"training": self.training} | {f"methods.{name}": k for name, k in self.methods.items()}
         for place, keys in trainings.items():
-            if taken := [key for key in keys if key in _OF_THE_STUDY]:
+            if taken := [key for key in keys if key in OF_THE_STUDY]:
                 raise ValueError(f"{place}.{taken[0]}: the study chooses that itself: leave it out")
         return self
 
@@ -203,14 +203,24 @@ class StudyFolders(NamedTuple):
         return self.top / "training_data"
 
     @property
-    def taggers(self) -> Path:
-        """Of each training the checkpoints that are evaluated and processed."""
-        return self.top / "taggers"
-
-    @property
     def evaluation(self) -> Path:
         """Areas under the ROC curves."""
         return self.top / "evaluation"
+
+    @property
+    def areas(self) -> Path:
+        """Areas with noise on the log-odds, of all checkpoints that are compared."""
+        return self.evaluation / "noised_areas.csv"
+
+    @property
+    def runs(self) -> Path:
+        """Run directories of all trainings."""
+        return self.top / "runs"
+
+    @property
+    def methods(self) -> Path:
+        """The table of all methods."""
+        return self.top / "methods.csv"
 
     @property
     def jobs(self) -> Path:
@@ -232,7 +242,7 @@ class StudyFolders(NamedTuple):
 
     def run(self, tagger: str) -> Path:
         """Return the run directory of a training."""
-        return self.top / "runs" / tagger
+        return self.runs / tagger
 
     def results(self, scenario: str) -> Path:
         """Return the folder of histograms of a scenario."""
@@ -295,18 +305,25 @@ def _card_at(place: tuple[int | str, ...]) -> type[BaseModel]:
     return UnlabelledCard if place[:1] == ("unlabelled",) else StudyCard
 
 
-def complaint(error: ValidationError, card_at: Callable[[tuple[int | str, ...]], type[BaseModel]]) -> str:
+def complaint(
+    error: ValidationError,
+    card_at: Callable[[tuple[int | str, ...]], type[BaseModel]],
+    *,
+    reserved: Collection[str] = (),
+) -> str:
     """Return the first of pydantic's complaints as part of a sentence: key, what is wrong, mend.
 
     Args:
         error: The complaints.
         card_at: Says which card has its keys at a place.
+        reserved: Keys that a user is not to choose.
     """
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if part != "[key]")
     fields = card_at(first["loc"][:-1]).model_fields
     if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}': choose from {', '.join(fields)}"
+        known = [field for field in fields if field not in reserved]
+        return f"unknown key '{key}': choose from {', '.join(known)}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing: add it ({fields[str(first['loc'][-1])].description})"
     message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")

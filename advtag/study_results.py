@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from datamc.methods import MethodStudy
     from models.tagger import Tagger
 
-_SEED = 1
+SEED = 1
 """Of noise and replicas."""
 
 
-def _settings(study: Study, checkpoints: "Sequence[Tagger]", scenario: str) -> dict[str, Any]:
+def result_settings(study: Study, checkpoints: "Sequence[Tagger]", scenario: str) -> dict[str, Any]:
     """Return all that decides the histograms of a scenario."""
     return {
         "taggers": hashes_of(checkpoints),
@@ -33,7 +33,7 @@ def _settings(study: Study, checkpoints: "Sequence[Tagger]", scenario: str) -> d
 def process(study: Study, bars: Sequence[ProgressCallback]) -> Waiting | None:
     """Fill the histograms of every scenario and selection with all taggers."""
     checkpoints = taggers(study)
-    settings = {scenario: _settings(study, checkpoints, scenario) for scenario in study.card.scenarios}
+    settings = {scenario: result_settings(study, checkpoints, scenario) for scenario in study.card.scenarios}
     missing: dict[str, list[str]] = {}
     for scenario, selection in results_wanted(study):
         if not study.records.is_same(study.folders.result(scenario, selection), settings[scenario]):
@@ -68,7 +68,7 @@ def _process_here(
     blocks = affordable_blocks(study.card.blocks, scenarios=len(checkpoints), scores=len(SCORES))
     result = run_selection(
         selection=selection, fileset=read_fileset(filesets(study)[scenario]), taggers=checkpoints,
-        executor="futures", workers=study.n_processes, seed=_SEED, progress=progress,
+        executor="futures", workers=study.n_processes, seed=SEED, progress=progress,
         extras=Extras(blocks=blocks, held_out=study.split),
     )  # fmt: skip
     write_result(result, path)
@@ -101,29 +101,34 @@ _TABLES = {
 }
 
 
+def comparison_settings(study: Study, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return all that decides the comparison."""
+    folders, card = study.folders, study.card
+    paths = [folders.result(*each) for each in wanted]
+    return {
+        "results": {str(path.relative_to(folders.top)): sha256(path) for path in paths},
+        "areas": sha256(folders.areas),
+        "methods": {method: list(names) for method, names in taggers_by_method(study).items()},
+        "reference": card.reference,
+        "replicas": card.replicas,
+    }
+
+
 def compare(study: Study, bars: Sequence[ProgressCallback]) -> None:
     """Compare the methods in every scenario and selection, and fit scale factors where all selections are."""
-    wanted = results_wanted(study)
-    paths = [study.folders.result(*each) for each in wanted]
-    noised = study.folders.evaluation / "noised_areas.csv"
-    settings = {
-        "results": {str(path.relative_to(study.folders.top)): sha256(path) for path in paths},
-        "areas": sha256(noised),
-        "methods": {name: list(names) for name, names in taggers_by_method(study).items()},
-        "reference": study.card.reference,
-        "replicas": study.card.replicas,
-    }
-    if study.records.is_same(study.folders.top / "methods.csv", settings):
+    wanted, progress = results_wanted(study), bars[0]
+    settings = comparison_settings(study, wanted)
+    if study.records.is_same(study.folders.methods, settings):
         return
     found = []
     for done, (scenario, selection) in enumerate(wanted):
-        bars[0](done, len(wanted) + 1)
+        progress(done, len(wanted) + 1)
         found.append(_compared(study, scenario, selection))
-    _write_tables(study, found)
-    bars[0](len(wanted), len(wanted) + 1)
+    progress(len(wanted), len(wanted) + 1)
     _fit(study, wanted)
-    bars[0](len(wanted) + 1, len(wanted) + 1)
-    study.records.note(study.folders.top / "methods.csv", settings)
+    _write_tables(study, found)
+    progress(len(wanted) + 1, len(wanted) + 1)
+    study.records.note(study.folders.methods, settings)
 
 
 def taggers_by_method(study: Study) -> Mapping[str, Sequence[str]]:
@@ -144,7 +149,7 @@ def _compared(study: Study, scenario: str, selection: str) -> "MethodStudy":
         attacked=_areas_under_attack(study),
         reference=study.card.reference,
         n_bootstrap=study.card.replicas,
-        seed=_SEED,
+        seed=SEED,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from advtag import study_trainings
-from advtag.progress import ProgressCallback
+from advtag.progress import ProgressCallback, say
 from advtag.samples import write_fileset
 from advtag.study_card import SIMULATION, SampleCard, StudyCard, StudyFolders, tagger_name
 from advtag.study_records import Records
@@ -157,7 +157,8 @@ def prepare_card(study: Study) -> "PrepareConfig":
     try:
         return PrepareConfig.model_validate(given)
     except ValidationError as error:
-        raise ValueError(f"prepare: {complaint(error, lambda _: PrepareConfig)}") from error
+        found = complaint(error, lambda _: PrepareConfig, reserved=("inputs", "output", "variations"))
+        raise ValueError(f"prepare: {found}") from error
 
 
 def prepare(study: Study, bars: Sequence[ProgressCallback]) -> None:
@@ -168,7 +169,7 @@ def prepare(study: Study, bars: Sequence[ProgressCallback]) -> None:
     settings = config.model_dump(mode="json", exclude={"inputs", "variations", "output"})
     for key in ("inputs", "variations"):
         settings[key] = [Path(path).name for path in getattr(config, key, ())]
-    study.records.require_same(folders.training_data, settings, remove=[folders.top / "runs"])
+    study.records.require_same(folders.training_data, settings, remove=[folders.runs])
     prepare_data(config, progress=bars[0])
 
 
@@ -183,12 +184,14 @@ def collect(study: Study, bars: Sequence[ProgressCallback]) -> None:
     for selection, bar in zip(wanted.selections, bars, strict=True):
         folder = study.folders.unlabelled(selection)
         settings = {"split": split.name, "fileset": files_in(fileset)}
-        study.records.require_same(folder, settings, remove=[study.folders.top / "runs"])
+        study.records.require_same(folder, settings, remove=[study.folders.runs])
         if not folder.exists():
-            collect_jets(
-                selection=selection, fileset=fileset, split=split, out=folder,
+            found = collect_jets(
+                selection=selection, fileset=fileset, split=split, out=folder, executor="futures",
                 workers=study.n_processes, progress=bar,
             )  # fmt: skip
+            for warning in found.warnings():
+                say(f"{selection}: {warning}", heading="Warning:", style="bold")
 
 
 def files_in(fileset: Path) -> dict[str, list[str]]:
@@ -242,27 +245,31 @@ def hashes_of(checkpoints: "Sequence[Tagger]") -> dict[str, str]:
     return {tagger.label: tagger.content_hash for tagger in checkpoints}
 
 
+def evaluation_settings(study: Study) -> dict[str, Any]:
+    """Return all that decides the areas."""
+    from training.manifest import read_manifest
+
+    return {
+        "taggers": hashes_of(taggers(study)),
+        "variants": ["raw", *study.card.variants],
+        "data": read_manifest(study.folders.training_data).fingerprint,
+    }
+
+
 def evaluate(study: Study, bars: Sequence[ProgressCallback]) -> None:
     """Measure areas under ROC curves, plain, with noise on the log-odds, and under attack."""
     from advtag.evaluation import run_studies, write_tables
     from models.perturbations import parse_variants
-    from training.manifest import read_manifest
 
-    folders, variants = study.folders, ["raw", *study.card.variants]
-    settings = {
-        "taggers": hashes_of(taggers(study)),
-        "variants": variants,
-        "data": read_manifest(folders.training_data).fingerprint,
-    }
-    table = folders.evaluation / "noised_areas.csv"
-    if study.records.is_same(table, settings):
+    folders, settings = study.folders, evaluation_settings(study)
+    if study.records.is_same(folders.areas, settings):
         return
     tables = run_studies(
-        tagger_paths(study), data=folders.training_data, variants=parse_variants(",".join(variants)),
-        progress=bars[0],
+        tagger_paths(study), data=folders.training_data,
+        variants=parse_variants(",".join(settings["variants"])), progress=bars[0],
     )  # fmt: skip
     write_tables(tables, folders.evaluation, studies=())
-    study.records.note(table, settings)
+    study.records.note(folders.areas, settings)
 
 
 def results_wanted(study: Study) -> list[tuple[str, str]]:
@@ -287,31 +294,22 @@ def results_wanted(study: Study) -> list[tuple[str, str]]:
     return wanted
 
 
-def plan_rows(study: Study) -> list[dict[str, Any]]:
-    """Return a row for everything that is made: which stage, what, and whether it is there."""
-    card, folders = study.card, study.folders
-    rows: list[dict[str, Any]] = []
+def check(study: Study) -> None:
+    """Raise if the card asks for something that there is not, before anything is made.
 
-    def add(name: str, what: Path, state: str) -> None:
-        rows.append({"stage": name, "what": str(what.relative_to(folders.top)), "state": state})
+    Raises:
+        ValueError: If a scenario, process, selection, distortion or a key of a training is unknown.
+        FileNotFoundError: If a file on the card is not there.
+    """
+    from models.perturbations import parse_variants
+    from selections.parameters import parameters_of
 
-    if card.samples is not None:
-        n_missing = missing_events(study)
-        add("simulate", folders.samples, f"{n_missing} events to generate" if n_missing else "there")
-    add("prepare", folders.training_data, _state(folders.training_data))
-    for selection in card.unlabelled.selections if card.unlabelled else ():
-        add("collect", folders.unlabelled(selection), _state(folders.unlabelled(selection)))
-    run_cards = study_trainings.run_cards(card)
-    missing = {each.name for each in study_trainings.unfinished(run_cards)}
-    for each in run_cards:
-        add("train", each.output, "to do" if each.name in missing else "there")
-    add("evaluate", folders.evaluation, _state(folders.evaluation / "noised_areas.csv"))
-    for scenario, selection in results_wanted(study):
-        add("process", folders.result(scenario, selection), _state(folders.result(scenario, selection)))
-    add("compare", folders.top / "methods.csv", _state(folders.top / "methods.csv"))
-    add("page", folders.page, _state(folders.page))
-    return rows
-
-
-def _state(path: Path) -> str:
-    return "there" if path.exists() else "to do"
+    card = study.card
+    for selection in (*card.selections, *(card.unlabelled.selections if card.unlabelled else ())):
+        parameters_of(selection)
+    parse_variants(",".join(["raw", *card.variants]))
+    for path in card.filesets.values():
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such fileset: mend filesets on the card")
+    study_trainings.run_cards(card)
+    prepare_card(study)

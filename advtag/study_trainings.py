@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from advtag.progress import ProgressCallback
-from advtag.study_card import StudyCard, StudyFolders, complaint, tagger_name
+from advtag.study_card import OF_THE_STUDY, StudyCard, StudyFolders, complaint, tagger_name
 
 if TYPE_CHECKING:
     from condor.judging import JobStatus
@@ -46,7 +46,7 @@ def _run_card(card: StudyCard, method: str, seed: int) -> "TrainConfig":
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
-        raise ValueError(f"methods.{method}: {complaint(error, _card_at)}") from error
+        raise ValueError(f"methods.{method}: {complaint(error, _card_at, reserved=OF_THE_STUDY)}") from error
 
 
 def _completed(entry: Any, card: StudyCard, folders: StudyFolders, method: str, seed: int) -> Any:

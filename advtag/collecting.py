@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from advtag import processing, production
+from advtag import clusters, processing, production
 from advtag.processing import Executor
 from advtag.produce import AsJson
 from advtag.progress import ProgressCallback, one_bar, say
@@ -109,6 +109,7 @@ class Collected(NamedTuple):
 
 
 def collect(
+    context: typer.Context,
     *,
     selection: Annotated[str, typer.Option(help="dy, wc, ttsemilep, ...: docs/selections.md; one.")],
     fileset: processing.FilesetFile,
@@ -120,6 +121,7 @@ def collect(
     executor: processing.Where = Executor.FUTURES,
     workers: processing.Workers = 2,
     dask_address: processing.DaskAddress = None,
+    site: processing.DaskSite = None,
     chunksize: processing.Chunksize = 100_000,
     memory_limit: processing.MemoryLimit = None,
     profile: processing.Profile = "btv20001",
@@ -139,6 +141,10 @@ def collect(
     """
     from models.event_split import EventSplit
 
+    if site is not None:
+        dask_address = context.with_resource(
+            clusters.opened(site, executor.value, workers, dask_address, out.parent)
+        )
     with one_bar(f"collect {selection}") as progress:
         found = collect_jets(
             selection=selection, fileset=fileset, split=EventSplit.parse(f"{share}:{seed}"), out=out,

@@ -63,6 +63,10 @@ SkipBadFiles = Annotated[
 Where = Annotated[Executor, typer.Option(help="Where to run.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes, one thread each.")]
 DaskAddress = Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")]
+DaskSite = Annotated[
+    str | None,
+    typer.Option(help="With --executor dask: workers are jobs at this site, as of `advtag condor submit`."),
+]
 Chunksize = Annotated[int, typer.Option(min=1, help="Events per chunk; changes no result.")]
 MemoryLimit = Annotated[
     int | None, typer.Option(min=1, help="MB of memory a worker may take; none if not given.")
@@ -128,12 +132,7 @@ def process(
     executor: Where = Executor.FUTURES,
     workers: Workers = 2,
     dask_address: DaskAddress = None,
-    site: Annotated[
-        str | None,
-        typer.Option(
-            help="With --executor dask: workers are jobs at this site, as of `advtag condor submit`."
-        ),
-    ] = None,
+    site: DaskSite = None,
     chunksize: Chunksize = 100_000,
     memory_limit: MemoryLimit = None,
     profile: Profile = "btv20001",
@@ -188,7 +187,7 @@ def process(
         reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL,
         scale_factors=factors,
         blocks=_affordable_blocks(blocks, scenarios=len(loaded) * len(distorted)),
-        held_out=_held_out(held_out, loaded),
+        held_out=held_out_events(held_out, loaded),
     )  # fmt: skip
     if site is not None:
         dask_address = context.with_resource(
@@ -225,7 +224,7 @@ def _affordable_blocks(blocks: int, *, scenarios: int) -> int:
     return n_blocks
 
 
-def _held_out(asked_for: str | None, taggers: Sequence["Tagger"]) -> "EventSplit | None":
+def held_out_events(asked_for: str | None, taggers: Sequence["Tagger"]) -> "EventSplit | None":
     """Return the events to hold out: those asked for, else those that taggers were adapted to, which is said.
 
     Raises:

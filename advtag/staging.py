@@ -52,7 +52,23 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
         if name in _OF_NO_JOB:
             raise ValueError(f"{parameter.opts[0]}: the batch system decides that: leave it out")
         words += _words(parameter, context.params, staged)
+    words += _held_out_by_default(context.params)
     return ProcessCommand(tuple(selection.split(",")), fileset, tuple(words), tuple(staged))
+
+
+def _held_out_by_default(values: dict[str, Any]) -> list[str]:
+    """Return the option for the events that taggers were adapted to, where it was not given; else nothing.
+
+    Raises:
+        ValueError: If a tagger was adapted to events that would not be held out.
+    """
+    if not values["taggers"]:
+        return []
+    from models.tagger import load_taggers
+
+    taggers = load_taggers(values["taggers"], epochs=parse_epochs(values["epochs"]))
+    split = processing.held_out_events(values["held_out"], taggers)
+    return [] if split is None or values["held_out"] is not None else ["--held-out", split.name]
 
 
 def _process_command() -> Any:

@@ -16,7 +16,7 @@ from datamc.results import Result, read_result
 
 COMMANDS = (
     "demo", "simulate", "prepare", "train", "export", "evaluate",
-    "process", "fit", "divergence", "plot", "report", "validate-simulation", "true-scale-factors",
+    "collect", "process", "fit", "divergence", "plot", "report", "validate-simulation", "true-scale-factors",
 )  # fmt: skip
 
 

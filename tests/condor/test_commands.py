@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from condor.manifest import read_manifest
 from datamc.results import read_result
+from models.metadata import METADATA_KEY
+from models.tagger import PRETRAINED, run_folders, tagger_files
 from storage.files import sha256
 
 Run = Callable[..., Any]
@@ -332,3 +335,22 @@ def test_watching_outlives_a_batch_system_that_is_away_for_a_while(
     assert {each.state for _, each in look.jobs} == {"done"}
     assert naps == [7, 7]
     assert "condor_q failed (1): no answer; asking again." in capsys.readouterr().err
+
+
+def test_jobs_hold_out_the_events_that_their_taggers_were_adapted_to(
+    submit: Run, refused: Run, fileset: Path, tmp_path: Path
+) -> None:
+    """Taggers say it themselves; what is given on the line must cover it."""
+    basic = next(folder for folder in run_folders([Path(PRETRAINED)]) if folder.name == "basic")
+    model = onnx.load(tagger_files(basic, None)[-1])
+    (entry,) = [each for each in model.metadata_props if each.key == METADATA_KEY]
+    entry.value = json.dumps(json.loads(entry.value) | {"adapted_on": "0.333:1"})
+    onnx.save(model, tmp_path / "adapted.onnx")
+    options = ("--taggers", tmp_path / "adapted.onnx")
+    assert read_manifest(submit(*options)).command[-2:] == ("--held-out", "0.333:1")
+    more = read_manifest(submit(*options, "--held-out", "0.5:1", name="more"))
+    assert more.command[-2:] == ("--held-out", "0.5:1")
+    assert "--held-out" not in read_manifest(submit("--taggers", basic, name="basic")).command
+    command = ("condor", "submit", tmp_path / "none", "--selection", "dy", "--fileset", fileset, *options)
+    assert "0.333:1 and 0.2:1 is held out" in refused(*command, "--held-out", "0.2:1")
+    assert not (tmp_path / "none").exists()

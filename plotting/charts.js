@@ -43,6 +43,14 @@ function layout(extra) {
   };
 }
 
-const shown = (value, digits = 3) =>
-  value === null || !Number.isFinite(value) ? "–" : value.toLocaleString("en", { maximumSignificantDigits: digits });
+/* On a phone legends name only what is chosen. */
+const isNarrow = () => window.innerWidth <= 832;
+
+const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+function shown(value, digits = 3) {
+  if (value === null || !Number.isFinite(value)) return "–";
+  if (value === 0 || Math.abs(value) >= 1e-4) return value.toLocaleString("en", { maximumSignificantDigits: digits });
+  const [factor, power] = value.toExponential(digits - 1).split("e");
+  return `${Number(factor)} × 10${[...power].map((sign) => SUPERSCRIPTS[sign]).join("")}`;
+}
 const plain = (text) => String(text).replace(/[<>&]/g, (sign) => ({ "<": "&lt;", ">": "&gt;", "&": "&amp;" })[sign]);

@@ -1,6 +1,6 @@
 """The divergence of data from simulation over the epochs, in the manner of the thesis's Fig. A.22."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,7 +39,8 @@ def draw_divergence(
     Args:
         rows: As `datamc.divergence` returns them, in any order, of any scores.
         score: Which score's rows are drawn.
-        null: Rows of null data, simulated like the simulation; drawn for the first variant.
+        null: Rows of null data, simulated like the simulation; drawn for the first variant, their part from
+            statistics replaced by that of the data.
         label: What stands above the axes.
     """
     rows = [row for row in rows if row.score == score and row.status == "ok"]
@@ -63,6 +64,7 @@ def draw_divergence(
                 _draw_null(
                     axes,
                     [r for r in null if (r.selection, r.score, r.tagger, r.variant, r.status) == place],
+                    offsets={r.epoch: r.offset for r in chosen if (r.tagger, r.variant) == place[2:4]},
                     colour=LINE_COLOURS[i % len(LINE_COLOURS)],
                 )
         for axes, selection in zip(panels, selections or [""], strict=True):
@@ -112,12 +114,14 @@ def _draw_offset(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str) -> N
         )
 
 
-def _draw_null(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str) -> None:
-    rows = sorted(rows, key=lambda row: row.epoch)
+def _draw_null(
+    axes: Axes, rows: Sequence[DivergenceRow], *, offsets: Mapping[int, float], colour: str
+) -> None:
+    rows = sorted((row for row in rows if row.epoch in offsets), key=lambda row: row.epoch)
     if rows:
         axes.errorbar(
             [row.epoch for row in rows],
-            [row.kl for row in rows],
+            [row.excess + offsets[row.epoch] for row in rows],
             yerr=np.maximum([[row.kl - row.low for row in rows], [row.high - row.kl for row in rows]], 0.0),
             color=colour,
             marker="D",

@@ -29,7 +29,7 @@ function epochLines(points) {
       }
       traces.push({
         type: "scatter", mode: active || line.length <= 40 ? "lines+markers" : "lines", x: line.map((p) => p.epoch), y: line.map((p) => p.y),
-        name: `${plain(training)}, ${plain(nameOf(numbers.variants, variant))}`, legendgroup: `${training}|${variant}`,
+        name: `${plain(training)}, ${plain(nameOf(numbers.variants, variant))}`, legendgroup: `${training}|${variant}`, showlegend: active || !isNarrow(),
         opacity: active ? 1 : 0.45, line: { color: colour, width: active ? 2.8 : 1.2, dash: DASHES[styleIndex(variant)] },
         marker: {
           color: colour, symbol: SYMBOLS[styleIndex(variant)],
@@ -79,19 +79,21 @@ function drawDivergence() {
   const rows = numbers.divergence.filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score);
   drawEpochChart("kl", rows.map((row) => ({
     training: row[TRAINING], variant: row[VARIANT], epoch: row[EPOCH], y: row[KL], low: row[LOW], high: row[HIGH],
-  })), "KL [nats]", [state.training, state.compare].filter(Boolean).flatMap((training) => [offsetLine(training, rows), ...nullLine(training)]));
+  })), "KL [nats]", [state.training, state.compare].filter(Boolean).flatMap((training) => [offsetLine(training, rows), ...nullLine(training, rows)]));
 }
 
-/* Null data are simulated like the simulation: what a production without any mismodelling looks like. */
+/* Null data are simulated like the simulation: what a production without any mismodelling looks like. They may be fewer or more than
+   the data: their part from statistics is replaced by that of the data. */
 const nullRows = (training, variant) => numbers.null.filter((row) => row[SELECTION] === state.selection && row[SCORE] === state.score &&
   row[TRAINING] === training && row[VARIANT] === variant).sort((a, b) => a[EPOCH] - b[EPOCH]);
 
-function nullLine(training) {
-  const line = nullRows(training, state.variant);
+function nullLine(training, rows) {
+  const offsets = new Map(rows.filter((row) => row[TRAINING] === training && row[VARIANT] === state.variant).map((row) => [row[EPOCH], row[OFFSET]]));
+  const line = nullRows(training, state.variant).filter((row) => offsets.has(row[EPOCH]));
   return line.length ? [{
-    type: "scatter", mode: "lines+markers", x: line.map((row) => row[EPOCH]), y: line.map((row) => row[KL]), name: `${plain(training)}, null data`,
-    line: { color: lineColour(training), width: 1, dash: "longdash" }, marker: { symbol: "diamond-open", size: 8, color: lineColour(training) },
-    error_y: nullErrors(line, training), hovertemplate: "%{y:.5f}",
+    type: "scatter", mode: "lines+markers", x: line.map((row) => row[EPOCH]), y: line.map((row) => row[KL] - row[OFFSET] + offsets.get(row[EPOCH])),
+    name: `${plain(training)}, null data`, line: { color: lineColour(training), width: 1, dash: "longdash" },
+    marker: { symbol: "diamond-open", size: 8, color: lineColour(training) }, error_y: nullErrors(line, training), hovertemplate: "%{y:.5f}",
   }] : [];
 }
 

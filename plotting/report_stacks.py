@@ -106,7 +106,7 @@ def _collect(stacks: Stacks, result: Result, place: tuple[str, str, str, int, st
         stacks.before[*place, view] = Stack(templates, processes)
     for view in views_of(result.selection):
         band = systematic_shifts(result, score, view=view, **point)
-        if band is not None:
+        if band is not None and band.any():
             stacks.bands[*place, view] = band
 
 

@@ -134,7 +134,7 @@ function stackTraces(stack, floor) {
 const wideBand = (stack) => (stack.band
   ? [stack.band.down, stack.band.up].map((side) => side.map((value, bin) => Math.hypot(value, stack.error[bin]))) : [null, null]);
 const bandName = (stack) => (stack.after ? "MC stat. + scale factors" : "MC stat. + syst.");
-const shade = () => ({ color: variable("--muted"), opacity: 0.4, line: { width: 0 } });
+const shade = () => ({ color: `${variable("--muted")}66`, line: { width: 0 } });
 
 const hatch = () => ({
   color: "rgba(0,0,0,0)", line: { width: 0 },

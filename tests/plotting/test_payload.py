@@ -100,7 +100,9 @@ def test_controls_offer_what_there_is(results):
 
 def test_rows_travel_without_those_that_hold_nothing(row, auc_row):
     rows = [row("basic", 0.25, error=0.125), row("basic", 0.0, status="empty_data")]
-    payload = report_payload(Stacks({}, {}, {}, {}), divergence=rows, auc_rows=[auc_row("basic", 3, "raw", "CvsL", float("nan"))])
+    payload = report_payload(
+        Stacks({}, {}, {}, {}), divergence=rows, auc_rows=[auc_row("basic", 3, "raw", "CvsL", float("nan"))]
+    )
     assert payload["divergence"] == [
         ["dy", "CvsL", "basic", 3, "raw", 0.25, 0.125, 0.375, 0.01, 70, 50, 0, 0, 0, 0, 0, 0, 1]
     ]

@@ -21,6 +21,8 @@ SCORES = ("BvsL", "CvsL")
 TRAININGS = ("basic", "adversarial")
 EPOCHS = (1, 2, 5)
 VARIANTS = ("raw", "fgsm:0.1")
+SYSTEMATICS = ("nominal", "pileupUp", "pileupDown")
+PROCESSES = {"mc": "W+jets", "tt": "top pairs"}
 
 
 def browser_or_skip() -> str:
@@ -60,44 +62,63 @@ class Production(NamedTuple):
     path: Path
     results: dict[str, Result]
     divergence: list[DivergenceRow]
+    null: list[DivergenceRow]
     areas: list[AucRow]
     scale_factors: list[ScaleFactors]
 
 
-def _histogram(seed: int) -> hist.Hist[Any]:
-    rng = np.random.default_rng(seed)
-    histogram = hist.Hist(
-        hist.axis.StrCategory(["data", "mc"], name="dataset"),
+def _histogram(*bins: Any) -> hist.Hist[Any]:
+    return hist.Hist(
+        hist.axis.StrCategory(["data", *PROCESSES], name="dataset"),
         hist.axis.IntCategory([-1, 0, 1, 4, 5, 6], name="flavour"),
         hist.axis.StrCategory(["OS", "SS"], name="sign"),
         hist.axis.StrCategory(TRAININGS, name="tagger"),
         hist.axis.IntCategory(EPOCHS, name="epoch"),
         hist.axis.StrCategory(VARIANTS, name="variant"),
-        hist.axis.StrCategory(["nominal"], name="systematic"),
-        hist.axis.Regular(60, -0.2, 1, name="value"),
+        hist.axis.StrCategory(SYSTEMATICS, name="systematic"),
+        *bins,
         storage=hist.storage.Weight(),
     )
+
+
+def _histograms(seed: int) -> dict[str, hist.Hist[Any]]:
+    """Scores and the plane of the same jets; the wc-like second selection varies CvsL with the pileup."""
+    rng = np.random.default_rng(seed)
+    score = hist.axis.Regular(60, -0.2, 1, name="value")
+    plane = hist.axis.Regular(50, 0, 1, name="cvsl"), hist.axis.Regular(10, 0, 1, name="cvsb")
+    found = {"BvsL": _histogram(score), "CvsL": _histogram(score), "plane": _histogram(*plane)}
+
+    def fill(n: int, **place: Any) -> None:
+        cvsl, cvsb, bvsl = rng.beta(2, 3, (3, n))
+        found["BvsL"].fill(value=bvsl, **place)
+        found["CvsL"].fill(value=cvsl, **place)
+        found["plane"].fill(cvsl=cvsl, cvsb=cvsb, **place)
+
+    varied = SYSTEMATICS if seed else SYSTEMATICS[:1]
     for tagger in TRAININGS:
         for epoch in EPOCHS:
             for sign, n in (("OS", 300), ("SS", 60)):
-                place = {"sign": sign, "tagger": tagger, "epoch": epoch, "systematic": "nominal"}
-                histogram.fill("data", flavour=-1, variant="raw", value=rng.beta(2, 3, n), **place)
+                jets = {"sign": sign, "tagger": tagger, "epoch": epoch}
+                fill(n, dataset="data", flavour=-1, variant="raw", systematic="nominal", **jets)
                 for variant in VARIANTS:
-                    for flavour in (0, 4, 5):
-                        values = rng.beta(2, 3, n)
-                        histogram.fill(
-                            "mc", flavour=flavour, variant=variant, value=values, weight=0.4, **place
-                        )
-    return histogram
+                    for name in varied:
+                        point = jets | {"variant": variant, "systematic": name, "weight": 0.4}
+                        for flavour in (0, 4, 5):
+                            fill(n * 3 // 4, dataset="mc", flavour=flavour, **point)
+                            fill(n // 4, dataset="tt", flavour=flavour, **point)
+    return found
 
 
 def _result(selection: str, seed: int) -> Result:
     return Result(
         selection=selection,
-        histograms={score: _histogram(seed + i) for i, score in enumerate(SCORES)},
+        histograms=_histograms(seed),
         datasets={
             "data": DatasetRecord(True, "data", None, 1000.0, True, 5000, 5000.0, 5000.0),
-            "mc": DatasetRecord(False, "W+jets", 1.0, None, True, 5000, 1000.0, 400.0),
+            **{
+                name: DatasetRecord(False, process, 1.0, None, True, 5000, 1000.0, 400.0)
+                for name, process in PROCESSES.items()
+            },
         },
         cutflows={"mc": [CutflowRow("all", 5000, 1000.0, 400.0), CutflowRow("trigger", 360, 144.0, 57.6)]},
         n_minus_one={"mc": [CutflowRow("trigger", 400, 160.0, 64.0)]},
@@ -137,6 +158,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Production:
     results = {name: _result(name, seed) for seed, name in enumerate(("dy", "wc"))}
     divergence = divergence_table(results, n_bootstrap=20, seed=1)
     places = [(t, e, v, s) for t in TRAININGS for e in EPOCHS for v in VARIANTS for s in SCORES]
+    null = divergence_table({"dy": _result("dy", 7)}, n_bootstrap=20, seed=1)
     areas = [AucRow(*place, 0.7 + 0.003 * i) for i, place in enumerate(places)]
     curves = [RocRow(*p, e, m) for p in places for e, m in ((0.1, 1e-3), (0.5, 0.1), (1.0, 1.0))]
     fits = [_scale_factors(t, e, v) for t in TRAININGS for e in EPOCHS for v in VARIANTS]
@@ -150,12 +172,13 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Production:
         tmp_path_factory.mktemp("report") / "report.html",
         results=results,
         divergence=divergence,
+        null=null,
         curve=curve,
         scale_factors=fits,
         auc_rows=areas,
         roc_rows=curves,
     )
-    return Production(path, results, divergence, areas, fits)
+    return Production(path, results, divergence, null, areas, fits)
 
 
 @pytest.fixture(scope="session")

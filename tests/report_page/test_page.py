@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from datamc.stacks import process_templates, systematic_shifts
 from datamc.templates import score_templates
+from plotting.after_fit import agreement
 
 DESKTOP = {"width": 1300, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -39,20 +41,31 @@ class Opened:
         """The number in the text below the controls."""
         return float(re.search(rf"^{tagger}: KL = ([\d.]+)", self.text("readout"), re.M)[1])
 
-    def stack(self, place="a"):
+    def stack(self, place="a", *, n_groups=3):
         """Data, groups and ratio as drawn."""
         traces = self.chart(f"stack-{place}")["data"]
         points = [trace for trace in traces if trace["type"] == "scatter"]
         return (
             np.array(points[0]["y"], float),
-            np.array([trace["y"] for trace in traces[:3]], float),
+            np.array([trace["y"] for trace in traces[:n_groups]], float),
             np.array(points[1]["y"], float),
         )
+
+    def band(self, name):
+        """The ends of a band around the simulation, and around one in the ratio."""
+        traces = self.chart("stack-a")["data"]
+        (start,) = [i for i, trace in enumerate(traces) if trace.get("name") == name]
+        of_ratio = [
+            trace for trace in traces[start:] if trace["type"] == "bar" and trace.get("yaxis") == "y2"
+        ]
+        # The wider one is drawn first, so that it lies behind.
+        found = traces[start], of_ratio[0 if name != "MC stat." else -1]
+        return [(np.array(each["base"], float), np.add(each["base"], each["y"])) for each in found]
 
 
 START = (
     "selection=dy&score=CvsL&training=basic&compare=adversarial"
-    "&variant=raw&view=OS%2BSS&epoch=5&log=0&plane=value&auc=raw"
+    "&variant=raw&view=OS%2BSS&epoch=5&log=0&plane=value&auc=raw&by=flavour&fit=before"
 )
 GO = """start => new Promise((done) => {
   if (location.hash === `#${start}`) { done(); return; }
@@ -94,7 +107,12 @@ def assert_stack(
     expected = score_templates(
         production.results[selection], score, tagger=tagger, epoch=epoch, variant=variant, view=view
     )
-    data, groups, ratio = opened.stack(place)
+    assert_drawn(opened, expected, place=place)
+
+
+def assert_drawn(opened, expected, *, place="a"):
+    """Data, groups and ratio are those of the templates."""
+    data, groups, ratio = opened.stack(place, n_groups=len(expected.mc))
     total = expected.mc.sum(axis=0)
     seen = (expected.data != 0) | (total != 0)
     np.testing.assert_allclose(data[seen], expected.data[seen])
@@ -209,7 +227,140 @@ def test_the_reference_with_noise_stands_beside_undistorted_areas(opened):
     # AUC 0.8 - 0.1 sigma, divergence 0.5 - 0.2 sigma less 0.1 of statistics
     np.testing.assert_allclose((first["x"], first["y"]), [[0.7, 0.8], [0.2, 0.4]])
     opened.page.check("input[name=auc-of][value=attack]")
-    assert len(opened.chart("trade-off")["data"]) == 2
+    assert not any("noise" in trace["name"] for trace in opened.chart("trade-off")["data"])
+
+
+@pytest.mark.parametrize("selection", ["dy", "wc"])
+def test_stacks_are_by_process_where_wanted(opened, production, selection):
+    opened.choose("selection", selection)
+    opened.page.check("input[name=by][value=process]")
+    expected = process_templates(production.results[selection], "CvsL", tagger="basic", epoch=5)
+    assert expected.groups == ("top pairs", "W+jets")
+    assert_drawn(opened, expected)
+    names = [trace["name"] for trace in opened.chart("stack-a")["data"][:2]]
+    assert names == list(expected.groups)
+    opened.page.focus("#epoch")
+    opened.page.keyboard.press("ArrowLeft")
+    expected = process_templates(production.results[selection], "CvsL", tagger="basic", epoch=2)
+    assert_drawn(opened, expected)
+
+
+def after_scale_factors(production, templates, *, tagger, epoch, variant):
+    """Two cells, left and right of 0.5, flavours in the order b, c, light; the first bin has no jets."""
+    (fit,) = [
+        each
+        for each in production.scale_factors
+        if (each.tagger, each.epoch, each.variant) == (tagger, epoch, variant)
+    ]
+    edges = templates.edges[10:]
+    factors = np.where(edges[:-1] < 0.499, fit.value[0][:, np.newaxis], fit.value[1][:, np.newaxis])
+    c, b, light = factors
+
+    def binned(values):
+        return np.concatenate([np.zeros((*values.shape[:-1], 1)), values[..., 10:]], axis=-1)
+
+    scale = np.concatenate([np.ones((3, 1)), [b, c, light]], axis=1)
+    return templates._replace(
+        edges=np.append(-0.1, edges),
+        data=binned(templates.data),
+        data_variance=binned(templates.data_variance),
+        mc=binned(templates.mc) * scale,
+        mc_variance=binned(templates.mc_variance) * scale**2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("selection", "view"), [("dy", "OS+SS"), ("wc", "OS-SS"), ("wc", "OS"), ("wc", "SS")]
+)
+def test_stacks_after_the_scale_factors_follow_everything(opened, production, selection, view):
+    opened.choose("selection", selection)
+    if selection == "wc":
+        opened.choose("view", view)
+    opened.page.check("input[name=fit][value=after]")
+    for epoch, variant in ((5, "raw"), (2, "fgsm:0.1")):
+        if epoch == 2:
+            opened.page.focus("#epoch")
+            opened.page.keyboard.press("ArrowLeft")
+            opened.choose("variant", variant)
+        for tagger, place in (("basic", "a"), ("adversarial", "b")):
+            point = {"tagger": tagger, "epoch": epoch, "variant": variant}
+            before = score_templates(production.results[selection], "CvsL", view=view, **point)
+            expected = after_scale_factors(production, before, **point)
+            assert_drawn(opened, expected, place=place)
+            title = opened.text(f"stack-{place}-title")
+            found = agreement(expected)
+            chi2, n_bins = re.search(r"after scale factors; χ² = ([\d.]+) in (\d+) bins", title).groups()
+            assert float(chi2) == pytest.approx(found.chi2, rel=0.01)
+            assert int(n_bins) == found.n_bins
+    # All factors of a cell have an error of 0.1 and no correlation.
+    before = score_templates(production.results[selection], "CvsL", view=view, tagger="basic", **point_of(2))
+    cells = [before.mc[:, 10:35], before.mc[:, 35:]]
+    moved = np.concatenate([[0.0], *(0.1 * np.sqrt((part**2).sum(axis=0)) for part in cells)])
+    expected = after_scale_factors(production, before, tagger="basic", **point_of(2))
+    assert_bands(opened, expected, "MC stat. + scale factors", np.stack([moved, moved]))
+
+
+def point_of(epoch):
+    return {"epoch": epoch, "variant": "fgsm:0.1"}
+
+
+def assert_bands(opened, templates, name, shifts):
+    """Around the sum of simulation, statistics alone and with what else moves it."""
+    total = templates.mc.sum(axis=0)
+    error = np.sqrt(templates.mc_variance.sum(axis=0))
+    for each, (down, up) in (("MC stat.", (error, error)), (name, np.hypot(shifts, error))):
+        stack, ratio = opened.band(each)
+        np.testing.assert_allclose(stack, [total - down, total + up], rtol=2e-3, atol=0.2)
+        seen = total > 1
+        wanted = [1 - down[seen] / total[seen], 1 + up[seen] / total[seen]]
+        np.testing.assert_allclose([end[seen] for end in ratio], wanted, rtol=1e-2, atol=5e-3)
+
+
+def test_systematic_variations_are_a_band_beside_statistics(opened, production):
+    names = [trace.get("name") for trace in opened.chart("stack-a")["data"]]
+    assert "MC stat." in names
+    assert "MC stat. + syst." not in names  # dy holds none
+    opened.choose("selection", "wc")
+    for view in ("OS-SS", "OS"):
+        opened.choose("view", view)
+        point = {"tagger": "basic", "epoch": 5, "view": view}
+        templates = score_templates(production.results["wc"], "CvsL", **point)
+        shifts = systematic_shifts(production.results["wc"], "CvsL", **point)
+        assert shifts.max() > 1
+        assert_bands(opened, templates, "MC stat. + syst.", shifts)
+
+
+def test_what_has_no_scale_factors_is_told(opened, production):
+    opened.page.check("input[name=fit][value=after]")
+    opened.choose("score", "BvsL")
+    assert opened.page.is_disabled("input[name=fit][value=after]")
+    assert "Scale factors are fitted in CvsL and CvsB" in opened.text("fit-note")
+    assert_stack(opened, production, score="BvsL")
+    opened.choose("score", "CvsL")
+    assert opened.text("fit-note") == ""
+    assert "after scale factors" in opened.text("stack-a-title")
+
+
+def test_null_data_stand_beside_the_data(opened, production):
+    def rows(table, tagger):
+        place = ("dy", "CvsL", tagger, "raw")
+        return [r for r in table if (r.selection, r.score, r.tagger, r.variant) == place]
+
+    for tagger in ("basic", "adversarial"):
+        null, data = rows(production.null, tagger), rows(production.divergence, tagger)
+        line, dots = (
+            next(trace for trace in opened.chart(name)["data"] if trace.get("name") == f"{tagger}, null data")
+            for name in ("kl", "trade-off")
+        )
+        # The part that statistics add is that of the data.
+        np.testing.assert_allclose(
+            line["y"], [n.excess + d.offset for n, d in zip(null, data, strict=True)], rtol=1e-3
+        )
+        np.testing.assert_allclose(dots["y"], [row.excess for row in null], atol=1e-5)
+        assert f"null data: KL = {null[-1].kl:.3g}" in opened.text("readout")
+    assert "Statistics alone, DY + jets: null data" in opened.text("null-data")
+    opened.choose("selection", "wc")
+    assert not any("null" in trace.get("name", "") for trace in opened.chart("kl")["data"])
 
 
 def test_log_scale_is_a_choice(opened):

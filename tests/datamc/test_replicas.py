@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from datamc.measures import kullback_leibler, normalised
-from datamc.replicas import draw_weights, spread, with_replicas
+from datamc.replicas import draw_weights, linear_error, spread, with_replicas
 
 N_BINS, N_BLOCKS, N_TOYS = 30, 32, 2000
 
@@ -79,3 +79,12 @@ def test_errors_of_values_and_paired_differences_cover_68_percent(shift: float) 
     assert np.mean(paired) < 0.95 * np.mean(unpaired)
     # 29/2 (1/4000 + 1/8000)
     assert np.mean(offsets) == pytest.approx(0.00544, rel=0.06)
+
+
+def test_the_errors_of_several_linear_numbers_are_those_of_each() -> None:
+    random = np.random.default_rng(2)
+    blocks = random.poisson(100, (16, 3)).astype(float)
+    values = with_replicas(blocks, draw_weights(400, 16, seed=1).data)
+    expected = [spread(values[:, i], n_blocks=16).error for i in range(3)]
+    assert linear_error(values, n_blocks=16) == pytest.approx(expected)
+    assert np.isnan(linear_error(values[:1], n_blocks=16)).all()

@@ -18,6 +18,7 @@ _SHARE_OF_MEMORY = 0.8
 
 
 _PACKED_INTEGERS = np.packbits(IS_INTEGER)
+_VARIATION_SALT = 1
 _BITS = torch.from_numpy(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).view(np.int64)[:, 0])
 """For each byte its eight bits, highest first, as the bytes 0 or 1 of one int64."""
 
@@ -82,16 +83,45 @@ def _unpacked(bits: torch.Tensor) -> torch.Tensor:
     return words.view(torch.bool).view(len(bits), 8 * len(_PACKED_INTEGERS))[:, :N_FEATURES]
 
 
+class _StoredVariations:
+    """The variations of training jets in memory, flattened: row ``jet * n_variations + variation``."""
+
+    def __init__(self, data: TrainingData, shards: Sequence[int], *, device: torch.device) -> None:
+        self._number = data.n_variations
+        n_jets = sum(data.manifest.splits["train"].shards[shard].n_jets for shard in shards)
+        shape = n_jets, self._number
+        stored = torch.float16 if data.manifest.config.feature_type == "float16" else torch.float32
+        features = torch.empty((*shape, N_FEATURES), dtype=stored, device=device)
+        frozen_bits = torch.empty((*shape, len(_PACKED_INTEGERS)), dtype=torch.uint8, device=device)
+        start = 0
+        for shard in shards:
+            found = data.variations(shard)
+            part = slice(start, start + len(found.features))
+            features[part] = torch.from_numpy(found.features)
+            frozen_bits[part] = torch.from_numpy(found.mask | _PACKED_INTEGERS)
+            start = part.stop
+        self._features, self._frozen_bits = features.flatten(0, 1), frozen_bits.flatten(0, 1)
+
+    def select(self, jets: torch.Tensor, variations: torch.Tensor) -> Partner:
+        rows = jets * self._number + variations.to(jets.device)
+        return Partner(self._features.index_select(0, rows).float(), self._frozen_bits.index_select(0, rows))
+
+
 class StoredJets:
     """Jets of some shards in memory, as compact as on disk: 148 bytes a jet with features in float16.
 
-    Read shard by shard into place, so the memory needed beside is that of one shard.
+    Each variation of a jet takes 143 bytes more. Read shard by shard into place, so the memory needed beside
+    is that of one shard.
 
     Args:
         data: The prepared jets.
         split: Which split of them.
         shards: Numbers of the shards; None for all.
         device: Where the jets are kept.
+        with_partners: Load the jets' variations, too.
+
+    Raises:
+        ValueError: If a file is broken, or there are no variations but they are wanted.
     """
 
     def __init__(
@@ -101,6 +131,7 @@ class StoredJets:
         shards: Sequence[int] | None = None,
         *,
         device: torch.device,
+        with_partners: bool = False,
     ) -> None:
         numbers = range(data.n_shards(split)) if shards is None else shards
         n_jets = sum(data.manifest.splits[split].shards[number].n_jets for number in numbers)
@@ -118,6 +149,7 @@ class StoredJets:
             self._weights[part] = torch.from_numpy(jets.weights)
             self._frozen_bits[part] = torch.from_numpy(np.packbits(jets.mask, axis=1) | _PACKED_INTEGERS)
             start = part.stop
+        self._variations = _StoredVariations(data, numbers, device=device) if with_partners else None
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -127,14 +159,23 @@ class StoredJets:
         """Where the jets are."""
         return self._labels.device
 
-    def select(self, indices: torch.Tensor) -> Batch:
-        """Return some jets as a batch; selecting before casting moves half the bytes."""
+    def select(self, indices: torch.Tensor, variations: torch.Tensor | None = None) -> Batch:
+        """Return some jets as a batch; selecting before casting moves half the bytes.
+
+        Args:
+            indices: Which jets, shape ``(n_jets,)``.
+            variations: Which variation of each is its partner, same shape; None for no partners.
+        """
         indices = indices.to(self._labels.device)
+        partner = None
+        if variations is not None and self._variations is not None:
+            partner = self._variations.select(indices, variations)
         return Batch(
             self._features.index_select(0, indices).float(),
             self._labels.index_select(0, indices).long(),
             self._weights.index_select(0, indices),
             self._frozen_bits.index_select(0, indices),
+            partner,
         )
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
@@ -166,6 +207,10 @@ class ShuffledTrainingJets:
         seed: Of the order.
         device: Where the jets are kept.
         workers: Which share of each batch is wanted.
+        with_partners: Give each jet one of its variations, drawn anew in each batch.
+
+    Raises:
+        ValueError: If there are no variations but they are wanted.
     """
 
     def __init__(
@@ -177,11 +222,13 @@ class ShuffledTrainingJets:
         seed: int = 1,
         device: torch.device,
         workers: Workers = ALONE,
+        with_partners: bool = False,
     ) -> None:
         self._data, self._batch_size, self._seed = data, batch_size, seed
         self._device, self._workers = device, workers
+        self._n_variations = data.n_variations if with_partners else 0
         self._sizes = [shard.n_jets for shard in data.manifest.splits["train"].shards]
-        self._window = min(window_shards or _fitting_shards(data, device), len(self._sizes))
+        self._window = min(window_shards or self._fitting_shards(), len(self._sizes))
         self._all = self._load(range(len(self._sizes))) if self._window == len(self._sizes) else None
 
     def n_batches(self, epoch: int) -> int:
@@ -200,9 +247,19 @@ class ShuffledTrainingJets:
                 generator = torch.Generator(self._device).manual_seed(seed_of(self._seed, epoch, number))
                 # On the device itself: a GPU shuffles a billion jets in the time of a few batches.
                 order = torch.randperm(len(jets), generator=generator, device=self._device)
-                for indices in torch.tensor_split(order, n_batches)[start:]:
-                    yield jets.select(self._workers.share(indices))
+                for batch, indices in enumerate(torch.tensor_split(order, n_batches)[start:], start):
+                    variations = self._drawn_variations(len(indices), epoch, number, batch)
+                    share = self._workers.share
+                    yield jets.select(share(indices), None if variations is None else share(variations))
             start = max(0, start - n_batches)
+
+    def _drawn_variations(self, n_jets: int, *position: int) -> torch.Tensor | None:
+        """Return a variation for each jet of a whole batch, a function of the seed and its position."""
+        if not self._n_variations:
+            return None
+        seed = seed_of(self._seed, *position, _VARIATION_SALT)
+        generator = torch.Generator(self._device).manual_seed(seed)
+        return torch.randint(self._n_variations, (n_jets,), generator=generator, device=self._device)
 
     def _windows(self, epoch: int) -> list[list[int]]:
         if self._all is not None:
@@ -215,17 +272,20 @@ class ShuffledTrainingJets:
         return -(-sum(self._sizes[number] for number in window) // self._batch_size)
 
     def _load(self, shards: Sequence[int]) -> StoredJets:
-        return StoredJets(self._data, "train", shards, device=self._device)
+        return StoredJets(
+            self._data, "train", shards, device=self._device, with_partners=self._n_variations > 0
+        )
 
-
-def _fitting_shards(data: TrainingData, device: torch.device) -> int:
-    """Return how many shards fit into a GPU's free memory, at least 1; on a processor all are taken to."""
-    n_shards = data.n_shards("train")
-    if device.type != "cuda":
-        return n_shards
-    bytes_per_jet = N_FEATURES * (2 if data.manifest.config.feature_type == "float16" else 4) + 14
-    free, _ = torch.cuda.mem_get_info(device)
-    share = _SHARE_OF_MEMORY * free / (bytes_per_jet * data.n_jets("train"))
-    if share < 1:
-        _log.info("the jets fit into the GPU's memory %.0f%% at a time: moving windows", 100 * share)
-    return max(1, min(n_shards, int(share * n_shards)))
+    def _fitting_shards(self) -> int:
+        """Return how many shards fit into a GPU's free memory, at least 1; on a processor all of them."""
+        n_shards = len(self._sizes)
+        if self._device.type != "cuda":
+            return n_shards
+        is_half = self._data.manifest.config.feature_type == "float16"
+        bytes_per_view = N_FEATURES * (2 if is_half else 4) + len(_PACKED_INTEGERS)
+        bytes_per_jet = bytes_per_view * (1 + self._n_variations) + 5
+        free, _ = torch.cuda.mem_get_info(self._device)
+        share = _SHARE_OF_MEMORY * free / (bytes_per_jet * sum(self._sizes))
+        if share < 1:
+            _log.info("the jets fit into the GPU's memory %.0f%% at a time: moving windows", 100 * share)
+        return max(1, min(n_shards, int(share * n_shards)))

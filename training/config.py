@@ -58,6 +58,11 @@ class PrepareConfig(_Card):
     inputs: tuple[str, ...] = Field(
         min_length=1, description="ROOT files: paths, URLs (root://, https://), or globs like samples/*.root"
     )
+    variations: tuple[str, ...] = Field(
+        (),
+        description="ROOT files with the events of the inputs as other detectors see them, for methods like "
+        "augment: each finds its input by itself, and all inputs have the same number",
+    )
     output: Path = Field(description="folder of the shards; made anew")
     reweighting: Reweighting = Field(
         "average",

@@ -35,6 +35,14 @@ class SplitEntry(_Entry):
     shards: tuple[ShardEntry, ...]
 
 
+class VariationFileEntry(_Entry):
+    """A file with the events of an input as another detector sees them."""
+
+    path: str
+    fingerprint: str
+    has_index: bool = Field(description="whether it says which jet is which; else directions do")
+
+
 class InputEntry(_Entry):
     """One file that was read."""
 
@@ -43,6 +51,7 @@ class InputEntry(_Entry):
     n_jets: int
     fingerprint: str
     has_reference: bool = Field(description="whether it holds the reference tagger's scores")
+    variations: tuple[VariationFileEntry, ...] = ()
 
 
 class ReweightingEntry(_Entry):
@@ -51,6 +60,19 @@ class ReweightingEntry(_Entry):
     share_of_weight: float = Field(description="of the summed weight of all flavours")
     effective_jets: float = Field(description="(sum w)^2 / sum w^2")
     largest_weight: float = Field(description="the mean of all jets is 1")
+
+
+class VariationsEntry(_Entry):
+    """How the jets of the training split look in other detectors."""
+
+    n_variations: int = Field(description="of each jet")
+    matched_shares: tuple[float, ...] = Field(
+        description="share of the jets that each of them holds; the others are their own variation"
+    )
+    shifts: tuple[float, ...] = Field(
+        description="per feature, root mean square of variation - nominal in standard deviations, where both "
+        "hold a value"
+    )
 
 
 class Manifest(_Entry):
@@ -68,8 +90,14 @@ class Manifest(_Entry):
         description="branches of the reference tagger whose scores the test split holds; null: none"
     )
     reweighting: dict[str, ReweightingEntry] = Field(description="per flavour")
+    variations: VariationsEntry | None = Field(None, description="null: none")
     config: PrepareConfig
     versions: dict[str, str]
+
+    @property
+    def shifts(self) -> tuple[float, ...] | None:
+        """By how much variations move each feature, in standard deviations, ``(67,)``; None without any."""
+        return self.variations.shifts if self.variations else None
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -31,7 +31,9 @@ from training.manifest import (
     ReweightingEntry,
     ShardEntry,
     SplitEntry,
+    VariationFileEntry,
 )
+from training.pairs import PairStatistics, is_matched
 from training.reading import (
     REFERENCE_BRANCHES,
     InputFile,
@@ -45,6 +47,7 @@ from training.resuming import Journal, Survey, open_journal
 from training.reweighting import count_jets, effective_jets, resampled, weight_table, weights_of
 from training.shards import TrainingData, fingerprint_of, write_shard
 from training.splitting import SPLITS, SplitName, split_of
+from training.variations import assign_variations, number_of_variations, with_variations
 
 Progress = Callable[[int, int], None]
 
@@ -64,10 +67,11 @@ def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
 
     Raises:
         FileNotFoundError: If an input matches no file.
-        ValueError: If a file is broken or lacks branches, no jet is left to train on, `output` is a folder
-            that holds something else, or another process makes the same data.
+        ValueError: If a file is broken or lacks branches, a variation fits no input, no jet is left to train
+            on, `output` is a folder that holds something else, or another process makes the same data.
     """
-    files = [inspect_file(path) for path in find_inputs(config.inputs)]
+    inputs = [inspect_file(path) for path in find_inputs(config.inputs)]
+    files = assign_variations(inputs, config.variations)
     if _is_already_prepared(config, files):
         _log.info("%s is up to date", config.output)
         return config.output / MANIFEST_NAME
@@ -115,8 +119,12 @@ def _is_already_prepared(config: PrepareConfig, files: Sequence[InputFile]) -> b
     except (FileNotFoundError, ValueError):
         return False
     found = data.manifest
-    same_files = [entry.fingerprint for entry in found.inputs] == [file.fingerprint for file in files]
+    same_files = [_fingerprints(entry) for entry in found.inputs] == [_fingerprints(file) for file in files]
     return same_files and found.config == config and data.is_intact()
+
+
+def _fingerprints(file: InputFile | InputEntry) -> list[str]:
+    return [file.fingerprint, *(variation.fingerprint for variation in file.variations)]
 
 
 def _plan_shards(config: PrepareConfig, n_jets: int) -> dict[SplitName, int]:
@@ -133,8 +141,12 @@ def _scatter(
 ) -> None:
     """Pass one: read and clean the jets, stage them by split, and survey those to train on."""
     n_done = sum(file.n_events for file in journal.files)
+    n_variations, size = number_of_variations(files), config.chunk_events
     for file in files[len(journal.files) :]:
-        for n_events, all_jets in read_jets(file.path, chunk_events=config.chunk_events):
+        chunks = read_jets(file.path, chunk_events=size)
+        if n_variations:
+            chunks = with_variations(chunks, file, n_variations=n_variations, chunk_events=size)
+        for n_events, all_jets in chunks:
             jets, dropped = clean_jets(all_jets)
             journal.survey.dropped.update(dropped)
             splits = split_of(
@@ -169,9 +181,10 @@ class _ShardWriter:
         scaler: FeatureScaler,
         table: NDArray[np.float64],
         *,
+        pairs: PairStatistics,
         has_reference: bool,
     ) -> None:
-        self.scaler, self.table, self.has_reference = scaler, table, has_reference
+        self.scaler, self.table, self.pairs, self.has_reference = scaler, table, pairs, has_reference
         self._folder, self._seed = folder, config.seed
         self._feature_type, self._resample = np.dtype(config.feature_type), config.reweighting == "resample"
 
@@ -182,12 +195,9 @@ class _ShardWriter:
             jets = jets.keep(resampled(weights, jets.keys, seed=self._seed))
             weights = np.ones(len(jets.labels), dtype=np.float32)
         scaled, mask = self.scaler.scale(jets.raw)
-        # Of n numbers none lies further than sqrt(n - 1) standard deviations from their mean, so clipping to
-        # what float16 holds touches no training jet below four thousand million of them, only wild values of
-        # other splits.
-        limit = np.finfo(self._feature_type).max
+        features, n_clipped = self._stored(scaled)
         arrays: dict[str, NDArray[Any]] = {
-            "features": np.clip(scaled, -limit, limit).astype(self._feature_type),
+            "features": features,
             "labels": jets.labels,
             "weights": weights,
             "mask": np.packbits(mask, axis=1),
@@ -197,8 +207,42 @@ class _ShardWriter:
             arrays["raw"] = jets.raw
             if self.has_reference:
                 arrays["reference"] = jets.reference
-        n_clipped = int((np.abs(scaled) > limit).sum())
+        if split == "train" and len(self.pairs.n_matched):
+            varied, n_more = self._varied(jets, scaled, mask, arrays)
+            arrays, n_clipped = arrays | varied, n_clipped + n_more
         return write_shard(self._folder, split, number, arrays, clipped_values=n_clipped)
+
+    def _stored(self, scaled: NDArray[np.float32]) -> tuple[NDArray[Any], int]:
+        """Return scaled features as they are stored, and how many were clipped."""
+        # Of n numbers none lies further than sqrt(n - 1) standard deviations from their mean, so clipping to
+        # what float16 holds touches no training jet below four thousand million of them, only wild values of
+        # other splits and of variations.
+        limit = np.finfo(self._feature_type).max
+        n_clipped = int((np.abs(scaled) > limit).sum())
+        return np.clip(scaled, -limit, limit).astype(self._feature_type), n_clipped
+
+    def _varied(
+        self,
+        jets: Jets,
+        scaled: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        nominal: dict[str, NDArray[Any]],
+    ) -> tuple[dict[str, NDArray[Any]], int]:
+        """Return the arrays of the variations, one after the other to save memory, and what was clipped."""
+        n_variations, n_clipped = jets.variations.shape[1], 0
+        varied = {
+            f"variation_{name}": np.repeat(nominal[name][:, np.newaxis], n_variations, axis=1)
+            for name in ("features", "mask")
+        }
+        self.pairs.n_jets += len(mask)
+        for number in range(n_variations):
+            rows = np.flatnonzero(is_matched(jets.variations[:, number]))
+            varied_scaled, varied_mask = self.scaler.scale(jets.variations[rows, number])
+            varied["variation_features"][rows, number], n_more = self._stored(varied_scaled)
+            varied["variation_mask"][rows, number] = np.packbits(varied_mask, axis=1)
+            self.pairs.add(number, scaled[rows], varied_scaled, ~(mask[rows] | varied_mask))
+            n_clipped += n_more
+        return varied, n_clipped
 
 
 def _shard_writer(
@@ -215,7 +259,7 @@ def _shard_writer(
     without = [file.path for file in files if not file.has_reference]
     if without:
         _log.warning("%s: no scores of the reference tagger: nothing is compared with it", without[0])
-    return _ShardWriter(folder, config, scaler, table, has_reference=not without)
+    return _ShardWriter(folder, config, scaler, table, pairs=survey.pairs, has_reference=not without)
 
 
 def _manifest(
@@ -229,14 +273,20 @@ def _manifest(
         fingerprint=fingerprint_of(writer.scaler, entries),
         feature_names=BRANCHES,
         splits={split: _split_entry(journal.shards[split]) for split in SPLITS},
-        inputs=tuple(InputEntry(**file._asdict()) for file in files),
+        inputs=tuple(_input_entry(file) for file in files),
         dropped_jets=dict(journal.survey.dropped),
         clipped_values=n_clipped,
         reference=REFERENCE_BRANCHES if writer.has_reference else None,
         reweighting=_reweighting_entries(writer.table, journal.survey.counts),
+        variations=writer.pairs.entry() if len(writer.pairs.n_matched) else None,
         config=config,
         versions={package: version(package) for package in ("numpy", "uproot", "awkward")},
     )
+
+
+def _input_entry(file: InputFile) -> InputEntry:
+    variations = tuple(VariationFileEntry(**variation._asdict()) for variation in file.variations)
+    return InputEntry(**(file._asdict() | {"variations": variations}))
 
 
 def _split_entry(shards: Sequence[ShardEntry]) -> SplitEntry:

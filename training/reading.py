@@ -12,7 +12,15 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from models.features import BRANCHES, FLAVOURS, JET_FIELDS, default_mask, feature_matrix, index_of
+from models.features import (
+    BRANCHES,
+    FLAVOURS,
+    JET_FIELDS,
+    N_FEATURES,
+    default_mask,
+    feature_matrix,
+    index_of,
+)
 from storage.files import sha256
 from training.reweighting import ETA_RANGE, PT_RANGE
 
@@ -38,13 +46,16 @@ class Jets(NamedTuple):
     `raw` is the feature matrix in physical units, shape ``(n_jets, 67)``; `labels` are 0 b, 1 bb, 2 c, 3
     udsg, shape ``(n_jets,)``; `keys` are run, luminosity block, event and index of the jet in its event,
     shape ``(n_jets, 4)``; `reference` are the reference tagger's probabilities of b, bb, c and udsg, shape
-    ``(n_jets, 4)``, nan where the file has none.
+    ``(n_jets, 4)``, nan where the file has none; `variations` are the features of the same jets as other
+    detectors see them, shape ``(n_jets, n_variations, 67)``, all nan where a detector sees no such jet, or
+    one not to train on.
     """
 
     raw: NDArray[np.float32]
     labels: NDArray[np.uint8]
     keys: NDArray[np.uint64]
     reference: NDArray[np.float32]
+    variations: NDArray[np.float32]
 
     @property
     def pt(self) -> NDArray[np.float32]:
@@ -59,8 +70,23 @@ class Jets(NamedTuple):
     def keep(self, selection: NDArray[np.bool_] | NDArray[np.intp]) -> "Jets":
         """Return the jets of a mask or of a list of indices."""
         return Jets(
-            self.raw[selection], self.labels[selection], self.keys[selection], self.reference[selection]
+            self.raw[selection],
+            self.labels[selection],
+            self.keys[selection],
+            self.reference[selection],
+            self.variations[selection],
         )
+
+
+class VariationFile(NamedTuple):
+    """The events of an input as another detector sees them.
+
+    `has_index` tells whether it says which jet is which; else they are matched by their directions.
+    """
+
+    path: str
+    fingerprint: str
+    has_index: bool
 
 
 class InputFile(NamedTuple):
@@ -71,10 +97,15 @@ class InputFile(NamedTuple):
     n_jets: int
     fingerprint: str
     has_reference: bool
+    variations: tuple[VariationFile, ...] = ()
 
 
-def find_inputs(inputs: Sequence[str]) -> list[str]:
+def find_inputs(inputs: Sequence[str], *, key: str = "inputs") -> list[str]:
     """Return the files named by paths, URLs and globs of either, sorted, each once.
+
+    Args:
+        inputs: Paths, URLs and globs.
+        key: Where the configuration lists them, for the message.
 
     Raises:
         FileNotFoundError: If a path or glob matches nothing.
@@ -84,7 +115,7 @@ def find_inputs(inputs: Sequence[str]) -> list[str]:
     for entry in inputs:
         matches = _remote_matches(entry) if "://" in entry else glob.glob(entry, recursive=True)  # noqa: PTH207
         if not matches:
-            raise FileNotFoundError(f"{entry}: no such file: mend 'inputs' of the configuration")
+            raise FileNotFoundError(f"{entry}: no such file: mend '{key}' of the configuration")
         files.update(matches)
     return sorted(files)
 
@@ -107,7 +138,7 @@ def inspect_file(path: str) -> InputFile:
     Raises:
         ValueError: If it is no ROOT file with a tree Events, or branches are missing.
     """
-    with _broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
+    with broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
         _check_length(path, file.file.fEND)
         if "Events" not in file:
             raise UnusableFileError(f"{path}: holds no tree Events: is this a NanoAOD file?")
@@ -133,7 +164,7 @@ def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:
     Raises:
         ValueError: If the file ends early or cannot be decompressed.
     """
-    with _broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
+    with broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
         tree = file["Events"]
         has_reference = all(branch in tree for branch in REFERENCE_BRANCHES)
         branches = NEEDED_BRANCHES + (REFERENCE_BRANCHES if has_reference else ())
@@ -150,20 +181,28 @@ def clean_jets(jets: Jets) -> tuple[Jets, dict[str, int]]:
     Source:
         Thesis, section 2.2.4 (cleaning procedure).
     """
-    delta_r = jets.raw[:, _TRACK_SUM_DELTA_R]
-    has_no_delta_r = default_mask(jets.raw)[:, _TRACK_SUM_DELTA_R]
-    cuts = {
-        "eta": (jets.eta >= ETA_RANGE[0]) & (jets.eta <= ETA_RANGE[1]),
-        "pt": (jets.pt >= PT_RANGE[0]) & (jets.pt <= PT_RANGE[1]),
-        "track_sum_delta_r": has_no_delta_r | (delta_r <= MAX_TRACK_SUM_DELTA_R),
-        "flavour": jets.labels != _UNKNOWN_FLAVOUR,
-    }
+    cuts = _cuts(jets.raw) | {"flavour": jets.labels != _UNKNOWN_FLAVOUR}
     kept = np.ones(len(jets.labels), dtype=np.bool_)
     dropped = {}
     for name, passes in cuts.items():
         dropped[name] = int((kept & ~passes).sum())
         kept &= passes
     return jets.keep(kept), dropped
+
+
+def is_clean(raw: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which jets pass the cuts of `clean_jets` on their features, shape ``(n_jets,)``."""
+    return np.asarray(np.all(list(_cuts(raw).values()), axis=0))
+
+
+def _cuts(raw: NDArray[np.float32]) -> dict[str, NDArray[np.bool_]]:
+    pt, eta, delta_r = raw[:, _PT], raw[:, _ETA], raw[:, _TRACK_SUM_DELTA_R]
+    has_no_delta_r = default_mask(raw)[:, _TRACK_SUM_DELTA_R]
+    return {
+        "eta": (eta >= ETA_RANGE[0]) & (eta <= ETA_RANGE[1]),
+        "pt": (pt >= PT_RANGE[0]) & (pt <= PT_RANGE[1]),
+        "track_sum_delta_r": has_no_delta_r | (delta_r <= MAX_TRACK_SUM_DELTA_R),
+    }
 
 
 def labels_of(hadron_flavour: NDArray[np.integer], n_b_hadrons: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -198,7 +237,7 @@ class UnusableFileError(ValueError):
 
 
 @contextmanager
-def _broken_files_named(path: str) -> Iterator[None]:
+def broken_files_named(path: str) -> Iterator[None]:
     """Turn whatever uproot raises on a broken file into one sentence that names it."""
     try:
         yield
@@ -217,15 +256,21 @@ def _jets_of(events: ak.Array) -> Jets:
     keys = np.empty((int(ak.sum(counts)), 4), dtype=np.uint64)
     for column, branch in enumerate(("run", "luminosityBlock", "event")):
         keys[:, column] = np.repeat(ak.to_numpy(events[branch]), counts)
-    keys[:, 3] = _flat(ak.local_index(events["Jet_pt"]))
-    raw = feature_matrix({field: _flat(events[f"Jet_{field}"]) for field in JET_FIELDS})
-    labels = labels_of(_flat(events["Jet_hadronFlavour"]), _flat(events["Jet_nBHadrons"]))
+    keys[:, 3] = flat(ak.local_index(events["Jet_pt"]))
+    raw = features_of(events)
+    labels = labels_of(flat(events["Jet_hadronFlavour"]), flat(events["Jet_nBHadrons"]))
     reference = np.full((len(raw), len(REFERENCE_BRANCHES)), np.nan, dtype=np.float32)
     for column, branch in enumerate(REFERENCE_BRANCHES):
         if branch in events.fields:
-            reference[:, column] = _flat(events[branch])
-    return Jets(raw, labels, keys, reference)
+            reference[:, column] = flat(events[branch])
+    return Jets(raw, labels, keys, reference, np.empty((len(raw), 0, N_FEATURES), dtype=np.float32))
 
 
-def _flat(per_event: ak.Array) -> NDArray[Any]:
+def features_of(events: ak.Array) -> NDArray[np.float32]:
+    """Return the features of all jets of a chunk of events, as read, shape ``(n_jets, 67)``."""
+    return feature_matrix({field: flat(events[f"Jet_{field}"]) for field in JET_FIELDS})
+
+
+def flat(per_event: ak.Array) -> NDArray[Any]:
+    """Return the values of all jets, one event after the other, shape ``(n_jets,)``."""
     return np.asarray(ak.to_numpy(ak.flatten(per_event)))

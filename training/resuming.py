@@ -15,19 +15,25 @@ from models.scaler import ScalerStatistics
 from storage.files import write_text
 from training.config import PrepareConfig
 from training.manifest import ShardEntry
+from training.pairs import PairStatistics
 from training.reading import InputFile
 from training.splitting import SPLITS, SplitName
 from training.staging import Staging
+from training.variations import number_of_variations
 
 _JOURNAL_NAME: Final = "journal.json"
 
 
 class Survey(NamedTuple):
-    """What the first pass learns: from the training split, and which jets were dropped."""
+    """What the first pass learns: from the training split, and which jets were dropped.
+
+    `pairs` is what the second learns of variations.
+    """
 
     statistics: ScalerStatistics
     counts: NDArray[np.int64]
     dropped: Counter[str]
+    pairs: PairStatistics
 
 
 class Journal:
@@ -37,12 +43,18 @@ class Journal:
     `open_journal`, so the result is byte by byte that of a preparation that never stopped.
     """
 
-    def __init__(self, folder: Path, config: PrepareConfig, n_shards: dict[SplitName, int]) -> None:
+    def __init__(
+        self, folder: Path, config: PrepareConfig, n_shards: dict[SplitName, int], *, n_variations: int
+    ) -> None:
         self._path = folder / _JOURNAL_NAME
-        self._plan = {"config": config.model_dump(mode="json"), "n_shards": dict(n_shards)}
-        self.staging = Staging(folder / "staging", n_shards, seed=config.seed)
+        self._plan = {
+            "config": config.model_dump(mode="json"),
+            "n_shards": dict(n_shards),
+            "n_variations": n_variations,
+        }
+        self.staging = Staging(folder / "staging", n_shards, seed=config.seed, n_variations=n_variations)
         counts = np.zeros((len(FLAVOURS), config.pt_bins, config.eta_bins), dtype=np.int64)
-        self.survey = Survey(ScalerStatistics(), counts, Counter())
+        self.survey = Survey(ScalerStatistics(), counts, Counter(), PairStatistics.empty(n_variations))
         self.files: list[InputFile] = []
         self.shards: dict[SplitName, list[ShardEntry]] = {split: [] for split in SPLITS}
         self._staged: dict[str, int] = {}
@@ -73,8 +85,8 @@ class Journal:
             content = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        done = [InputFile(**file) for file in content["files"]]
-        if content["plan"] != self._plan or done != list(files[: len(done)]):
+        done = list(files[: len(content["files"])])
+        if content["plan"] != self._plan or content["files"] != _plain(done):
             return False
         self.files, self._staged = done, content["staged"]
         self.shards = {
@@ -83,7 +95,8 @@ class Journal:
         }
         counts = np.array(content["counts"], dtype=np.int64)
         statistics = ScalerStatistics.from_dict(content["statistics"])
-        self.survey = Survey(statistics, counts, Counter(content["dropped"]))
+        pairs = PairStatistics.from_dict(content["pairs"])
+        self.survey = Survey(statistics, counts, Counter(content["dropped"]), pairs)
         self.staging.cut_back(self._staged)
         for split in SPLITS:
             for entry in self.shards[split]:
@@ -98,11 +111,12 @@ class Journal:
     def _write(self) -> None:
         content: dict[str, Any] = {
             "plan": self._plan,
-            "files": [file._asdict() for file in self.files],
+            "files": _plain(self.files),
             "staged": self._staged,
             "statistics": self.survey.statistics.to_dict(),
             "counts": self.survey.counts.tolist(),
             "dropped": dict(self.survey.dropped),
+            "pairs": self.survey.pairs.to_dict(),
             "shards": {
                 split: [entry.model_dump(mode="json") for entry in entries]
                 for split, entries in self.shards.items()
@@ -118,12 +132,19 @@ def open_journal(
 
     What another preparation left in the folder is removed.
     """
-    journal = Journal(folder, config, n_shards)
+    n_variations = number_of_variations(files)
+    journal = Journal(folder, config, n_shards, n_variations=n_variations)
     if not journal.restore(files):
         for path in folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        journal = Journal(folder, config, n_shards)
+        journal = Journal(folder, config, n_shards, n_variations=n_variations)
     return journal
+
+
+def _plain(files: Sequence[InputFile]) -> list[Any]:
+    """Return files as they come back from JSON."""
+    plain: list[Any] = json.loads(json.dumps(files))
+    return plain

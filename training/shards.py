@@ -3,7 +3,10 @@
 Arrays of a shard: `features` scaled, float16 or float32 ``(n, 67)``; `labels` uint8 ``(n,)``; `weights`
 float32 ``(n,)``; `mask` uint8 ``(n, 9)``, the default mask with eight cells a byte; `keys` uint64 ``(n, 4)``;
 and for the test split `raw` float32 ``(n, 67)``, the features in physical units, and where the files had them
-`reference` float32 ``(n, 4)``, the reference tagger's probabilities of b, bb, c and udsg.
+`reference` float32 ``(n, 4)``, the reference tagger's probabilities of b, bb, c and udsg. For the training
+split, if it was prepared with variations, `variation_features` ``(n, n_variations, 67)``, scaled and stored
+like `features`, and `variation_mask` uint8 ``(n, n_variations, 9)``; a jet that a variation does not hold is
+there as it is.
 """
 
 import hashlib
@@ -29,6 +32,13 @@ class LearningJets(NamedTuple):
     labels: NDArray[np.uint8]
     weights: NDArray[np.float32]
     mask: NDArray[np.bool_]
+
+
+class Variations(NamedTuple):
+    """Training jets as other detectors see them; see the module for shapes. `mask` is packed."""
+
+    features: NDArray[np.float16] | NDArray[np.float32]
+    mask: NDArray[np.uint8]
 
 
 class EvaluationJets(NamedTuple):
@@ -134,6 +144,36 @@ class TrainingData:
             raise ValueError(f"{self.folder}: {split} holds weights that are not finite: prepare it again")
         mask = np.unpackbits(packed, axis=1, count=N_FEATURES).astype(np.bool_)
         return LearningJets(features, labels, weights, mask)
+
+    @property
+    def n_variations(self) -> int:
+        """Number of variations of each training jet.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if self.manifest.variations is None:
+            raise ValueError(
+                f"{self.folder}: holds no jets as other detectors see them: prepare again with 'variations'"
+            )
+        return self.manifest.variations.n_variations
+
+    def variations(self, shard: int) -> Variations:
+        """Return the variations of the training jets of a shard.
+
+        Raises:
+            ValueError: If there are none, or a file is missing or broken.
+        """
+        features, mask = (
+            self._load("train", name, shard) for name in ("variation_features", "variation_mask")
+        )
+        expected = len(features), self.n_variations
+        if features.shape[:2] != expected or mask.shape[:2] != expected:
+            raise ValueError(
+                f"{self.folder}: shard {shard} holds {features.shape[1]} variations, not {expected[1]}: "
+                "run 'advtag prepare' again"
+            )
+        return Variations(features, mask)
 
     def evaluation_jets(self) -> Iterator[EvaluationJets]:
         """Yield the jets of the test split, shard by shard, mapped from the files and not read yet.

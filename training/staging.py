@@ -8,16 +8,22 @@ import numpy as np
 
 from models.features import FLAVOURS, N_FEATURES
 from training.reading import Jets
-from training.splitting import SplitName, shard_of, shuffled_order
+from training.splitting import SPLITS, SplitName, shard_of, shuffled_order
 
-_RECORD: Final = np.dtype(
-    [
-        ("raw", np.float32, (N_FEATURES,)),
-        ("label", np.uint8),
-        ("keys", np.uint64, (4,)),
-        ("reference", np.float32, (len(FLAVOURS),)),
-    ]
-)
+_ARRAYS: Final = ("raw", "label", "keys", "reference", "variations")
+"""What a record holds of a jet, in the order of `training.reading.Jets`."""
+
+
+def _record(n_variations: int) -> np.dtype[np.void]:
+    return np.dtype(
+        [
+            ("raw", np.float32, (N_FEATURES,)),
+            ("label", np.uint8),
+            ("keys", np.uint64, (4,)),
+            ("reference", np.float32, (len(FLAVOURS),)),
+            ("variations", np.float32, (n_variations, N_FEATURES)),
+        ]
+    )
 
 
 class Staging:
@@ -27,19 +33,26 @@ class Staging:
         folder: A folder of its own, made if it is missing.
         n_shards: Shards of each split.
         seed: Of the shuffling.
+        n_variations: Of each jet of the training split; those of jets of other splits are left out.
     """
 
-    def __init__(self, folder: Path, n_shards: Mapping[SplitName, int], *, seed: int) -> None:
+    def __init__(
+        self, folder: Path, n_shards: Mapping[SplitName, int], *, seed: int, n_variations: int = 0
+    ) -> None:
         self._folder, self._n_shards, self._seed = folder, n_shards, seed
+        self._records = {split: _record(n_variations if split == "train" else 0) for split in SPLITS}
         folder.mkdir(exist_ok=True)
 
     def add(self, split: SplitName, jets: Jets) -> None:
         """Append each jet to the file of the shard it is drawn into."""
+        if split != "train":
+            jets = jets._replace(variations=jets.variations[:, :0])
         numbers = shard_of(jets.keys, seed=self._seed, n_shards=self._n_shards[split])
         for number in np.unique(numbers):
             part = jets.keep(numbers == number)
-            records = np.empty(len(part.labels), dtype=_RECORD)
-            records["raw"], records["label"], records["keys"], records["reference"] = part
+            records = np.empty(len(part.labels), dtype=self._records[split])
+            for name, values in zip(_ARRAYS, part, strict=True):
+                records[name] = values
             with self._path(split, int(number)).open("ab") as file:
                 records.tofile(file)
 
@@ -59,8 +72,9 @@ class Staging:
     def read(self, split: SplitName, number: int) -> Jets:
         """Return the jets of a shard, shuffled."""
         path = self._path(split, number)
-        records = np.fromfile(path, dtype=_RECORD) if path.exists() else np.empty(0, dtype=_RECORD)
-        jets = Jets(records["raw"], records["label"], records["keys"], records["reference"])
+        record = self._records[split]
+        records = np.fromfile(path, dtype=record) if path.exists() else np.empty(0, dtype=record)
+        jets = Jets(*(records[name] for name in _ARRAYS))
         return jets.keep(shuffled_order(jets.keys, jets.pt, seed=self._seed))
 
     def remove(self, split: SplitName, number: int) -> None:

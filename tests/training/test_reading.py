@@ -21,7 +21,8 @@ def jets(n_jets: int, **columns: list[float]) -> Jets:
     for name, values in columns.items():
         raw[:, index_of(f"Jet_{name}")] = values
     nothing = np.full((n_jets, 4), np.nan, dtype=np.float32)
-    return Jets(raw, np.zeros(n_jets, dtype=np.uint8), np.zeros((n_jets, 4), dtype=np.uint64), nothing)
+    none = np.empty((n_jets, 0, 67), dtype=np.float32)
+    return Jets(raw, np.zeros(n_jets, dtype=np.uint8), np.zeros((n_jets, 4), dtype=np.uint64), nothing, none)
 
 
 def test_labels_by_hand() -> None:
@@ -63,7 +64,7 @@ def test_all_jets_are_read_with_their_keys_whatever_the_chunks(
     few = {name: values[:40] for name, values in jet_columns.items()}
     write_events(tmp_path / "f.root", few, first_event=2**53 + 1)
     chunks = list(read_jets(str(tmp_path / "f.root"), chunk_events=chunk_events))
-    raw, labels, keys, _ = (
+    raw, labels, keys, *_ = (
         np.concatenate(parts) for parts in zip(*(jets for _, jets in chunks), strict=True)
     )
     # Events of 2, 4, 0 and 3 jets in turn: 40 jets are four rounds of 9, then 2 and 2.

@@ -1,0 +1,172 @@
+"""Files with the same events as other detectors see them: which belong to which input, read side by side."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from models.features import BRANCHES, N_FEATURES
+from training.pairs import NOMINAL_INDEX, nominal_index_by_direction, partners_by_index
+from training.reading import (
+    InputFile,
+    Jets,
+    UnusableFileError,
+    VariationFile,
+    broken_files_named,
+    features_of,
+    find_inputs,
+    flat,
+    inspect_file,
+    is_clean,
+)
+
+_DIRECTION: Final = ("Jet_pt", "Jet_eta", "Jet_phi")
+
+_log = logging.getLogger(__name__)
+
+
+def assign_variations(inputs: Sequence[InputFile], paths: Sequence[str]) -> list[InputFile]:
+    """Return the inputs, each with the files that hold its events as other detectors see them.
+
+    A file belongs to the input with the same events in the same order. The order of `paths` is of no account.
+
+    Args:
+        inputs: The nominal files.
+        paths: Variations: paths, URLs or globs of either.
+
+    Raises:
+        FileNotFoundError: If a path matches no file.
+        ValueError: If a variation belongs to no input or to several, lacks branches, or if inputs have
+            different numbers of them.
+    """
+    if not paths:
+        return list(inputs)
+    by_events = _by_events(inputs)
+    found: dict[str, list[VariationFile]] = {file.path: [] for file in inputs}
+    for path in find_inputs(paths, key="variations"):
+        if path in found:
+            raise ValueError(f"{path}: is listed under 'inputs' and 'variations': remove it from one of them")
+        fingerprint, events = inspect_file(path).fingerprint, _look_into(path)
+        if events.fingerprint not in by_events:
+            others = " or any other input" if len(inputs) > 1 else ""
+            raise ValueError(
+                f"{path}: does not hold the events of {inputs[0].path}{others}: "
+                "add the nominal file of the same events to 'inputs', or remove this one from 'variations'"
+            )
+        nominal, nominal_events = by_events[events.fingerprint]
+        if not events.has_index:
+            if not (events.has_phi and nominal_events.has_phi):
+                raise UnusableFileError(
+                    f"{path}: its jets cannot be matched with those of {nominal.path}: "
+                    f"make it with {NOMINAL_INDEX}, or both with Jet_phi"
+                )
+            _log.warning("%s: no branch %s: jets are matched by their directions", path, NOMINAL_INDEX)
+        found[nominal.path].append(VariationFile(path, fingerprint, events.has_index))
+    _check_numbers(found)
+    return [file._replace(variations=tuple(found[file.path])) for file in inputs]
+
+
+def number_of_variations(files: Sequence[InputFile]) -> int:
+    """Return how many variations a jet has, where it has any."""
+    return max((len(file.variations) for file in files), default=0)
+
+
+def with_variations(
+    chunks: Iterator[tuple[int, Jets]], file: InputFile, *, n_variations: int, chunk_events: int
+) -> Iterator[tuple[int, Jets]]:
+    """Yield the chunks of a file with the variations of their jets, all files being read side by side.
+
+    A variation that `training.reading.clean_jets` would drop is left out.
+
+    Args:
+        chunks: Of all jets of the file, as `training.reading.read_jets` gives them.
+        file: The file and its variations, if it has any.
+        n_variations: Of jets that have any.
+        chunk_events: As for the chunks.
+
+    Raises:
+        ValueError: If a file ends early or cannot be decompressed, or names a jet that is not there.
+    """
+    readers = [_read_variation(each, file.path, chunk_events=chunk_events) for each in file.variations]
+    for n_events, jets in chunks:
+        variations = np.full((len(jets.labels), n_variations, N_FEATURES), np.nan, dtype=np.float32)
+        for number, reader in enumerate(readers):
+            partners, features = next(reader)
+            rows = np.flatnonzero(partners >= 0)
+            rows = rows[is_clean(features)[partners[rows]]]
+            variations[rows, number] = features[partners[rows]]
+        yield n_events, jets._replace(variations=variations)
+
+
+class _Events(NamedTuple):
+    """Of a file: SHA-256 over run, luminosity block and event in their order, and how jets can be matched."""
+
+    fingerprint: str
+    has_index: bool
+    has_phi: bool
+
+
+def _look_into(path: str) -> _Events:
+    digest = hashlib.sha256()
+    with broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
+        tree = file["Events"]
+        for branch in ("run", "luminosityBlock", "event"):
+            digest.update(tree[branch].array(library="np").astype("<u8").tobytes())
+        return _Events(digest.hexdigest(), NOMINAL_INDEX in tree, "Jet_phi" in tree)
+
+
+def _by_events(inputs: Sequence[InputFile]) -> dict[str, tuple[InputFile, _Events]]:
+    """Return the inputs by their events, which no two may share."""
+    by_events: dict[str, tuple[InputFile, _Events]] = {}
+    for file in inputs:
+        events = _look_into(file.path)
+        twin, _ = by_events.setdefault(events.fingerprint, (file, events))
+        if twin is not file and file.n_events:
+            raise ValueError(
+                f"{twin.path} and {file.path} hold the same events: "
+                "leave the nominal one under 'inputs' and list the other under 'variations'"
+            )
+    return by_events
+
+
+def _check_numbers(found: Mapping[str, Sequence[VariationFile]]) -> None:
+    varied = {path: len(files) for path, files in found.items() if files}
+    most, least = max(varied, key=varied.__getitem__), min(varied, key=varied.__getitem__)
+    if varied[most] != varied[least]:
+        raise ValueError(
+            f"{most} has {varied[most]} variations but {least} has {varied[least]}: give all the same number"
+        )
+    if without := [path for path in found if path not in varied]:
+        _log.warning("%s: no variations, as of %d of %d files", without[0], len(without), len(found))
+
+
+def _read_variation(
+    file: VariationFile, nominal_path: str, *, chunk_events: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Yield, chunk by chunk, the row of each nominal jet's variation, -1 for none, and their features."""
+    how = ("nJet",) if file.has_index else _DIRECTION
+    with (
+        broken_files_named(file.path),
+        uproot.open(file.path, object_cache=None, array_cache=None) as varied_file,
+        uproot.open(nominal_path, object_cache=None, array_cache=None) as nominal_file,
+    ):
+        branches = {*BRANCHES, *((NOMINAL_INDEX,) if file.has_index else _DIRECTION)}
+        chunks = zip(
+            varied_file["Events"].iterate(sorted(branches), step_size=chunk_events, library="ak"),
+            nominal_file["Events"].iterate(how, step_size=chunk_events, library="ak"),
+            strict=True,
+        )
+        for varied, nominal in chunks:
+            if file.has_index:
+                index, nominal_counts = flat(varied[NOMINAL_INDEX]), ak.to_numpy(nominal["nJet"])
+            else:
+                jets = ([events[name] for name in _DIRECTION] for events in (varied, nominal))
+                index = nominal_index_by_direction(*jets)
+                nominal_counts = ak.to_numpy(ak.num(nominal["Jet_pt"]))
+            counts = ak.to_numpy(ak.num(varied["Jet_pt"]))
+            yield partners_by_index(index, counts, nominal_counts), features_of(varied)

@@ -226,6 +226,8 @@ class ShuffledTrainingJets:
     ) -> None:
         self._data, self._batch_size, self._seed = data, batch_size, seed
         self._device, self._workers = device, workers
+        if with_partners:
+            data.require_variations()
         self._n_variations = data.n_variations if with_partners else 0
         self._sizes = [shard.n_jets for shard in data.manifest.splits["train"].shards]
         self._window = min(window_shards or self._fitting_shards(), len(self._sizes))

@@ -24,6 +24,7 @@ from training.method_cards import (
     ScaleFactorPenaltyCard,
 )
 from training.methods import Consistency, Method, Perturbed
+from training.paired_methods import Augmented, PairConsistency
 from training.penalty import ScaleFactorPenalty
 from training.shards import TrainingData
 from training.unlabelled import UnlabelledLoader, UnlabelledPool
@@ -59,6 +60,8 @@ def read_sources(config: TrainConfig, data: TrainingData, device: torch.device) 
         ValueError: If one is broken, if unlabelled jets are from different splits of events, or if the data
             hold no variations and the card asks for them.
     """
+    if config.needs_partners:
+        data.require_variations()
     scaler = data.scaler()
     pools: dict[Path, UnlabelledPool] = {}
     teachers: dict[DistillationCard, Teacher] = {}
@@ -78,7 +81,7 @@ def read_sources(config: TrainConfig, data: TrainingData, device: torch.device) 
                 splits[card.teacher] = teacher.adapted_on
     return Sources(
         scaler,
-        getattr(data.manifest, "shifts", None),
+        data.manifest.shifts,
         data.n_jets("train") / config.batch_size,
         pools,
         teachers,
@@ -133,9 +136,9 @@ def _method_of(
 ) -> Method:
     match card:
         case AugmentCard():
-            raise NotImplementedError
+            return Augmented(share=card.share)
         case PairConsistencyCard():
-            raise NotImplementedError
+            return PairConsistency(weight=card.weight)
         case DistillationCard():
             network = sources.teachers[card].network
             return Distilled(network, temperature=card.temperature, weight=card.weight)

@@ -28,7 +28,7 @@ class Augmented(Method):
         self._share = share
 
     def batch_transform(self, network: TaggerNetwork, batch: Batch, *, step: int) -> Batch:
-        """Return the jets, each replaced by its partner with the probability, drawn from torch's generator."""
+        """Return the jets, some replaced by their partners; which ones is drawn from torch's generator."""
         del network, step
         partner = _partner_of(batch)
         is_replaced = torch.rand((len(batch.labels), 1), device=batch.labels.device) < self._share

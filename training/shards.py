@@ -147,16 +147,19 @@ class TrainingData:
 
     @property
     def n_variations(self) -> int:
-        """Number of variations of each training jet.
+        """Number of variations of each training jet; 0 without any."""
+        return self.manifest.variations.n_variations if self.manifest.variations else 0
+
+    def require_variations(self) -> None:
+        """Check that the training jets have variations.
 
         Raises:
-            ValueError: If there are none.
+            ValueError: If they have none.
         """
-        if self.manifest.variations is None:
+        if not self.n_variations:
             raise ValueError(
                 f"{self.folder}: holds no jets as other detectors see them: prepare again with 'variations'"
             )
-        return self.manifest.variations.n_variations
 
     def variations(self, shard: int) -> Variations:
         """Return the variations of the training jets of a shard.
@@ -164,6 +167,7 @@ class TrainingData:
         Raises:
             ValueError: If there are none, or a file is missing or broken.
         """
+        self.require_variations()
         features, mask = (
             self._load("train", name, shard) for name in ("variation_features", "variation_mask")
         )

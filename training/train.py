@@ -119,7 +119,7 @@ class _Training:
         )
         self._jets = ShuffledTrainingJets(
             data, batch_size=config.batch_size, window_shards=config.window_shards, seed=config.seed,
-            device=device, workers=workers,
+            device=device, workers=workers, with_partners=config.needs_partners,
         )  # fmt: skip
         self._validation_jets = StoredJets(data, "validation", device=device)
         state = newest_state(run.folder)

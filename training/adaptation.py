@@ -13,6 +13,7 @@ BANDWIDTHS: Final = (0.25, 1.0, 4.0)
 _LOWEST: Final = -10.0
 """Logarithms of probabilities below this count as this: a jet beyond all doubt shall not set the scale."""
 _N_FOR_MEDIAN: Final = 128
+_NO_DISTANCE: Final = 1e-30
 
 
 class Adaptation(Method):
@@ -38,9 +39,9 @@ class Adaptation(Method):
         draws = self._loader.draws(step)
         # Simulation and data of all pools in one pass: (2 n_pools n, 67)
         values = self._looked_at(network, torch.cat([draw.scaled for draw in draws]))
-        values_of_pools = values.split([len(draw.signs) for draw in draws])
+        values_of_pools = values.split([len(draw.weights) for draw in draws])
         terms = [
-            self._term(values_of_pool, draw.signs, place, step)
+            self._term(values_of_pool, draw.weights, place, step)
             for place, (values_of_pool, draw) in enumerate(zip(values_of_pools, draws, strict=True))
         ]
         return torch.stack(terms).mean()
@@ -49,7 +50,7 @@ class Adaptation(Method):
         """Return what is compared, one row a jet."""
         raise NotImplementedError
 
-    def _term(self, values: torch.Tensor, signs: torch.Tensor, place: int, step: int) -> torch.Tensor:
+    def _term(self, values: torch.Tensor, weights: torch.Tensor, place: int, step: int) -> torch.Tensor:
         """Return a pool's term, weight included; simulation is the first half of the jets."""
         raise NotImplementedError
 
@@ -65,9 +66,9 @@ class MmdOutputs(Adaptation):
         logits: torch.Tensor = network(scaled)
         return logits.log_softmax(dim=1).clamp(min=_LOWEST)
 
-    def _term(self, values: torch.Tensor, signs: torch.Tensor, place: int, step: int) -> torch.Tensor:
+    def _term(self, values: torch.Tensor, weights: torch.Tensor, place: int, step: int) -> torch.Tensor:
         del place
-        return self.strength(step) * mmd(values, signs)
+        return self.strength(step) * mmd(values, weights)
 
 
 class MmdHidden(MmdOutputs):
@@ -121,17 +122,11 @@ class GradientReversal(Adaptation):
         hidden: torch.Tensor = network.trunk(scaled)
         return hidden
 
-    def _term(self, values: torch.Tensor, signs: torch.Tensor, place: int, step: int) -> torch.Tensor:
+    def _term(self, values: torch.Tensor, weights: torch.Tensor, place: int, step: int) -> torch.Tensor:
         log_odds = self.module[place](reversed_gradient(values, self.strength(step))).squeeze(1)
         simulated, data = log_odds.chunk(2)
         losses = torch.cat([torch.nn.functional.softplus(simulated), torch.nn.functional.softplus(-data)])
-        return 0.5 * sum(
-            (
-                (sign * loss).sum() / total_weight(sign)
-                for sign, loss in zip(signs.chunk(2), losses.chunk(2), strict=True)
-            ),
-            torch.zeros((), device=losses.device),
-        )
+        return 0.5 * (weights * losses).sum()
 
 
 class _Reversal(torch.autograd.Function):
@@ -152,22 +147,22 @@ def reversed_gradient(values: torch.Tensor, factor: float) -> torch.Tensor:
 
 
 def mmd(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    r"""Return an estimate of the squared maximum mean discrepancy between two samples, a scalar.
+    r"""Return an unbiased estimate of the squared maximum mean discrepancy of two samples, a scalar.
 
     .. math::
-        \frac{\sum_{i \ne j} w_i w_j k(x_i, x_j)}{\sum_{i \ne j} w_i w_j}
-        + \frac{\sum_{i \ne j} v_i v_j k(y_i, y_j)}{\sum_{i \ne j} v_i v_j}
-        - 2 \frac{\sum_{i j} w_i v_j k(x_i, y_j)}{\sum_{i j} w_i v_j}
+        \sum_{i \ne j} w_i w_j k(x_i, x_j) + \sum_{i \ne j} v_i v_j k(y_i, y_j)
+        - 2 \sum_{i j} w_i v_j k(x_i, y_j)
 
-    with :math:`k(x, y) = \sum_b \exp(-|x - y|^2 / (b\,m))`, :math:`b` one of `BANDWIDTHS` and :math:`m` the
-    median squared distance between jets of either sample, which no gradient flows through. Without weights it
-    is unbiased, and so as often negative as positive where the samples agree; with signs it is a ratio of
-    unbiased estimates. Where signs cancel so far that a sum of weights is lost in its fluctuations, the
-    latter take its place.
+    where pairs of one sample and one sign weigh more by :math:`n / (n - 1)`, with their number of jets
+    :math:`n`, for the pairs with themselves that are left out. It is as often negative as positive where the
+    samples agree. A sample with subtracted jets is thus a difference of two, each drawn by itself.
+
+    The kernel is :math:`k(x, y) = \sum_b \exp(-|x - y|^2 / (b\,m))`, with :math:`b` each of `BANDWIDTHS` and
+    the median squared distance :math:`m` between jets of either sample, which no gradient flows through.
 
     Args:
         values: What is compared, first one sample and then as many of the other, shape ``(2 n, n_values)``.
-        weights: Of the jets, may be negative, shape ``(2 n,)``.
+        weights: Of the jets, 1 in sum for each sample; equal for those of one sample and sign, ``(2 n,)``.
 
     Source:
         A. Gretton et al., "A Kernel Two-Sample Test", JMLR 13 (2012) 723, Eq. 3.
@@ -208,20 +203,18 @@ def _median(distances: torch.Tensor) -> torch.Tensor:
     stride = -(-len(distances) // _N_FOR_MEDIAN)
     some = distances[::stride, ::stride]
     rows, columns = torch.triu_indices(len(some), len(some), offset=1, device=some.device)
-    return some[rows, columns].median().clamp(min=torch.finfo(some.dtype).tiny)
+    return some[rows, columns].median().clamp(min=_NO_DISTANCE)
 
 
 def _contrast(weights: torch.Tensor) -> torch.Tensor:
     """Return what each pair counts for, of one sample positive, of both negative, shape ``(2 n, 2 n)``."""
-    first, second = weights.chunk(2)
-    shares = torch.cat([first / total_weight(first), -second / total_weight(second)])
-    pairs = torch.outer(shares, shares).fill_diagonal_(0.0)
-    for start, sample in ((0, first), (len(first), second)):
-        part = slice(start, start + len(sample))
-        pairs[part, part] /= 1.0 - sample.square().sum() / total_weight(sample).square()
+    n_jets = len(weights) // 2
+    signed = torch.cat([weights[:n_jets], -weights[n_jets:]])
+    pairs = torch.outer(signed, signed).fill_diagonal_(0.0)
+    for part in (slice(n_jets), slice(n_jets, None)):
+        is_added = weights[part] > 0
+        for of_sign in (is_added, ~is_added):
+            # 1 for pairs of others, n / (n - 1) for those of this sign
+            more = 1.0 / (of_sign.sum() - 1.0).clamp(min=1.0)
+            pairs[part, part] *= torch.outer(of_sign, of_sign) * more + 1.0
     return pairs
-
-
-def total_weight(weights: torch.Tensor) -> torch.Tensor:
-    """Return the sum of weights, or how far it fluctuates where that is more."""
-    return torch.maximum(weights.sum(), (2.0 * weights.square().sum()).sqrt())

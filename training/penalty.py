@@ -6,7 +6,7 @@ from typing import Final
 import torch
 
 from models.network import TaggerNetwork
-from training.adaptation import Adaptation, total_weight
+from training.adaptation import Adaptation
 from training.method_cards import Discriminator
 from training.metrics import SIGNAL_AND_BACKGROUND
 from training.ranking import flavour_indices
@@ -52,11 +52,11 @@ class ScaleFactorPenalty(Adaptation):
         logits = network(scaled)
         return torch.stack([log_odds(logits, name) for name in self._discriminators], dim=1)
 
-    def _term(self, values: torch.Tensor, signs: torch.Tensor, place: int, step: int) -> torch.Tensor:
+    def _term(self, values: torch.Tensor, weights: torch.Tensor, place: int, step: int) -> torch.Tensor:
         del place
-        simulated, data = signs.chunk(2)
+        simulated, data = weights.chunk(2)
         terms = []
-        for of_one in values.unbind(dim=1):
+        for of_one in values.T.contiguous():  # (n_discriminators, 2 n)
             edges = population_edges(of_one.detach(), self._n_bins)
             mc_values, data_values = of_one.chunk(2)
             terms.append(
@@ -95,7 +95,7 @@ def population_edges(values: torch.Tensor, n_bins: int) -> torch.Tensor:
 
 
 def soft_histogram(values: torch.Tensor, weights: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """Return a histogram that sums to 1 and that gradients flow through, shape ``(n_bins,)``.
+    """Return a histogram of weights that gradients flow through, shape ``(n_bins,)``.
 
     A jet in the centre of a bin counts in it alone, one at an edge half in either bin, and linearly in
     between; below the first centre and above the last all counts in that bin.
@@ -112,7 +112,7 @@ def soft_histogram(values: torch.Tensor, weights: torch.Tensor, edges: torch.Ten
     places = (bins + (values - edges[bins]) / widths[bins] - 0.5).clamp(0.0, n_bins - 1.0)
     lower = places.detach().floor().clamp(max=n_bins - 2.0)
     share = places - lower
-    shares = torch.stack([1.0 - share, share]) * (weights / total_weight(weights))
+    shares = torch.stack([1.0 - share, share]) * weights
     indices = torch.stack([lower, lower + 1.0]).long()
     return torch.zeros(n_bins, dtype=shares.dtype, device=shares.device).index_add(
         0, indices.flatten(), shares.flatten()

@@ -1,7 +1,7 @@
 """Unlabelled jets without end: a draw for every step, the same however often a training was interrupted."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 _FEW_JETS = 1000
 """Fewer jets than this, counted by what their weights are worth, and a network learns them by heart."""
 _FEW_DRAWN = 50
-"""Fewer than this in a draw, and its weights mostly cancel each other."""
+"""A draw that is worth fewer than this is mostly noise."""
 _STREAM = 0x756E6C61
 """Keeps these random numbers apart from the others of a training."""
 
@@ -28,15 +28,30 @@ class Draw(NamedTuple):
 
     Attributes:
         scaled: Scaled features, float32, shape ``(2 n, 67)``.
-        signs: 1, or -1 for a jet that is subtracted, float32, shape ``(2 n,)``.
+        weights: What each stands for, of a domain 1 in sum; negative for a jet that is subtracted. All jets
+            of a domain and sign have the same. float32, shape ``(2 n,)``.
     """
 
     scaled: torch.Tensor
-    signs: torch.Tensor
+    weights: torch.Tensor
+
+
+class _Stratum:
+    """The jets of a domain that are added, or those that are subtracted."""
+
+    def __init__(self, scaled: NDArray[np.float32], sizes: NDArray[np.float64], device: torch.device) -> None:
+        self._scaled = torch.from_numpy(scaled).to(device)
+        self._reach = torch.from_numpy(np.cumsum(sizes) / sizes.sum()).to(device)
+
+    def draw(self, n_jets: int, generator: torch.Generator) -> torch.Tensor:
+        """Return the features of so many jets, drawn with probabilities as their sizes, ``(n_jets, 67)``."""
+        places = torch.rand(n_jets, generator=generator, dtype=torch.float64, device=self._reach.device)
+        indices = torch.searchsorted(self._reach, places, right=True)
+        return self._scaled.index_select(0, indices.clamp_(max=len(self._scaled) - 1))
 
 
 class _Domain:
-    """The jets of simulation, or those of data, with how likely each is drawn."""
+    """The jets of simulation, or those of data."""
 
     def __init__(
         self,
@@ -59,21 +74,27 @@ class _Domain:
                 what,
                 n_effective,
             )
-        self._scaled = torch.from_numpy(scaled).to(device)
-        self._signs = torch.from_numpy(np.sign(weights)).to(device)
-        self._reach = torch.from_numpy(np.cumsum(sizes) / sizes.sum()).to(device)
+        self._added, self._subtracted = (
+            _Stratum(scaled[chosen], sizes[chosen], device) if chosen.any() else None
+            for chosen in (weights > 0, weights < 0)
+        )
 
-    def draw(self, n_jets: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        places = torch.rand(n_jets, generator=generator, dtype=torch.float64, device=self._reach.device)
-        indices = torch.searchsorted(self._reach, places, right=True).clamp_(max=len(self._signs) - 1)
-        return self._scaled.index_select(0, indices), self._signs.index_select(0, indices)
+    def draw(self, n_jets: int, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, float]]:
+        """Yield added and then subtracted jets, with the weight of each; in all so many."""
+        share = 0.5 * (1.0 - self.purity)  # of what is subtracted, in all sizes
+        n_subtracted = 0 if self._subtracted is None else min(max(round(n_jets * share), 2), n_jets - 2)
+        if self._added is not None:
+            n_added = n_jets - n_subtracted
+            yield self._added.draw(n_added, generator), (1.0 - share) / self.purity / n_added
+        if self._subtracted is not None:
+            yield self._subtracted.draw(n_subtracted, generator), -share / self.purity / n_subtracted
 
 
 class UnlabelledPool:
     r"""The unlabelled jets of one selection, to draw from.
 
-    A jet is drawn with a probability proportional to :math:`|w|`, with replacement, and its sign is kept: a
-    mean over draws with their signs estimates the weighted mean over all jets.
+    A jet is drawn with a probability proportional to :math:`|w|`, with replacement; how many of a draw are
+    subtracted is fixed. A sum over a draw with its weights estimates the weighted mean over all jets.
 
     Args:
         jets: Of simulation and data; their weights may be negative, as of same-sign events that are
@@ -99,15 +120,19 @@ class UnlabelledPool:
     def draw(self, n_jets: int, seed: int) -> Draw:
         """Return so many jets of either domain; a function of the seed."""
         generator = torch.Generator(self._device).manual_seed(seed)
-        scaled, signs = zip(*(domain.draw(n_jets, generator) for domain in self._domains), strict=True)
-        return Draw(torch.cat(scaled), torch.cat(signs))
+        parts = [part for domain in self._domains for part in domain.draw(n_jets, generator)]
+        weights = [torch.full((len(scaled),), weight, device=self._device) for scaled, weight in parts]
+        return Draw(torch.cat([scaled for scaled, _ in parts]), torch.cat(weights))
 
     def warn_of_few(self, n_jets: int) -> None:
-        """Warn if the signs of a draw of so many jets leave little of it."""
+        """Warn if subtraction leaves little of a draw of so many jets."""
         left = n_jets * min(domain.purity for domain in self._domains) ** 2
         if left < min(_FEW_DRAWN, n_jets):
             _log.warning(
-                "%s: of %d jets a draw, signs leave what %.0f are worth: draw more", self.name, n_jets, left
+                "%s: of %d jets a draw, subtraction leaves what %.0f are worth: draw more",
+                self.name,
+                n_jets,
+                left,
             )
 
 

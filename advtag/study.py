@@ -67,7 +67,10 @@ def study(
     from storage.files import require_writable
 
     asked = Study(read_study_card(card, output=out), jobs, train_on, process_on)
-    check(asked)
+    try:
+        check(asked)
+    except ValueError as error:
+        raise ValueError(f"{card}: {error}") from error
     require_writable(asked.folders.top)
     if dry_run:
         _show_plan(asked, as_json=as_json)
@@ -86,7 +89,7 @@ def study(
 
 
 def _step_of(name: Stage, asked: "Study") -> _Step:
-    from advtag import study_results, study_stages
+    from advtag import study_page, study_results, study_stages
 
     card = asked.card
     match name:
@@ -111,7 +114,7 @@ def _step_of(name: Stage, asked: "Study") -> _Step:
         case Stage.COMPARE:
             return _Step(["compare methods"], study_results.compare)
         case Stage.PAGE:
-            return _Step(["draw the page"], study_results.page)
+            return _Step(["draw the page"], study_page.page)
 
 
 def _show_plan(asked: "Study", *, as_json: bool) -> None:

@@ -143,6 +143,9 @@ class StudyCard(_Card):
     variants: tuple[str, ...] = Field(("fgsm:0.1",), description="distortions under which areas are measured")
     replicas: int = Field(200, ge=10, description="of the bootstrap")
     blocks: int = Field(32, ge=16, description="of events, for the errors of differences")
+    descriptions: Annotated[dict[Name, str], _Named] = Field(
+        {}, description="what the data of a scenario are, for the page"
+    )
     null_scenario: str | None = Field(
         None, description="data like simulation: what statistics alone do; null: that called null, if any"
     )
@@ -155,7 +158,10 @@ class StudyCard(_Card):
         if self.samples is None and not (self.training_inputs and self.filesets):
             raise ValueError("no events: add 'samples', or 'training_inputs' and 'filesets'")
         wanted = {"unlabelled.scenario": self.unlabelled.scenario if self.unlabelled else None}
-        for key, name in (wanted | {"null_scenario": self.null_scenario}).items():
+        wanted |= {"null_scenario": self.null_scenario} | {
+            f"descriptions.{name}": name for name in self.descriptions
+        }
+        for key, name in wanted.items():
             if name is not None and name not in self.scenarios:
                 raise ValueError(f"{key} is '{name}': choose from {', '.join(self.scenarios)}")
         if self.reference not in self.methods:
@@ -221,6 +227,10 @@ class StudyFolders(NamedTuple):
     def methods(self) -> Path:
         """The table of all methods."""
         return self.top / "methods.csv"
+
+    def table(self, what: str) -> Path:
+        """Return a table beside it: `seeds`, `pairs`, `curves` or `scale_factors`."""
+        return self.top / f"method_{what}.csv"
 
     @property
     def jobs(self) -> Path:
@@ -326,7 +336,8 @@ def complaint(
         return f"unknown key '{key}': choose from {', '.join(known)}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing: add it ({fields[str(first['loc'][-1])].description})"
-    message = first["msg"].removeprefix("Value error, ").replace("tuple", "list")
+    message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    return f"key '{key}': {message[0].lower()}{message[1:]}, got {first['input']!r}: mend this value"
+    message = f"{message[0].lower()}{message[1:]}".replace("tuple", "list")
+    return f"key '{key}': {message}, got {first['input']!r}: mend this value"

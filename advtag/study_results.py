@@ -1,8 +1,8 @@
-"""The last stages of a study: events to histograms, here or at a site, and histograms to the page."""
+"""Events to histograms, here or at a site, and histograms to the comparison of methods."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from advtag import production
 from advtag.progress import ProgressCallback
@@ -12,7 +12,7 @@ from advtag.study_trainings import Waiting
 from storage.files import sha256
 
 if TYPE_CHECKING:
-    from datamc.history import HistoryRow
+    from datamc.method_scale_factors import MethodScaleFactors
     from datamc.methods import MethodStudy
     from models.tagger import Tagger
 
@@ -74,33 +74,6 @@ def _process_here(
     write_result(result, path)
 
 
-class FactorRow(NamedTuple):
-    """How far the scale factors of a training are from 1, at its last epoch; see `datamc.history`."""
-
-    scenario: str
-    method: str
-    tagger: str
-    flavour: str
-    """One of them, or `all`."""
-    n_ok: int
-    """Cells that were measured."""
-    mean_deviation: float
-    """Mean of |SF - 1|."""
-    error: float
-    expected: float
-    """What statistics alone would make of it."""
-    excess: float
-    """The deviation without noise."""
-
-
-_TABLES = {
-    "rows": "methods.csv",
-    "seeds": "method_seeds.csv",
-    "pairs": "method_pairs.csv",
-    "curves": "method_curves.csv",
-}
-
-
 def comparison_settings(study: Study, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return all that decides the comparison."""
     folders, card = study.folders, study.card
@@ -125,10 +98,9 @@ def compare(study: Study, bars: Sequence[ProgressCallback]) -> None:
         progress(done, len(wanted) + 1)
         found.append(_compared(study, scenario, selection))
     progress(len(wanted), len(wanted) + 1)
-    _fit(study, wanted)
-    _write_tables(study, found)
-    progress(len(wanted) + 1, len(wanted) + 1)
+    _write_tables(study, found, _scale_factors(study, wanted))
     study.records.note(study.folders.methods, settings)
+    progress(len(wanted) + 1, len(wanted) + 1)
 
 
 def taggers_by_method(study: Study) -> Mapping[str, Sequence[str]]:
@@ -162,45 +134,32 @@ def _areas_under_attack(study: Study) -> dict[tuple[str, str], float]:
     return {(row.tagger, row.score): row.auc for row in ordered}
 
 
-def _write_tables(study: Study, found: "Sequence[MethodStudy]") -> None:
-    from datamc.methods import MethodRow, PairRow, ReferencePoint, SeedRow
-    from storage.tables import write_table
-
-    kinds: dict[str, Any] = {"rows": MethodRow, "seeds": SeedRow, "pairs": PairRow, "curves": ReferencePoint}
-    for part, name in _TABLES.items():
-        rows = [row for each in found for row in getattr(each, part)]
-        write_table(rows, study.folders.top / name, kind=kinds[part])
-
-
-def _fit(study: Study, wanted: Sequence[tuple[str, str]]) -> None:
-    """Write how far the scale factors are from 1, in every scenario that has all selections of the fit."""
-    from datamc.history import history_rows
+def _scale_factors(study: Study, wanted: Sequence[tuple[str, str]]) -> "list[MethodScaleFactors]":
+    """Return how far scale factors are from 1, in every scenario that has all selections of the fit."""
+    from datamc.method_scale_factors import method_scale_factors
     from datamc.planes import FIT_SELECTIONS
     from datamc.results import read_result
-    from storage.tables import write_table
 
     rows = []
     for scenario in study.card.scenarios:
-        selections = {selection for each, selection in wanted if each == scenario}
-        if set(FIT_SELECTIONS) <= selections:
+        if set(FIT_SELECTIONS) <= {selection for each, selection in wanted if each == scenario}:
             results = {name: read_result(study.folders.result(scenario, name)) for name in FIT_SELECTIONS}
             fits = production.solve_all(results, coarse=True)
-            rows += _factor_rows(study, scenario, history_rows(fits))
-    write_table(rows, study.folders.top / "scale_factors.csv", kind=FactorRow)
+            rows += method_scale_factors(fits, scenario=scenario, methods=taggers_by_method(study))
+    return rows
 
 
-def _factor_rows(study: Study, scenario: str, history: "Sequence[HistoryRow]") -> list[FactorRow]:
-    method_of = {name: method for method, names in taggers_by_method(study).items() for name in names}
-    last = {row.tagger: row.epoch for row in sorted(history, key=lambda row: row.epoch)}
-    return [
-        FactorRow(
-            scenario, method_of[row.tagger], row.tagger, row.flavour, row.n_ok, row.mean_deviation, row.error,
-            row.expected, row.excess,
-        )
-        for row in history
-        if row.epoch == last[row.tagger]
-    ]  # fmt: skip
+def _write_tables(
+    study: Study, found: "Sequence[MethodStudy]", scale_factors: "Sequence[MethodScaleFactors]"
+) -> None:
+    """Write all tables; last the one that says that the others are there."""
+    from datamc.method_scale_factors import MethodScaleFactors
+    from datamc.methods import MethodRow, PairRow, ReferencePoint, SeedRow
+    from storage.tables import write_table
 
-
-def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
-    """Draw the page."""
+    folders = study.folders
+    write_table(scale_factors, folders.table("scale_factors"), kind=MethodScaleFactors)
+    write_table([row for each in found for row in each.seeds], folders.table("seeds"), kind=SeedRow)
+    write_table([row for each in found for row in each.pairs], folders.table("pairs"), kind=PairRow)
+    write_table([row for each in found for row in each.curves], folders.table("curves"), kind=ReferencePoint)
+    write_table([row for each in found for row in each.rows], folders.methods, kind=MethodRow)

@@ -1,0 +1,73 @@
+"""The last stage of a study: tables to the page."""
+
+from collections.abc import Sequence
+
+from advtag.progress import ProgressCallback
+from advtag.study_results import taggers_by_method
+from advtag.study_stages import Study
+
+
+def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
+    """Draw the page from the tables."""
+    from plotting.methods_page import write_methods_page
+
+    from datamc.method_scale_factors import MethodScaleFactors
+    from datamc.methods import MethodRow, PairRow, ReferencePoint, SeedRow
+    from storage.tables import read_table
+
+    card, folders = study.card, study.folders
+    bars[0](0, 1)
+    write_methods_page(
+        folders.page,
+        read_table(folders.methods, kind=MethodRow),
+        read_table(folders.table("seeds"), kind=SeedRow),
+        read_table(folders.table("pairs"), kind=PairRow),
+        read_table(folders.table("curves"), kind=ReferencePoint),
+        scale_factors=read_table(folders.table("scale_factors"), kind=MethodScaleFactors),
+        scenarios={name: card.descriptions.get(name, name) for name in card.scenarios},
+        costs=costs(study),
+        about=about(study),
+        simulated=card.samples is not None,
+    )
+    bars[0](1, 1)
+
+
+def costs(study: Study) -> dict[str, float]:
+    """Return the time a training of each method takes, over that of the reference."""
+    from training.checkpoints import read_history
+
+    seconds: dict[str, float] = {}
+    for method, names in taggers_by_method(study).items():
+        # The fastest epoch: others had to share the machine.
+        fastest = [
+            max(row.jets_per_second for row in read_history(study.folders.run(name))) for name in names
+        ]
+        seconds[method] = 1.0 / max(fastest)
+    return {method: each / seconds[study.card.reference] for method, each in seconds.items()}
+
+
+def about(study: Study) -> list[tuple[str, str]]:
+    """Return what was run, in words."""
+    from models.unlabelled import read_description
+    from training.manifest import read_manifest
+
+    card, data = study.card, read_manifest(study.folders.training_data)
+    n_variations = getattr(data, "n_variations", 0)
+    lines = [
+        ("Methods", ", ".join(card.methods)),
+        ("Seeds", ", ".join(map(str, card.seeds))),
+        ("Jets to learn from", f"{data.splits['train'].n_jets:,}".replace(",", " ")),
+        ("Jets that areas are measured on", f"{data.splits['test'].n_jets:,}".replace(",", " ")),
+    ]
+    if n_variations:
+        lines.append(("Variations of every jet", str(n_variations)))
+    if card.unlabelled is not None:
+        for selection in card.unlabelled.selections:
+            jets = read_description(study.folders.unlabelled(selection))
+            lines.append(
+                (f"Unlabelled jets, {selection}", f"{jets.n_data} of data, {jets.n_mc} of simulation")
+            )
+        share = f"{100 * card.unlabelled.share:.3g} % of the events, in no comparison"
+        lines.append(("Adapted to", share))
+    lines.append(("Replicas", f"{card.replicas}, of {card.blocks} blocks of events"))
+    return lines

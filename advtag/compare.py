@@ -206,7 +206,7 @@ def _write_report(
 def _write_comparison(
     folders: tuple[Path, Path], *, out: Path | None, coarse: bool, title: str | None
 ) -> Path:
-    from advtag.side_by_side import names_of, read_production
+    from advtag.side_by_side import names_of, paired_with, read_production
     from plotting.comparison_page import write_comparison
 
     names = names_of(*folders)
@@ -216,4 +216,5 @@ def _write_comparison(
             for folder, name in zip(folders, names, strict=True)
         )
     path = out or Path("comparison.html")
-    return write_comparison(path, first, second, title=title or f"{names[0]} and {names[1]} side by side")
+    heading = title or f"{names[0]} and {names[1]} side by side"
+    return write_comparison(path, first, second, title=heading, paired=paired_with(first, second))

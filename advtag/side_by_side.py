@@ -7,6 +7,7 @@ from advtag import production
 from advtag.progress import ProgressCallback
 
 if TYPE_CHECKING:
+    from datamc.shared_events import Place
     from plotting.comparison_page import Production
 
 
@@ -33,6 +34,15 @@ def read_production(
     evaluation = next((place for place in evaluations if (place / "auc.csv").exists()), None)
     areas = production.read_evaluation(evaluation).areas
     return Production(name, found.results, found.divergence, found.scale_factors, areas)
+
+
+def paired_with(first: "Production", second: "Production") -> dict["Place", float]:
+    """Return the errors of differences of all divergences that both productions have of the same events."""
+    from datamc.shared_events import paired_errors
+    from plotting.comparison_page import compared_divergences, place_of
+
+    places = [place_of(each) for each in compared_divergences(first, second)]
+    return paired_errors(first.results, second.results, places)
 
 
 def names_of(first: Path, second: Path) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from datamc.divergence import DivergenceRow
 from datamc.history import HistoryRow, history_rows
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
+from datamc.shared_events import Place, shared_events
 from plotting.style import FLAVOUR_LABELS, SELECTION_NAMES, is_simulated, score_label, variant_label
 from plotting.summary import CLAIM, minus, signed
 from plotting.tables import Table, decimals
@@ -36,13 +37,15 @@ class Production:
 
 
 class Number(NamedTuple):
-    """A number of both productions, with errors as if they were independent."""
+    """A number of both productions, each with its own error."""
 
     place: tuple[str, ...]
     first: float
     first_error: float
     second: float
     second_error: float
+    paired_error: float | None = None
+    """Of the difference, where both saw the same events; None: they count as independent."""
 
     @property
     def difference(self) -> float:
@@ -52,6 +55,8 @@ class Number(NamedTuple):
     @property
     def error(self) -> float:
         """One standard deviation of the difference."""
+        if self.paired_error is not None:
+            return self.paired_error
         return math.hypot(self.first_error, self.second_error)
 
     @property
@@ -60,11 +65,25 @@ class Number(NamedTuple):
         return self.difference / self.error if self.error > 0 else math.nan
 
 
-def write_comparison(path: Path, first: Production, second: Production, *, title: str) -> Path:
+def write_comparison(
+    path: Path,
+    first: Production,
+    second: Production,
+    *,
+    title: str,
+    paired: Mapping[Place, float] | None = None,
+) -> Path:
     """Write the page that compares two productions, and return its path.
 
     Numbers are compared where both have the same selection, score, training and inputs, at the last epoch
     that both hold.
+
+    Args:
+        path: The HTML file.
+        first: What is compared with.
+        second: What is compared.
+        title: The page's heading.
+        paired: Errors of differences of divergences between productions of the same events.
     """
     simulated = [is_simulated(list(each.results.values())) for each in (first, second)]
     kind = "Simulated events" if all(simulated) else "Recorded data"
@@ -81,8 +100,9 @@ def write_comparison(path: Path, first: Production, second: Production, *, title
             kind=kind if len(set(simulated)) == 1 else "Simulated events in part",
             first=first.name,
             second=second.name,
-            answer=answer(first, second),
-            sections=comparison_sections(first, second),
+            answer=answer(first, second, paired),
+            pairing=pairing_sentences(first, second, paired),
+            sections=comparison_sections(first, second, paired),
             footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
             style=Markup(Path(__file__).with_name("report.css").read_text(encoding="utf-8")),
         )
@@ -91,19 +111,43 @@ def write_comparison(path: Path, first: Production, second: Production, *, title
     return path
 
 
-def comparison_sections(first: Production, second: Production) -> dict[str, list[Table]]:
+def pairing_sentences(
+    first: Production, second: Production, paired: Mapping[Place, float] | None = None
+) -> list[str]:
+    """Return for every selection of both whether the errors of its differences know of shared events."""
+    sentences = []
+    for selection in (each for each in first.results if each in second.results):
+        shared = shared_events(first.results[selection], second.results[selection])
+        name = SELECTION_NAMES.get(selection, selection)
+        if not shared.is_paired or not any(place[0] == selection for place in paired or {}):
+            sentences.append(f"{name}: the productions are taken as independent.")
+        else:
+            roles = {"data": shared.data, "simulation": shared.mc}
+            same = " and ".join(role for role, is_same in roles.items() if is_same)
+            sentences.append(
+                f"{name}: both read the same files of {same}; errors of differences in the divergence are "
+                f"paired, from {shared.n_blocks} blocks of events."
+            )
+    return sentences
+
+
+def comparison_sections(
+    first: Production, second: Production, paired: Mapping[Place, float] | None = None
+) -> dict[str, list[Table]]:
     """Return the page's tables under their headings."""
     return {
-        "Divergence": _number_tables(compared_divergences(first, second), first, second),
+        "Divergence": _number_tables(compared_divergences(first, second, paired), first, second),
         "Areas under ROC curves": [_area_table(compared_areas(first, second), first, second)],
         "Scale factors": [_history_table(compared_scale_factors(first, second), first, second)],
         "What is set differently": [configuration_table(first, second)],
     }
 
 
-def answer(first: Production, second: Production) -> str:
+def answer(first: Production, second: Production, paired: Mapping[Place, float] | None = None) -> str:
     """Return in one sentence how the divergences of the two differ, undistorted."""
-    numbers = [each for each in compared_divergences(first, second) if each.place[3] == "raw"]
+    numbers = [each for each in compared_divergences(first, second, paired) if each.place[3] == "raw"]
+    if numbers and all(each.first == each.second for each in numbers):
+        return f"The two productions have the same divergences in all {len(numbers)} comparisons."
     # BvsC is 1 - CvsB, and its divergence the same number.
     known = [each for each in numbers if math.isfinite(each.significance) and each.place[1] != "BvsC"]
     if not known:
@@ -125,7 +169,9 @@ def answer(first: Production, second: Production) -> str:
     )
 
 
-def compared_divergences(first: Production, second: Production) -> list[Number]:
+def compared_divergences(
+    first: Production, second: Production, paired: Mapping[Place, float] | None = None
+) -> list[Number]:
     """Return the divergences beyond statistics that both have.
 
     Places are (selection, score, tagger, variant, epoch).
@@ -138,7 +184,14 @@ def compared_divergences(first: Production, second: Production) -> list[Number]:
         return row.excess, (row.high - row.low) / 2
 
     usable = [[row for row in each.divergence if row.status == "ok"] for each in (first, second)]
-    return list(_paired(*usable, place=place, number=number))
+    numbers = _paired(*usable, place=place, number=number)
+    return [each._replace(paired_error=(paired or {}).get(place_of(each))) for each in numbers]
+
+
+def place_of(divergence: Number) -> Place:
+    """Return what a compared divergence is of."""
+    selection, score, tagger, variant, epoch = divergence.place
+    return selection, score, tagger, variant, int(epoch)
 
 
 def compared_areas(first: Production, second: Production) -> list[Number]:

@@ -1,5 +1,7 @@
 import pytest
 
+from datamc.shared_events import SharedEvents
+from plotting import comparison_page
 from plotting.comparison_page import (
     Number,
     Production,
@@ -8,6 +10,7 @@ from plotting.comparison_page import (
     compared_divergences,
     compared_scale_factors,
     configuration_table,
+    pairing_sentences,
     write_comparison,
 )
 
@@ -60,10 +63,28 @@ def test_the_answer_turns_with_the_order(two):
     assert "“a” agrees better with its data than “b” in 0 and worse in 1 of 1" in answer(*reversed(two))
 
 
-def test_the_same_twice_is_no_difference(two):
-    assert answer(two[0], two[0]).startswith(
-        "No difference seen between “a” and “a”: in none of 1 comparisons"
+def test_the_same_twice_is_no_difference(two, row):
+    assert answer(two[0], two[0]) == "The two productions have the same divergences in all 1 comparisons."
+    close = Production("c", two[0].results, [row("basic", 1.05)])
+    assert answer(two[0], close).startswith(
+        "No difference seen between “a” and “c”: in none of 1 comparisons"
     )
+
+
+def test_errors_of_shared_events_are_taken_where_they_are_known(two, monkeypatch):
+    paired = {("dy", "CvsL", "basic", "raw", 3): 0.05}
+    (divergence,) = compared_divergences(*two, paired)
+    assert divergence.error == 0.05
+    assert "DY + jets: −10.0 σ." in answer(*two, paired)  # -0.5 / 0.05
+    assert pairing_sentences(*two) == ["DY + jets: the productions are taken as independent."]
+    # Without blocks there is nothing to pair.
+    assert pairing_sentences(*two, paired) == ["DY + jets: the productions are taken as independent."]
+    monkeypatch.setattr(
+        comparison_page, "shared_events", lambda *_: SharedEvents(data=False, mc=True, n_blocks=32)
+    )
+    (sentence,) = pairing_sentences(*two, paired)
+    assert sentence.startswith("DY + jets: both read the same files of simulation; errors of differences")
+    assert sentence.endswith("are paired, from 32 blocks of events.")
 
 
 def test_only_what_is_set_differently_is_listed(two):

@@ -12,7 +12,8 @@ import pyarrow.parquet
 import pytest
 import uproot
 
-from advtag.collecting import Collected, Yield, _gather, collect_jets
+from advtag.collecting import collect_jets
+from advtag.unlabelled_jets import Collected, Yield, gather_jets
 from datamc.records import DatasetRecord, LedgerEntry, Result
 from datamc.results import read_result
 from models.event_split import EventSplit
@@ -108,7 +109,7 @@ def test_weights_by_hand(
         "b": {"weight": [3.0], "sign": [1], "flavour": [4]},
         "data": {"weight": [1.0] * 4, "sign": [1, 1, 1, -1], "flavour": [-1] * 4},
     }
-    found = _gather(
+    found = gather_jets(
         made(tmp_path / "rows", rows, records, selection), tmp_path / "rows", SPLIT, tmp_path / "out"
     )
     jets = read_unlabelled(tmp_path / "out")
@@ -133,7 +134,7 @@ def test_more_same_than_opposite_sign_is_refused(tmp_path: Path) -> None:
     jets = {"weight": [1.0], "sign": [-1], "flavour": [4]}
     result = made(tmp_path / "rows", {"mc": jets, "data": jets}, records, "wc")
     with pytest.raises(ValueError, match=r"the 1 jets of data have a summed weight of -1"):
-        _gather(result, tmp_path / "rows", SPLIT, tmp_path / "out")
+        gather_jets(result, tmp_path / "rows", SPLIT, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

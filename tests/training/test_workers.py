@@ -49,10 +49,21 @@ def train_in_two_processes(config: TrainConfig) -> None:
         assert process.returncode == 0, errors
 
 
-@pytest.mark.parametrize("settings", [{"attack": "fgsm:0.1", "mix": 0.5, "micro_batch": 60}])
+@pytest.mark.parametrize(
+    ("settings", "methods"),
+    [
+        ({"attack": "fgsm:0.1", "mix": 0.5, "micro_batch": 60}, []),
+        ({}, ["mmd_outputs", "gradient_reversal"]),
+    ],
+)
 def test_two_processes_train_as_one_does_on_their_joint_batches(
-    training_data: Path, tmp_path: Path, settings: dict[str, object]
+    training_data: Path,
+    unlabelled_folder: Path,
+    tmp_path: Path,
+    settings: dict[str, object],
+    methods: list[str],
 ) -> None:
+    cards = [{"method": method, "unlabelled": [str(unlabelled_folder)], "jets": 64} for method in methods]
     one, two = (
         TrainConfig.model_validate(
             {
@@ -64,12 +75,14 @@ def test_two_processes_train_as_one_does_on_their_joint_batches(
                 "dropout": 0.0,  # its masks depend on the process
             }
             | settings
+            | {"methods": cards}
         )
         for name in ("one", "two")
     )
     train(one)
     train_in_two_processes(two)
-    states = [load_checkpoint(checkpoint_path(config.output, 1))["network"] for config in (one, two)]
+    both = [load_checkpoint(checkpoint_path(config.output, 1)) for config in (one, two)]
+    states = [state["network"] | state["modules"] for state in both]
     for name, tensor in states[0].items():
         torch.testing.assert_close(states[1][name], tensor, atol=2e-4, rtol=1e-2)
     histories = [read_history(config.output)[-1] for config in (one, two)]

@@ -109,16 +109,20 @@ def _scenarios(data: Mapping[str, Sequence["SampleInfo"]], selection: str) -> li
 
 def _run(selection: str, infos: Sequence["SampleInfo"], tagger: "Tagger | None") -> "Result":
     from models.perturbations import parse_variants
+    from processors.event_splits import split_to_hold_out
+    from processors.extras import Extras
     from processors.run import run_selection
 
     groups: dict[str, list[SampleInfo]] = {}
     for info in infos:
         groups.setdefault(f"{info.primary_dataset or info.process} ({info.scenario})", []).append(info)
+    taggers = [] if tagger is None else [tagger]
     return run_selection(
         selection=selection,
         fileset={name: _dataset(members) for name, members in groups.items()},
-        taggers=[] if tagger is None else [tagger],
+        taggers=taggers,
         variants=parse_variants("raw"),
+        extras=Extras(held_out=split_to_hold_out(taggers)),
     )
 
 

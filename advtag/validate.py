@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from advtag import processing
 from advtag.compare import Coarse
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, progress_board, say, stage
@@ -164,17 +165,22 @@ def true_scale_factors(
     from datamc.closure import ClosureRow, TrueRow, closure_rows, true_rows
     from models.perturbations import parse_variants
     from models.tagger import load_taggers
+    from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
     from storage.tables import write_table
 
     files, names = read_fileset(fileset), selection.split(",")
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs))
-    options: dict[str, Any] = {"executor": "futures" if workers > 1 else "iterative", "workers": workers}
+    found = {} if results is None else production.read_results([results])
+    held_out = next((result.config.get("held_out") for result in found.values()), None)
+    options: dict[str, Any] = {
+        "executor": "futures" if workers > 1 else "iterative",
+        "workers": workers,
+        "extras": Extras(held_out=processing.held_out_events(held_out, loaded)),
+    }
     with progress_board() as board:
-        if results is not None:
-            found = production.read_results([results])
-        else:
+        if results is None:
             with stage(board, *(f"process {name}" for name in names)) as bars:
                 found = {
                     name: run_selection(

@@ -87,13 +87,19 @@ def index_of(branch: str) -> int:
     return BRANCHES.index(branch)
 
 
-_RULES = np.array([feature.rule for feature in FEATURES])
-_TRACKS = np.array([feature.track for feature in FEATURES])
-_BY_SELECTED_TRACKS = _RULES == "selected_tracks"
-_BY_ETA_REL_TRACKS = _RULES == "eta_rel_tracks"
-_ABOVE_CHARM = _RULES == "above_charm"
-_N_SELECTED_TRACKS = index_of("Jet_DeepCSV_jetNSelectedTracks")
-_N_ETA_REL_TRACKS = index_of("Jet_DeepCSV_jetNTracksEtaRel")
+def _tracks_of(rule: DefaultRule) -> NDArray[np.float32]:
+    """Return the track of each feature with this rule; no count is below the minus infinity of others."""
+    tracks = [feature.track if feature.rule == rule else -np.inf for feature in FEATURES]
+    return np.array(tracks, dtype=np.float32)
+
+
+_TRACKS_BY_COUNT = {
+    index_of("Jet_DeepCSV_jetNSelectedTracks"): _tracks_of("selected_tracks"),
+    index_of("Jet_DeepCSV_jetNTracksEtaRel"): _tracks_of("eta_rel_tracks"),
+}
+_NO_CHARM = np.array(
+    [-1.0 if feature.rule == "above_charm" else MISSING for feature in FEATURES], dtype=np.float32
+)
 
 
 def feature_matrix(columns: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
@@ -128,12 +134,13 @@ def default_mask(raw: NDArray[np.float32]) -> NDArray[np.bool_]:
     Source:
         Thesis, section 2 (cleaning of the input variables).
     """
-    mask: NDArray[np.bool_] = ~np.isfinite(raw) | (raw == MISSING)
-    # A count that is itself missing owns no tracks.
-    counts = np.where(mask, 0.0, raw)
-    mask |= _BY_SELECTED_TRACKS & (counts[:, [_N_SELECTED_TRACKS]] <= _TRACKS)
-    mask |= _BY_ETA_REL_TRACKS & (counts[:, [_N_ETA_REL_TRACKS]] <= _TRACKS)
-    mask |= _ABOVE_CHARM & (raw == -1.0)
+    mask: NDArray[np.bool_] = ~np.isfinite(raw)
+    mask |= raw == MISSING
+    mask |= raw == _NO_CHARM
+    for column, tracks in _TRACKS_BY_COUNT.items():
+        # A count that is itself missing owns no tracks.
+        count = np.where(mask[:, [column]], 0.0, raw[:, [column]])
+        mask |= count <= tracks
     return mask
 
 

@@ -115,6 +115,23 @@ def attack_graph(layers: Sequence[Layer], metadata: TaggerMetadata) -> onnx.Mode
     )
 
 
+class Cleaning(NamedTuple):
+    """How a graph of this module begins: from ``features`` to `scaled` and `mask`, which names say."""
+
+    nodes: list[onnx.NodeProto]
+    constants: dict[str, onnx.TensorProto]
+    scaled: str
+    mask: str
+
+
+def cleaning(metadata: TaggerMetadata) -> Cleaning:
+    """Return the nodes with which `tagger_graph` and `attack_graph` begin, and the constants of these."""
+    graph = _Graph()
+    mask = _default_mask(graph)
+    scaled = _scaled(graph, mask, metadata)
+    return Cleaning(graph.nodes, graph.constants, scaled, mask)
+
+
 def save_onnx(model: onnx.ModelProto, path: Path) -> None:
     """Write a model; the file appears whole or not at all, and its folder is made if it is missing."""
     with replaced_file(path) as temporary:
@@ -212,11 +229,12 @@ def _gradient_through_softmax(graph: _Graph, logits: str, is_true: str) -> str:
     """
     p = graph.add("Softmax", logits, axis=1)
     g = graph.add("Sub", graph.add("Softmax", p, axis=1), _as_float(graph, is_true))
-    row, column = graph.constant("row", [1], np.int64), graph.constant("column", [2], np.int64)
-    # (n, 4, 1) - (n, 1, 4) -> (n, 4, 4): axis 1 is j, axis 2 is i
-    differences = graph.add("Sub", graph.add("Unsqueeze", g, column), graph.add("Unsqueeze", g, row))
-    weighted = graph.add("Mul", differences, graph.add("Unsqueeze", p, row))
-    return graph.add("Mul", p, graph.add("ReduceSum", weighted, column, keepdims=0))
+    # Column 4 j + i of (n, 16): as products with 0 and 1, which are exact, several times faster than with
+    # three axes.
+    of_j, of_i = np.repeat(np.eye(N_FLAVOURS), N_FLAVOURS, axis=1), np.tile(np.eye(N_FLAVOURS), N_FLAVOURS)
+    differences = graph.add("MatMul", g, graph.constant("j_minus_i", of_j - of_i))
+    weighted = graph.add("Mul", differences, graph.add("MatMul", p, graph.constant("of_i", of_i)))
+    return graph.add("Mul", p, graph.add("MatMul", weighted, graph.constant("sum_over_i", of_j.T)))
 
 
 def _reverse(graph: _Graph, gradient: str, activations: Sequence[str]) -> str:

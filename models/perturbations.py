@@ -52,6 +52,7 @@ def perturb(
     labels: NDArray[np.integer] | None = None,
     seed: int = 0,
     noise: NDArray[np.float32] | None = None,
+    is_default: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Return a copy of the features moved as the variant says, shape ``(n_jets, 67)``.
 
@@ -67,6 +68,7 @@ def perturb(
         seed: Seed of the noise.
         noise: The result of `gaussian_noise` for this seed and these jets, where several taggers or sizes
             share it.
+        is_default: Where `raw` holds no value, shape ``(n_jets, 67)``, where that is known.
 
     Raises:
         ValueError: If jets without truth (label -1) are attacked, or keys or labels are missing.
@@ -77,7 +79,8 @@ def perturb(
         if keys is None:
             raise ValueError(f"variant {variant.name}: needs the keys of the jets")
         noise = gaussian_noise(seed, keys)
-    box = _Box(raw, variant, variant.feature_factors() * tagger.scaler.std)
+    mask = default_mask(raw) if is_default is None else is_default
+    box = _Box(raw, mask, variant, variant.feature_factors() * tagger.scaler.std)
     moved = raw
     if noise is not None and variant.needs_noise:
         moved = box.move(raw, variant.noise_size, _direction(variant, noise))
@@ -113,13 +116,20 @@ class _Box:
 
     Args:
         raw: The features before the perturbation, shape ``(n_jets, 67)``.
+        is_default: Where they hold no value, shape ``(n_jets, 67)``.
         variant: The perturbation.
         unit: What a size of one means, in physical units, shape ``(67,)``.
     """
 
-    def __init__(self, raw: NDArray[np.float32], variant: Variant, unit: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        raw: NDArray[np.float32],
+        is_default: NDArray[np.bool_],
+        variant: Variant,
+        unit: NDArray[np.float32],
+    ) -> None:
         self._raw, self._unit = raw, unit
-        self._movable = ~(default_mask(raw) | IS_INTEGER) & (unit > 0)
+        self._frozen = is_default | IS_INTEGER | (unit <= 0)
         reach = None if variant.box is None else np.float32(variant.box) * unit
         if variant.restrict_impact is not None:
             own = np.float32(variant.restrict_impact) * np.abs(raw)
@@ -132,12 +142,14 @@ class _Box:
         """Return ``start + size * unit * direction``, held in the box."""
         if size == 0:
             return start
+        moved: NDArray[np.float32]
         with np.errstate(over="ignore", invalid="ignore"):
             moved = (np.float32(size) * self._unit) * direction.astype(np.float32, copy=False)
             moved += start
             if self._reach is not None:
                 np.clip(moved, self._raw - self._reach, self._raw + self._reach, out=moved)
-        return np.where(self._movable, moved, self._raw)
+        np.copyto(moved, self._raw, where=self._frozen)
+        return moved
 
 
 def gaussian_noise(seed: int, keys: JetKeys, n_features: int = N_FEATURES) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ inputs."""
 
 
 _BLOCK = 4096
-"""Jets added at once; the working arrays stay in the processor's cache."""
+"""Jets scaled or added at once; the working arrays stay in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +68,16 @@ class FeatureScaler:
         Args:
             raw: Features in physical units as read, shape ``(n_jets, 67)``.
         """
-        mask = default_mask(raw)
-        scaled = np.where(mask, self.default, raw)
-        with np.errstate(over="ignore"):
-            scaled -= self.mean
-            scaled /= self.std
+        scaled = np.empty(raw.shape, dtype=np.float32)
+        mask = np.empty(raw.shape, dtype=np.bool_)
+        default = (self.default - self.mean) / self.std
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(raw), _BLOCK):
+                part = slice(start, start + _BLOCK)
+                mask[part] = default_mask(raw[part])
+                np.subtract(raw[part], self.mean, out=scaled[part])
+                scaled[part] /= self.std
+                np.copyto(scaled[part], default, where=mask[part])
         return scaled, mask
 
     def to_dict(self) -> dict[str, list[float]]:

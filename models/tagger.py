@@ -1,24 +1,21 @@
 """A trained tagger at work: an ONNX file, its attack, and what they know about themselves. Needs no torch."""
 
-import hashlib
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from models.features import FLAVOURS, N_FEATURES
 from models.metadata import TaggerMetadata, read_metadata
+from models.networks import Network
 from models.scaler import FeatureScaler
-
-SUB_BATCH = 1024
-"""Jets per call of the runtime: small enough for the cache, large enough to hide the call."""
+from models.sessions import hash_of, run_in_parts, session_of
 
 TAGGER_SUFFIX = "_tagger.onnx"
 ATTACK_SUFFIX = "_attack.onnx"
@@ -26,9 +23,6 @@ PRETRAINED = "pretrained"
 """Stands for the folders of taggers that come with the package, ``pretrained:basic`` for one of them."""
 
 _EPOCH = re.compile(r"epoch_(\d+)" + re.escape(TAGGER_SUFFIX))
-
-_sessions: dict[str, onnxruntime.InferenceSession] = {}
-_sessions_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -68,15 +62,27 @@ class Tagger:
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of both files' content, in hexadecimal."""
-        return _sha256(self.tagger_bytes + (self.attack_bytes or b""))
+        return hash_of(self.tagger_bytes + (self.attack_bytes or b""))
 
     @cached_property
     def _tagger_hash(self) -> str:
-        return _sha256(self.tagger_bytes)
+        return hash_of(self.tagger_bytes)
 
     @cached_property
     def _attack_hash(self) -> str:
-        return _sha256(self.attack_bytes or b"")
+        return hash_of(self.attack_bytes or b"")
+
+    @cached_property
+    def network(self) -> Network | None:
+        """What lies behind the scaling, for many taggers on the same jets; None for files made elsewhere."""
+        from models.cutting import cut_network  # imports onnx
+
+        return cut_network(self.tagger_bytes, self.attack_bytes, self.metadata)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: with the network, so that a worker needs no onnx."""
+        _ = self.network
+        return self.__dict__
 
     def __repr__(self) -> str:
         return f"Tagger({self.label}, {self.content_hash[:12]})"
@@ -94,12 +100,9 @@ class Tagger:
             ValueError: If the shape is another.
         """
         raw = _checked_features(raw)
-        session = _session(self._tagger_hash, self.tagger_bytes)
-        result = np.empty((len(raw), len(FLAVOURS)), dtype=np.float32)
-        for start in range(0, len(raw), SUB_BATCH):
-            part = slice(start, start + SUB_BATCH)
-            (result[part],) = session.run(["logits"], {"features": raw[part]})
-        return result
+        session = session_of(self._tagger_hash, self.tagger_bytes)
+        (logits,) = run_in_parts(session, {"features": raw}, {"logits": len(FLAVOURS)})
+        return logits
 
     def gradient_sign(self, raw: NDArray[np.float32], labels: ArrayLike) -> NDArray[np.float32]:
         """Return the sign of d(loss)/d(scaled feature), in -1, 0, 1, shape ``(n_jets, 67)``.
@@ -117,12 +120,9 @@ class Tagger:
             raise ValueError(f"tagger {self.label}: it was loaded without its attack file (*{ATTACK_SUFFIX})")
         raw = _checked_features(raw)
         truth = _checked_labels(labels, len(raw))
-        session = _session(self._attack_hash, self.attack_bytes)
-        result = np.empty((len(raw), N_FEATURES), dtype=np.float32)
-        for start in range(0, len(raw), SUB_BATCH):
-            part = slice(start, start + SUB_BATCH)
-            (result[part],) = session.run(["gradient_sign"], {"features": raw[part], "labels": truth[part]})
-        return result
+        session = session_of(self._attack_hash, self.attack_bytes)
+        (sign,) = run_in_parts(session, {"features": raw, "labels": truth}, {"gradient_sign": N_FEATURES})
+        return sign
 
 
 def load_tagger(path: Path) -> Tagger:
@@ -232,7 +232,7 @@ def _read_model(
     content: bytes, path: Path, *, inputs: tuple[str, ...], outputs: tuple[str, ...]
 ) -> TaggerMetadata:
     try:
-        session = _session(_sha256(content), content)
+        session = session_of(hash_of(content), content)
     except Exception as error:  # the runtime has a class of its own for each failure
         raise ValueError(f"{path}: ONNX Runtime cannot read it as a model: is it damaged?") from error
     metadata = read_metadata(session.get_modelmeta().custom_metadata_map, source=str(path))
@@ -244,35 +244,6 @@ def _read_model(
         if missing:
             raise ValueError(f"{path}: the model has no {what} named {', '.join(sorted(missing))}")
     return metadata
-
-
-def _session(key: str, content: bytes) -> onnxruntime.InferenceSession:
-    """Return the session of this content, made once per process."""
-    with _sessions_lock:
-        if not _sessions:
-            _share_memory()
-        if key not in _sessions:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            options.inter_op_num_threads = 1
-            options.log_severity_level = 4  # errors arrive as exceptions
-            options.add_session_config_entry("session.use_env_allocators", "1")
-            _sessions[key] = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
-        return _sessions[key]
-
-
-def _share_memory() -> None:
-    """Let all sessions of the process work in one memory arena; by default each keeps 10 to 30 MB."""
-    arena = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    onnxruntime.create_and_register_allocator(arena, None)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _checked_features(raw: NDArray[np.float32]) -> NDArray[np.float32]:

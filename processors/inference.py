@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from models.discriminators import scores
 from models.features import BRANCHES
-from models.perturbations import JetKeys, Variant, gaussian_noise, perturb
+from models.perturbations import JetKeys, Variant
+from models.predictions import predictions
 from models.tagger import Tagger
 from processors.jet_inputs import read_jets
 from selections.selected import Selected, flat_values
@@ -76,22 +77,6 @@ def jet_keys(events: ak.Array, selected: Selected) -> JetKeys:
     return JetKeys(run, block, event, selected.jet)
 
 
-class _OneGradient:
-    """A tagger whose gradient at some jets is computed once, whatever number of attacks start from there."""
-
-    def __init__(self, tagger: Tagger, start: NDArray[np.float32]) -> None:
-        self.scaler = tagger.scaler
-        self._tagger, self._start = tagger, start
-        self._sign: NDArray[np.float32] | None = None
-
-    def gradient_sign(self, raw: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float32]:
-        if raw is not self._start:
-            return self._tagger.gradient_sign(raw, labels)
-        if self._sign is None:
-            self._sign = self._tagger.gradient_sign(raw, labels)
-        return self._sign
-
-
 def score_jets(
     taggers: Sequence[Tagger],
     variants: Sequence[Variant],
@@ -103,9 +88,6 @@ def score_jets(
 ) -> Iterator[Scored]:
     """Yield the scores of all taggers and variants, some jets at a time.
 
-    The direction of the noise depends on the jet alone, so it is drawn once for all taggers and sizes; that
-    of an attack depends on jet and tagger, so it is computed once for all sizes.
-
     Args:
         taggers: The taggers.
         variants: How the inputs are distorted; attacks need labels.
@@ -114,16 +96,10 @@ def score_jets(
         labels: True flavours, 0 to 3, shape ``(n_jets,)``; -1 where unknown.
         seed: The seed of the noise.
     """
-    noisy = any(variant.needs_noise for variant in variants)
     for start in range(0, len(raw), BLOCK):
         jets = slice(start, start + BLOCK)
-        part = raw[jets]
         own_keys = JetKeys(*(key[jets] for key in keys))
-        noise = gaussian_noise(seed, own_keys) if noisy else None
-        for tagger in taggers:
-            attacked = _OneGradient(tagger, part)
-            for variant in variants:
-                distorted = perturb(
-                    variant, attacked, part, keys=own_keys, labels=labels[jets], seed=seed, noise=noise
-                )
-                yield Scored(jets, tagger, variant, scores(tagger.logits(distorted)), distorted)
+        for tagger, variant, features, logits in predictions(
+            taggers, variants, raw=raw[jets], keys=own_keys, labels=labels[jets], seed=seed
+        ):
+            yield Scored(jets, tagger, variant, scores(logits), features)

@@ -7,12 +7,13 @@ import numpy as np
 import onnx
 import pytest
 
-import models.tagger
+import models.sessions
 from models.features import IS_INTEGER, N_FEATURES
 from models.metadata import METADATA_KEY
 from models.network import dense_layers
 from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
-from models.tagger import SUB_BATCH, load_tagger, load_taggers
+from models.sessions import SUB_BATCH
+from models.tagger import load_tagger, load_taggers
 
 
 @pytest.fixture
@@ -72,15 +73,21 @@ def test_it_pickles_without_its_session(tagger, make_jets):
 
 
 def test_one_session_per_content_and_process(tagger, make_jets):
-    sessions = dict(models.tagger._sessions)
+    sessions = dict(models.sessions._sessions)
     pickle.loads(pickle.dumps(tagger)).logits(make_jets(10))
-    assert models.tagger._sessions == sessions
+    assert models.sessions._sessions == sessions
     options = sessions[tagger._tagger_hash].get_session_options()
     assert options.intra_op_num_threads == options.inter_op_num_threads == 1
 
 
-def test_a_worker_needs_no_torch():
-    code = "import sys, models.tagger, models.perturbations, models.discriminators; print(*sys.modules)"
+def test_a_worker_needs_neither_torch_nor_onnx(tagger, tmp_path):
+    (tmp_path / "tagger").write_bytes(pickle.dumps(tagger))
+    code = (
+        "import pickle, sys, models.predictions, models.discriminators; from pathlib import Path\n"
+        f"tagger = pickle.loads(Path({str(tmp_path / 'tagger')!r}).read_bytes())\n"
+        "assert tagger.network is not None\n"
+        "print(*sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(result.stdout.split())
     assert "onnxruntime" in loaded

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models.features import IS_INTEGER, N_FEATURES
+from models.networks import Inputs, Network
 from models.perturbations import JetKeys, Variant, parse_variants, perturb
 from models.tagger import Tagger
 from processors import inference
@@ -63,13 +64,13 @@ def test_attacks_of_all_sizes_share_one_gradient(
     monkeypatch: pytest.MonkeyPatch, tagger: Callable[..., Tagger]
 ) -> None:
     calls = []
-    original = Tagger.gradient_sign
+    original = Network.logits_and_sign
 
-    def counted(self: Tagger, raw: Any, labels: Any) -> Any:
-        calls.append(len(raw))
-        return original(self, raw, labels)
+    def counted(self: Network, inputs: Inputs, labels: Any) -> Any:
+        calls.append(len(inputs.scaled))
+        return original(self, inputs, labels)
 
-    monkeypatch.setattr(Tagger, "gradient_sign", counted)
+    monkeypatch.setattr(Network, "logits_and_sign", counted)
     found = collect([tagger()], parse_variants("raw,fgsm:0.01,fgsm:0.1,fgsm:1"), 20)
     assert calls == [20]
     assert len({tuple(values) for values in found.values()}) == 4

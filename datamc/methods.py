@@ -233,6 +233,7 @@ class _ScoreStudy:
 
         seeds = by_seeds(over_curve, beside_curve=True)
         error = math.hypot(over_curve.events, seeds)
+        at_error = math.hypot(at.error, at.excess * scatter[False] / math.sqrt(k))
         excess_error = math.hypot(own.error, own.excess * scatter[False] / math.sqrt(n))
         return MethodRow(
             *self._place, measure, method, self._reference, n,
@@ -254,7 +255,7 @@ class _ScoreStudy:
             ratio_early_error=math.hypot(over_early.events, by_seeds(over_early, beside_curve=True)),
             chi2_per_degree=0.0,
             p_value=1.0,
-            status="no_excess" if at.excess <= 0 else "weak" if at.excess < WEAK * at.error else status,
+            status=status if at.excess > WEAK * at_error else "weak" if at.excess > 0 else "no_excess",
         )  # fmt: skip
 
     def _seeds(self, measure: str, method: str) -> Iterator[SeedRow]:

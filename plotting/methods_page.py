@@ -1,0 +1,171 @@
+"""The page of a study: which way to train makes data and simulation agree, in one file without a network."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from datamc.method_scale_factors import MethodScaleFactors
+from datamc.method_tables import MethodStudy
+from plotting.methods_figure import draw_methods, draw_ratios
+from plotting.methods_summary import (
+    MEASURE_NAMES,
+    NULL,
+    chosen_rows,
+    null_sentence,
+    other_scenarios_sentence,
+    place_sentence,
+    says_something,
+    trap_sentence,
+    winner_of,
+)
+from plotting.methods_tables import main_table, null_tables, ratio_tables, scale_factor_tables
+from plotting.style import EventLabel, figure_style, score_label
+from plotting.summary import CLAIM
+from storage.files import write_text
+
+TITLE = "Which training makes data and simulation agree?"
+
+
+_HOW_TO_READ = (
+    "Line: the reference with rising noise on its log-odds, to the left; the band is what the number of "
+    "events leaves open. Dashed: the reference stopped early. Bars: what is not known of a point's distance to the "
+    "line. Faint: single seeds. Only below the line a method is worth something."
+)
+
+
+class PageFigure(NamedTuple):
+    """A figure as the page holds it."""
+
+    caption: str
+    png: str
+
+
+def write_methods_page(
+    path: Path,
+    study: MethodStudy,
+    *,
+    scenarios: Mapping[str, str],
+    scale_factors: Sequence[MethodScaleFactors] = (),
+    costs: Mapping[str, float] | None = None,
+    about: Sequence[tuple[str, str]] = (),
+    simulated: bool = True,
+    score: str = "CvsB",
+    measure: str = "kl",
+    title: str = TITLE,
+) -> Path:
+    """Write the page and return its path.
+
+    Args:
+        path: The HTML file.
+        study: All selections and scenarios together.
+        scenarios: What the data of each scenario are, the main one first; `null` is shown apart.
+        scale_factors: Of the methods; none is fine.
+        costs: Time of a training over that of the reference, by method.
+        about: What was run, as (name, text): seeds, epochs, events, versions.
+        simulated: Whether any events in the role of data were simulated.
+        score: Whose divergence is on top.
+        measure: Which one.
+        title: Of the page.
+
+    Raises:
+        ValueError: If the main scenario has no row of this score and measure.
+    """
+    shown = [scenario for scenario in scenarios if scenario != NULL]
+    main = shown[0] if shown else ""
+    selections = [
+        row.selection
+        for row in study.rows
+        if (row.scenario, row.score, row.measure) == (main, score, measure)
+    ]
+    if not selections:
+        raise ValueError(f"no row of {score}, {measure} in scenario {main!r}: choose what the study measured")
+    selections = list(dict.fromkeys(selections))
+    answer, *sentences = _sentences(study, scenarios, selections, main=main, score=score, measure=measure)
+    environment = Environment(
+        loader=PackageLoader("plotting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    page = environment.get_template("methods.html").render(
+        title=title,
+        simulated=simulated,
+        kind="Simulated events: no recorded data on this page" if simulated else "Recorded data",
+        answer=answer,
+        sentences=sentences,
+        reference=study.rows[0].reference,
+        claim=f"{CLAIM:g}",
+        tables=[
+            main_table(
+                study.rows, scenarios=shown, selection=selection, score=score, measure=measure,
+                costs=costs or {},
+            )
+            for selection in selections
+        ],
+        figures=list(_figures(study, shown, score=score, measure=measure, label=EventLabel(simulated))),
+        null_sentence=null_sentence(study.rows, measure=measure),
+        null_tables=null_tables(study.rows, measure=measure),
+        factor_tables=scale_factor_tables(scale_factors),
+        ratio_tables={
+            f"{scenario}: {scenarios[scenario]}": ratio_tables(
+                study.rows, scenario=scenario, score=score, measure=measure
+            )
+            for scenario in shown
+        },
+        about=[*about, *((f"Scenario “{name}”", text) for name, text in scenarios.items())],
+        footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
+        style=Markup(Path(__file__).with_name("report.css").read_text(encoding="utf-8")),
+    )  # fmt: skip
+    write_text(path, page)
+    return path
+
+
+def _sentences(
+    study: MethodStudy,
+    scenarios: Mapping[str, str],
+    selections: Sequence[str],
+    *,
+    main: str,
+    score: str,
+    measure: str,
+) -> list[str]:
+    """Return the answer of each selection, those that say something first, and what else is worth knowing."""
+    places = [
+        chosen_rows(study.rows, scenario=main, selection=selection, score=score, measure=measure)
+        for selection in selections
+    ]
+    places.sort(key=lambda rows: not any(says_something(row) for row in rows))
+    found = [place_sentence(rows, study.pairs) for rows in places]
+    winner = winner_of(places[0], study.pairs)
+    if winner is not None and winner.significance >= CLAIM:
+        found.append(other_scenarios_sentence(study.rows, winner.row, scenarios, main=main))
+    found += [trap_sentence(places[0]), null_sentence(study.rows, measure=measure)]
+    return [sentence for sentence in found if sentence]
+
+
+def _figures(
+    study: MethodStudy, scenarios: Sequence[str], *, score: str, measure: str, label: EventLabel
+) -> Iterator[PageFigure]:
+    what = f"{MEASURE_NAMES.get(measure, measure)} of {score_label(score)}"
+    figure = draw_ratios(study.rows, scenarios=scenarios, score=score, measure=measure, label=label)
+    others = f" Filled: “{scenarios[0]}”; open: {', '.join(scenarios[1:])}." if len(scenarios) > 1 else ""
+    yield PageFigure(f"{what} over that of the reference at equal AUC.{others}", _png(figure))
+    for scenario in scenarios:
+        place = {"scenario": scenario, "score": score, "measure": measure}
+        if any((row.scenario, row.score, row.measure) == tuple(place.values()) for row in study.rows):
+            figure = draw_methods(study.rows, study.seeds, study.curves, label=label, **place)
+            yield PageFigure(f"{what} against AUC, “{scenario}”. {_HOW_TO_READ}", _png(figure))
+
+
+def _png(figure: Figure) -> str:
+    content = io.BytesIO()
+    with figure_style():
+        figure.savefig(content, format="png", dpi=100)
+    return base64.b64encode(content.getvalue()).decode()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.features import IS_INTEGER
-from training.batches import Partner, ShuffledTrainingJets, StoredJets, joined, seed_of
+from models.features import IS_INTEGER, index_of
+from training.batches import Batch, Partner, ShuffledTrainingJets, StoredJets, joined, seed_of
 from training.shards import TrainingData
 from training.workers import Workers
 
@@ -110,3 +110,94 @@ def test_seeds_of_other_places_are_others() -> None:
     seeds = {seed_of(seed, epoch, batch) for seed in (1, 2) for epoch in (1, 2) for batch in range(50)}
     assert len(seeds) == 200
     assert all(0 <= seed < 2**64 for seed in seeds)
+
+
+@pytest.fixture(scope="module")
+def varied(varied_data: Path) -> TrainingData:
+    return TrainingData(varied_data)
+
+
+def drawn_variations(data: TrainingData, batch: Batch) -> torch.Tensor:
+    """Which variation each jet's partner is; 2 where there is none."""
+    assert batch.partner is not None
+    scaler, name = data.scaler(), index_of("Jet_DeepCSV_trackJetPt")
+    own, partner = (
+        features[:, name].double() * float(scaler.std[name]) + float(scaler.mean[name])
+        for features in (batch.scaled, batch.partner.scaled)
+    )
+    # Jets are named n, and n + 0.25 and n + 0.5 in their variations.
+    fourths = ((partner - own) * 4).round()
+    assert ((fourths >= 0) & (fourths <= 2)).all()
+    return torch.where(fourths == 0, 2, fourths - 1)
+
+
+@pytest.mark.parametrize("window_shards", [None, 1])
+def test_each_jets_partner_is_drawn_from_its_own_variations(
+    varied: TrainingData, window_shards: int | None
+) -> None:
+    jets = shuffled(varied, with_partners=True, window_shards=window_shards)
+    drawn = torch.cat([drawn_variations(varied, batch) for batch in jets.batches(1)])
+    shares = torch.bincount(drawn.long(), minlength=3) / len(drawn)
+    # A tenth of each variation's jets is lost; 0.05 is 3.5 sigma of the share of a variation.
+    assert shares[0].item() == pytest.approx(0.45, abs=0.05)
+    assert shares[1].item() == pytest.approx(0.45, abs=0.05)
+
+
+def test_partners_keep_the_frozen_cells_of_their_own_detector(varied: TrainingData) -> None:
+    stored = StoredJets(varied, "train", [0], device=CPU, with_partners=True)
+    jets, number = torch.tensor([5, 3, 5]), torch.tensor([1, 0, 0])
+    partner = stored.select(jets, number).partner
+    assert partner is not None
+    features, bits = varied.variations(0)
+    mask = np.unpackbits(bits, axis=2, count=67).astype(bool)
+    assert (partner.scaled.numpy() == features[[5, 3, 5], [1, 0, 0]]).all()
+    assert (partner.frozen.numpy() == (mask[[5, 3, 5], [1, 0, 0]] | IS_INTEGER)).all()
+
+
+@pytest.mark.parametrize("window_shards", [None, 1])
+@pytest.mark.parametrize("start", [1, 5, 6])
+def test_partners_are_the_same_if_an_epoch_begins_in_the_middle(
+    varied: TrainingData, window_shards: int | None, start: int
+) -> None:
+    jets = shuffled(varied, with_partners=True, window_shards=window_shards)
+    whole, rest = list(jets.batches(3)), list(jets.batches(3, start))
+    for one, other in zip(whole[start:], rest, strict=True):
+        assert one.partner is not None
+        assert other.partner is not None
+        assert torch.equal(one.partner.scaled, other.partner.scaled)
+        assert torch.equal(one.partner.frozen_bits, other.partner.frozen_bits)
+
+
+def test_partners_are_drawn_anew_in_each_epoch_and_for_each_seed(varied: TrainingData) -> None:
+    def by_jet(epoch: int, seed: int = 1) -> list[float]:
+        batches = list(shuffled(varied, with_partners=True, seed=seed).batches(epoch))
+        order = torch.cat([batch.scaled[:, 1] for batch in batches]).argsort()
+        return torch.cat([drawn_variations(varied, batch) for batch in batches])[order].tolist()
+
+    assert by_jet(1) == by_jet(1)
+    assert by_jet(1) != by_jet(2)
+    assert by_jet(1) != by_jet(1, seed=2)
+
+
+def test_the_order_of_jets_is_that_without_partners(varied: TrainingData) -> None:
+    with_partners = shuffled(varied, with_partners=True).batches(1)
+    for plain, paired in zip(shuffled(varied).batches(1), with_partners, strict=True):
+        assert plain.partner is None
+        assert torch.equal(plain.scaled, paired.scaled)
+
+
+def test_workers_share_the_partners_of_a_batch(varied: TrainingData) -> None:
+    whole = next(shuffled(varied, with_partners=True).batches(1)).partner
+    parts = [
+        next(shuffled(varied, with_partners=True, workers=Workers(rank, 2)).batches(1)).partner
+        for rank in range(2)
+    ]
+    assert whole is not None
+    for rank, part in enumerate(parts):
+        assert part is not None
+        assert torch.equal(part.scaled, whole.scaled[rank::2])
+
+
+def test_partners_of_data_that_hold_none_are_refused(data: TrainingData) -> None:
+    with pytest.raises(ValueError, match="as other detectors see them: prepare again with 'variations'"):
+        shuffled(data, with_partners=True)

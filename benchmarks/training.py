@@ -6,7 +6,6 @@ second are those of this machine.
 """
 
 import argparse
-import json
 import platform
 import tempfile
 import time
@@ -20,15 +19,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.made_up_jets import made_up_data, made_up_teacher, made_up_unlabelled
 from benchmarks.weaver_rows import WeaverBatches, is_installed
-from models.features import BRANCHES, FLAVOURS, N_FEATURES
+from models.features import FLAVOURS, N_FEATURES
 from models.network import TaggerNetwork
 from models.scaler import FeatureScaler
 from training.batches import Batch, ShuffledTrainingJets
-from training.config import PrepareConfig, TrainConfig
-from training.manifest import MANIFEST_NAME, SCALER_NAME, Manifest, SplitEntry
-from training.methods import methods_of
-from training.shards import TrainingData, fingerprint_of, write_shard
+from training.composition import Sources, methods_of, read_sources
+from training.config import TrainConfig
+from training.methods import modules_of
+from training.shards import TrainingData
 from training.train import train_step
 
 CPU = torch.device("cpu")
@@ -45,38 +45,6 @@ class Row(NamedTuple):
     n_jets: int
     run: Callable[[], None]
     compared_to: str = ""
-
-
-def made_up_data(folder: Path, n_jets: int) -> TrainingData:
-    """Write shards of random jets, as `advtag prepare` would."""
-    rng = np.random.default_rng(1)
-    features = rng.normal(size=(n_jets, N_FEATURES)).astype(np.float16)
-    mask = np.packbits(rng.random((n_jets, N_FEATURES)) < 0.3, axis=1)
-    labels = rng.integers(0, len(FLAVOURS), n_jets).astype(np.uint8)
-    weights = rng.uniform(0.5, 1.5, n_jets).astype(np.float32)
-    arrays = {"features": features, "mask": mask, "labels": labels, "weights": weights}
-    shard = write_shard(folder, "train", 0, arrays)
-    scaler = FeatureScaler(*(np.full(N_FEATURES, value, np.float32) for value in (0, 1, -5)))
-    (folder / SCALER_NAME).write_text(json.dumps(scaler.to_dict()))
-    empty = SplitEntry(n_jets=0, n_by_flavour={}, shards=())
-    manifest = Manifest(
-        fingerprint=fingerprint_of(scaler, [shard]),
-        feature_names=BRANCHES,
-        splits={
-            "train": SplitEntry(n_jets=n_jets, n_by_flavour={}, shards=(shard,)),
-            "validation": empty,
-            "test": empty,
-        },
-        inputs=(),
-        dropped_jets={},
-        clipped_values=0,
-        reference=None,
-        reweighting={},
-        config=PrepareConfig(inputs=("made up",), output=folder),
-        versions={},
-    )
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
-    return TrainingData(folder)
 
 
 def _part(data: TrainingData, batch_size: int) -> int:
@@ -115,10 +83,13 @@ def own_training(data: TrainingData, **settings: object) -> Callable[[], None]:
     config = TrainConfig.model_validate(
         {"name": "a", "data": data.folder, "output": data.folder, "batch_size": BATCH} | settings
     )
-    jets = ShuffledTrainingJets(data, batch_size=config.batch_size, device=CPU)
+    jets = ShuffledTrainingJets(
+        data, batch_size=config.batch_size, device=CPU, with_partners=config.needs_partners
+    )
     network = TaggerNetwork().train()
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
-    methods = methods_of(config, data.scaler(), CPU)
+    methods = methods_of(config, read_sources(config, data, CPU), CPU)
+    parameters = [*network.parameters(), *modules_of(methods).parameters()]
+    optimizer = torch.optim.Adam(parameters, fused=True)
     matmul = torch.backends.mkldnn.matmul
 
     def epoch() -> None:
@@ -146,7 +117,8 @@ def step_alone(**settings: object) -> Callable[[], None]:
     network = TaggerNetwork().train()
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     ones = np.ones(N_FEATURES, np.float32)
-    methods = methods_of(config, FeatureScaler(0 * ones, ones, 0 * ones), CPU)
+    sources = Sources(FeatureScaler(0 * ones, ones, 0 * ones), None, 1.0, {}, {})
+    methods = methods_of(config, sources, CPU)
 
     def steps() -> None:
         for _ in range(10):
@@ -200,6 +172,37 @@ def rows_of(data: TrainingData) -> list[Row]:
     return rows
 
 
+def method_rows(data: TrainingData) -> list[Row]:
+    """Return a row for each method, and the basic training they are compared to."""
+    pool = {"unlabelled": [str(made_up_unlabelled(data.folder / "unlabelled"))]}
+    augment, outputs = {"method": "augment"}, {"method": "mmd_outputs"} | pool
+    reversal = {"method": "gradient_reversal"} | pool
+    penalty = {"method": "scale_factor_penalty"} | pool
+    distilled = {"method": "distillation", "teacher": str(made_up_teacher(data.folder / "teacher", data))}
+    settings: dict[str, dict[str, object]] = {
+        "augment": {"methods": [augment]},
+        "pair_consistency": {"methods": [{"method": "pair_consistency"}]},
+        "mmd_outputs": {"methods": [outputs]},
+        "mmd_outputs, two selections": {"methods": [outputs | {"unlabelled": _twice(pool["unlabelled"])}]},
+        "mmd_hidden": {"methods": [{"method": "mmd_hidden"} | pool]},
+        "gradient_reversal": {"methods": [reversal]},
+        "scale_factor_penalty": {"methods": [penalty]},
+        "distillation": {"methods": [distilled]},
+        "augment+mmd_outputs": {"methods": [augment, outputs]},
+        "fgsm+augment+mmd_outputs": {"attack": "fgsm:0.05", "methods": [augment, outputs]},
+        "fgsm+shifts": {"attack": "fgsm:0.05", "attack_factors": "shifts"},
+    }
+    part = round(PART * data.n_jets("train"))
+    return [Row("basic", part, own_training(data))] + [
+        Row(name, part, own_training(data, **changes), "basic") for name, changes in settings.items()
+    ]
+
+
+def _twice(folders: list[str]) -> list[str]:
+    """Return the folders, and each under another name."""
+    return [name for folder in folders for name in (folder, f"{folder}/../{Path(folder).name}")]
+
+
 def measure(rows: list[Row], rounds: int) -> dict[str, float]:
     """Return the fastest rate of each row, in jets per second of the processor."""
     fastest = {row.name: float("inf") for row in rows}
@@ -216,11 +219,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jets", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--methods", action="store_true", help="rows of the methods alone")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as folder:
-        rows = rows_of(made_up_data(Path(folder), options.jets))
+        data = made_up_data(Path(folder), options.jets)
+        rows = method_rows(data) if options.methods else rows_of(data)
         rates = measure(rows, options.rounds)
     table = Table(
         "",

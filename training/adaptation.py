@@ -8,8 +8,8 @@ from models.network import WIDTH, TaggerNetwork
 from training.methods import Method
 from training.unlabelled import UnlabelledLoader
 
-BANDWIDTHS: Final = (0.25, 1.0, 4.0)
-"""Of the kernels, in units of the median squared distance."""
+BANDWIDTHS: Final = (4.0, 1.0, 0.25)
+"""Of the kernels, in units of the median squared distance; each is a quarter of the one before."""
 _LOWEST: Final = -10.0
 """Logarithms of probabilities below this count as this: a jet beyond all doubt shall not set the scale."""
 _N_FOR_MEDIAN: Final = 128
@@ -181,9 +181,10 @@ class _Mmd(torch.autograd.Function):
         distances = squares[:, None] + squares[None, :]  # (2 n, 2 n)
         distances = distances.addmm_(centred, centred.T, alpha=-2.0).clamp_(min=0.0)
         rate = -1.0 / _median(distances)
-        kernel, slope = torch.zeros_like(distances), torch.zeros_like(distances)
-        for bandwidth in BANDWIDTHS:
-            of_this_width = torch.mul(distances, rate / bandwidth).exp_()
+        of_this_width = distances.mul_(rate / BANDWIDTHS[0]).exp_()
+        kernel, slope = of_this_width.clone(), of_this_width / BANDWIDTHS[0]
+        for bandwidth in BANDWIDTHS[1:]:
+            of_this_width = of_this_width.square_().square_()  # four times as steep
             kernel += of_this_width
             slope.add_(of_this_width, alpha=1.0 / bandwidth)
         pairs = _contrast(weights)
@@ -210,11 +211,12 @@ def _contrast(weights: torch.Tensor) -> torch.Tensor:
     """Return what each pair counts for, of one sample positive, of both negative, shape ``(2 n, 2 n)``."""
     n_jets = len(weights) // 2
     signed = torch.cat([weights[:n_jets], -weights[n_jets:]])
-    pairs = torch.outer(signed, signed).fill_diagonal_(0.0)
-    for part in (slice(n_jets), slice(n_jets, None)):
-        is_added = weights[part] > 0
-        for of_sign in (is_added, ~is_added):
-            # 1 for pairs of others, n / (n - 1) for those of this sign
-            more = 1.0 / (of_sign.sum() - 1.0).clamp(min=1.0)
-            pairs[part, part] *= torch.outer(of_sign, of_sign) * more + 1.0
-    return pairs
+    is_first = torch.arange(len(weights), device=weights.device) < n_jets
+    columns = [signed]
+    for of_sample in (is_first, ~is_first):
+        for of_sign in (weights > 0, weights < 0):
+            alike = of_sample & of_sign
+            # A pair of these counts n / (n - 1) = 1 + 1 / (n - 1) times.
+            columns.append(signed * alike / (alike.sum() - 1.0).clamp(min=1.0).sqrt())
+    factors = torch.stack(columns, dim=1)  # (2 n, 5)
+    return (factors @ factors.T).fill_diagonal_(0.0)

@@ -48,7 +48,7 @@ class AdaptationCard(MethodCard):
     )
     ramp_epochs: float = Field(2.0, ge=0, description="the weight first rises from 0 for so many epochs")
     jets: int = Field(
-        256, ge=8, le=100_000, description="drawn of simulation and as many of data, per folder and step"
+        256, ge=8, le=5000, description="drawn of simulation and as many of data, per folder and step"
     )
     weight: float = Field(1.0, gt=0, description="of the term in the loss, after the ramp")
 

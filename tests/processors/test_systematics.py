@@ -14,9 +14,11 @@ import uproot
 from datamc.merging import merge_results
 from datamc.results import Result, read_result, write_result
 from datamc.templates import signed_templates
+from models.event_split import EventSplit
 from models.features import BRANCHES
 from models.tagger import Tagger
 from processors.corrections import Corrections, parse_corrections
+from processors.extras import Extras
 from processors.run import run_selection
 from processors.systematics import Systematics
 from selections.parameters import SELECTIONS
@@ -337,3 +339,28 @@ def test_up_and_down_of_one_source_stay_apart(varied: Result) -> None:
     """An envelope is for who fits; here both are kept, also where both go the same way."""
     values = {name: total(varied, name) for name in ("nominal", "ISRUp", "ISRDown")}
     assert len(set(values.values())) == 3
+
+
+@pytest.mark.parametrize("all_jets", [False, True])
+def test_events_held_out_and_all_others_are_the_whole_in_every_variation(
+    fileset: dict[str, Any],
+    corrections: Corrections,
+    tagger: Callable[..., Tagger],
+    tmp_path: Path,
+    all_jets: bool,
+) -> None:
+    """Shifted events are held out as nominal ones are; sums of theory stay those of all events."""
+    split = EventSplit(0.4)
+    options: dict[str, Any] = {"corrections": corrections, "systematics": "total", "taggers": [tagger()]}
+    whole = run(fileset, extras=Extras(all_jets=all_jets), **options)
+    held = run(fileset, extras=Extras(all_jets=all_jets, held_out=split), **options)
+    rest = run(fileset, extras=Extras(all_jets=all_jets, collected=split), table=tmp_path / "rows", **options)
+    assert held.datasets["mc"].variation_sums == whole.datasets["mc"].variation_sums != {}
+    for name, histogram in whole.histograms.items():
+        parts = held.histograms[name], rest.histograms[name]
+        np.testing.assert_allclose(
+            parts[0].values(flow=True) + parts[1].values(flow=True), histogram.values(flow=True), atol=1e-9
+        )
+    for systematic in ("JES_TotalUp", "muon_idDown", "ISRUp"):
+        shares = [total(part, systematic) / total(whole, systematic) for part in (held, rest)]
+        assert min(shares) > 0.2

@@ -35,8 +35,8 @@ TITLE = "Which training makes data and simulation agree?"
 
 _HOW_TO_READ = (
     "Line: the reference with rising noise on its log-odds, to the left; the band is what the number of "
-    "events leaves open. Dashed: the reference stopped early. Bars: what is not known of a point's distance to the "
-    "line. Faint: single seeds. Only below the line a method is worth something."
+    "events leaves open. Dashed: the reference stopped early. Bars: what is not known of a point's distance "
+    "to the line. Faint: single seeds. Only below the line a method is worth something."
 )
 
 

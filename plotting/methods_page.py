@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from datamc.method_scale_factors import MethodScaleFactors
-from datamc.method_tables import MethodStudy
+from datamc.method_tables import MethodRow, MethodStudy, PairRow, ReferencePoint, SeedRow
 from plotting.methods_figure import draw_methods, draw_ratios
 from plotting.methods_summary import (
     MEASURE_NAMES,
@@ -49,7 +49,10 @@ class PageFigure(NamedTuple):
 
 def write_methods_page(
     path: Path,
-    study: MethodStudy,
+    rows: Sequence[MethodRow],
+    seeds: Sequence[SeedRow],
+    pairs: Sequence[PairRow],
+    curves: Sequence[ReferencePoint],
     *,
     scenarios: Mapping[str, str],
     scale_factors: Sequence[MethodScaleFactors] = (),
@@ -64,7 +67,10 @@ def write_methods_page(
 
     Args:
         path: The HTML file.
-        study: All selections and scenarios together.
+        rows: Of all selections and scenarios together, as are all that follow.
+        seeds: Single trainings.
+        pairs: Differences of methods.
+        curves: Of the reference.
         scenarios: What the data of each scenario are, the main one first; `null` is shown apart.
         scale_factors: Of the methods; none is fine.
         costs: Time of a training over that of the reference, by method.
@@ -77,6 +83,7 @@ def write_methods_page(
     Raises:
         ValueError: If the main scenario has no row of this score and measure.
     """
+    study = MethodStudy(list(rows), list(seeds), list(pairs), list(curves))
     shown = [scenario for scenario in scenarios if scenario != NULL]
     main = shown[0] if shown else ""
     selections = [

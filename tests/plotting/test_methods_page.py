@@ -257,7 +257,7 @@ def test_the_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
     study = made_study(RATIOS | {"<b>": 1.0}, scenarios=("data", "second", "null"))
     factor = MethodScaleFactors("data", "aug", "c", 3, 20, 0.08, 0.012, 0.01, 0.006, 0.03, 0.07, 1.1, 0.3)
     path = write_methods_page(
-        tmp_path / "study.html", study,
+        tmp_path / "study.html", *study,
         scenarios={"data": "another detector", "second": "outside every prior", "null": "the same"},
         scale_factors=[factor], costs={"aug": 1.1}, about=[("Seeds", "1, 2, 3")],
     )  # fmt: skip
@@ -277,7 +277,7 @@ def test_the_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
     ):
         assert text in page
     assert page.count("data:image/png") == 3
-    write_methods_page(path, made_study(RATIOS), scenarios={"data": "recorded"}, simulated=False)
+    write_methods_page(path, *made_study(RATIOS), scenarios={"data": "recorded"}, simulated=False)
     page = path.read_text(encoding="utf-8")
     assert "Recorded data" in page
     assert "Simulated" not in page
@@ -286,4 +286,4 @@ def test_the_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
 
 def test_a_score_that_was_not_measured_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no row of BvsC, kl in scenario 'data'"):
-        write_methods_page(tmp_path / "x.html", made_study(RATIOS), scenarios={"data": ""}, score="BvsC")
+        write_methods_page(tmp_path / "x.html", *made_study(RATIOS), scenarios={"data": ""}, score="BvsC")

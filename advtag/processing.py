@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -170,7 +170,6 @@ def process(
     from processors.corrections import read_corrections
     from processors.extras import Extras
     from processors.filesets import read_fileset
-    from processors.run import run_selection
     from processors.scale_factor_weights import read_scale_factor_weights
     from selections.parameters import SELECTIONS, parameters_of
     from storage.files import require_writable
@@ -193,24 +192,45 @@ def process(
         dask_address = context.with_resource(
             clusters.opened(site, executor.value, workers, dask_address, out)
         )
-    rows, all_processed = [], True
-    for name in names:
-        chunks = out / "chunks" / name
-        with one_bar(f"process {name}") as progress:
-            result = run_selection(
-                selection=name, fileset=files, taggers=loaded, variants=distorted,
-                executor=executor.value, workers=workers, address=dask_address, chunksize=chunksize,
-                profile=profile, year=year, golden_json=golden_json, seed=seed, skip_bad_files=skip_bad_files,
-                corrections=tables, systematics=systematics.value,
-                retries=retries, memory_limit_mb=memory_limit, keep_chunks=chunks if resume else None,
-                extras=extras, table=out / f"{name}_jets" if columns else None, progress=progress,
-            )  # fmt: skip
-        all_processed &= _write(result, out, chunks=chunks if resume else None)
-        rows += production.cutflow_rows(result)
-        _tell(result, out / f"{name}.zip")
+    rows, all_processed = _process_each(
+        names, out, columns=columns, resume=resume,
+        fileset=files, taggers=loaded, variants=distorted, extras=extras, seed=seed,
+        executor=executor.value, workers=workers, address=dask_address, chunksize=chunksize,
+        profile=profile, year=year, golden_json=golden_json,
+        corrections=tables, systematics=systematics.value,
+        skip_bad_files=skip_bad_files, retries=retries, memory_limit_mb=memory_limit,
+    )  # fmt: skip
     show(rows, title="Cutflow", as_json=as_json)
     if not all_processed:
         raise typer.Exit(LOSSES)
+
+
+def _process_each(
+    selections: Sequence[str], out: Path, *, columns: bool, resume: bool, **options: Any
+) -> tuple[list[dict[str, Any]], bool]:
+    """Process, write and tell one selection after the other; return their cutflows, and if nothing was lost.
+
+    Args:
+        selections: Their names.
+        out: Folder of the results.
+        columns: Whether tables of jets are written, too.
+        resume: Whether finished chunks are kept until all is done.
+        options: Further ones of `processors.run.run_selection`.
+    """
+    from processors.run import run_selection
+
+    rows, all_processed = [], True
+    for name in selections:
+        chunks = out / "chunks" / name if resume else None
+        table = out / f"{name}_jets" if columns else None
+        with one_bar(f"process {name}") as progress:
+            result = run_selection(
+                selection=name, keep_chunks=chunks, table=table, progress=progress, **options
+            )
+        all_processed &= _write(result, out, chunks=chunks)
+        rows += production.cutflow_rows(result)
+        _tell(result, out / f"{name}.zip")
+    return rows, all_processed
 
 
 def _affordable_blocks(blocks: int, *, scenarios: int) -> int:

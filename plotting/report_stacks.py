@@ -141,8 +141,8 @@ def stack_payload(stacks: Stacks) -> dict[str, Any]:
         "data": {joined((*key[:4], key[5])): _data(stack.templates) for key, stack in stacks.before.items()},
         "mc": {joined(key): _simulation(stack, orders[key[0]]) for key, stack in stacks.before.items()},
         "after": {joined(key): _simulation(stack, orders[key[0]]) for key, stack in stacks.after.items()},
-        "bands": {joined(key): short_list(band, 3) for key, band in stacks.bands.items()},
-        "afterBands": {joined(key): short_list(band, 3) for key, band in stacks.bands_after.items()},
+        "bands": {joined(key): short_list(band, 2) for key, band in stacks.bands.items()},
+        "afterBands": {joined(key): short_list(band, 2) for key, band in stacks.bands_after.items()},
     }
 
 
@@ -181,7 +181,7 @@ def _simulation(stack: Stack, order: Sequence[str]) -> dict[str, Any]:
     error = np.sqrt(np.maximum(np.sum(stack.templates.mc_variance, axis=0), 0.0))
     return {
         "n": short_list(stack.templates.mc, 4),
-        "p": [short_list(stack.processes[name], 4) for name in order],
+        "p": [short_list(stack.processes[name], 3) for name in order],
         "e": short_list(error, 3),
         "f": short(stack.templates.factor),
     }

@@ -1,7 +1,9 @@
 """The tables of `advtag divergence` on the demo: all are there, and belong together."""
 
 from pathlib import Path
+from typing import Any
 
+from advtag import compare
 from datamc.differences import read_differences
 from datamc.divergence import read_divergence
 from datamc.reference_curve import read_curve, read_equal_auc
@@ -35,3 +37,20 @@ def test_all_tables_are_written_and_belong_together(advtag, production: Path, tm
 def test_the_demo_leaves_the_tables(production: Path) -> None:
     for name in ("divergence", "differences", "reference_curve", "equal_auc"):
         assert len((production / "results" / f"{name}.csv").read_text().splitlines()) > 1
+
+
+def test_null_data_and_areas_reach_report_and_figures(production: Path, tmp_path: Path, monkeypatch) -> None:
+    dy = production / "results" / "dy.zip"
+    options = {"evaluation": production / "evaluation", "null": [dy], "out": tmp_path}
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr("plotting.figures.plot_results", lambda *_, **given: drawn.update(given) or [])
+    compare.plot([dy], **options)
+    assert drawn["curve"]
+    assert drawn["auc_rows"]
+    # The same data as null data: the same divergences.
+    assert drawn["null"] == drawn["divergence"]
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr("plotting.report.write_report", lambda path, **given: shown.update(given) or path)
+    compare.report([dy], **options)
+    assert shown["null"] == shown["divergence"] == drawn["null"]
+    assert shown["curve"] == drawn["curve"]

@@ -45,3 +45,13 @@ def test_band_is_that_of_the_rows(row):
 def test_rows_without_a_divergence_are_not_drawn(row):
     (axes,) = draw_divergence([row("basic", 0.0, status="empty_data")], score="CvsL").axes
     assert not axes.lines
+
+
+def test_null_data_have_the_statistical_part_of_the_data(row):
+    rows = [row("basic", 0.5, epoch=epoch, offset=0.1) for epoch in (1, 3)]
+    # 0.3 - 0.2 + 0.1; of epoch 5 there are no data
+    null = [row("basic", 0.3, epoch=epoch, offset=0.2) for epoch in (1, 3, 5)]
+    (axes,) = draw_divergence(rows, score="CvsL", null=null).axes
+    (drawn,) = axes.containers
+    assert drawn.get_label() == "basic, null data"
+    np.testing.assert_allclose(drawn.lines[0].get_xydata(), [[1, 0.2], [3, 0.2]])

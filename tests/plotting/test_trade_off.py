@@ -59,3 +59,11 @@ def test_the_reference_with_noise_is_a_line_beside_undistorted_areas(tables, cur
     # AUC 0.6, 0.7, 0.8 with 0.5, 1.0, 1.5 less the offset of 0.5; the last epoch alone
     assert drawn == pytest.approx(np.array([[0.6, 0.0], [0.7, 0.5], [0.8, 1.0]]))
     assert "basic with noise on its output" not in {line.get_label() for line in axes[2].lines}
+
+
+def test_null_data_are_open_points_at_the_same_areas(tables, row):
+    null = [row("basic", 0.6, offset=0.5, epoch=epoch) for epoch in (1, 3, 5)]
+    axes = draw_trade_off(*tables, score="CvsL", null=null).axes
+    (drawn,) = [each for each in axes[0].containers if each.get_label() == "basic, null data"]
+    np.testing.assert_allclose(drawn.lines[0].get_xydata(), [[0.71, 0.1], [0.73, 0.1]])
+    assert not any("null" in each.get_label() for each in axes[1].containers)  # there are none of W + c

@@ -95,13 +95,18 @@ class Curve(NamedTuple):
     points: tuple[Measured, ...]
 
     def at(self, auc: float) -> tuple[Measured, float, str]:
-        """Return the measure at an AUC, linear between points, with the noise and the status there."""
-        lowest, highest = self.auc.min(), self.auc.max()
-        status = "above" if auc > highest else "below" if auc < lowest else "ok"
+        """Return the measure at an AUC, linear between points, with the noise and the status there.
+
+        Points with no less AUC than one before them are left out: very little noise may raise it by chance.
+        """
+        before = np.minimum.accumulate(np.concatenate([[np.inf], self.auc[:-1]]))
+        kept = np.flatnonzero(self.auc < before)
+        status = "above" if auc > self.auc[0] else "below" if auc < self.auc[kept[-1]] else "ok"
         # position on the curve: 0 without noise
-        position = float(np.interp(-auc, -self.auc, np.arange(len(self.auc))))
-        i = min(int(position), len(self.points) - 1)
-        j, part = min(i + 1, len(self.points) - 1), position - i
+        position = float(np.interp(-auc, -self.auc[kept], np.arange(len(kept))))
+        first = int(position)
+        part = position - first
+        i, j = kept[first], kept[min(first + 1, len(kept) - 1)]
         one, other = self.points[i], self.points[j]
         values = (1 - part) * one.values + part * other.values
         offset = (1 - part) * one.offset + part * other.offset

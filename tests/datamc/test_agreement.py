@@ -187,12 +187,25 @@ def test_a_training_is_compared_with_the_curve_at_its_own_auc(found: Agreement) 
     assert row.ratio_error > 0
 
 
+def constant_measure(value: float) -> Measured:
+    return Measured(np.array([value]), 0.0, 0.0)
+
+
 def test_beyond_its_ends_the_curve_says_so() -> None:
-    points = tuple(Measured(np.array([value]), 0.0, 0.0) for value in (4.0, 2.0))
+    points = tuple(constant_measure(value) for value in (4.0, 2.0))
     curve = Curve(np.array([0.0, 1.0]), np.array([0.9, 0.8]), points)
     assert (curve.at(0.95)[0].excess, *curve.at(0.95)[1:]) == (4.0, 0.0, "above")
     assert (curve.at(0.7)[0].excess, *curve.at(0.7)[1:]) == (2.0, 1.0, "below")
     assert curve.at(0.85)[0].excess == pytest.approx(3.0)
+
+
+def test_a_little_noise_that_raises_the_auc_by_chance_is_left_out() -> None:
+    points = tuple(constant_measure(value) for value in (4.0, 9.0, 2.0))
+    curve = Curve(np.array([0.0, 0.1, 1.0]), np.array([0.9, 0.91, 0.8]), points)
+    assert (curve.at(0.9)[0].excess, *curve.at(0.9)[1:]) == (4.0, 0.0, "ok")
+    assert curve.at(0.905)[2] == "above"
+    # half way from 4 to 2, from no noise to 1
+    assert (curve.at(0.85)[0].excess, curve.at(0.85)[1]) == pytest.approx((3.0, 0.5))
 
 
 def test_folding_a_histogram_is_noise_on_the_jets() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from models.features import IS_INTEGER, N_FEATURES, default_mask
+from models.hashing import GOLDEN, mix
 from models.scaler import FeatureScaler
 from models.variants import Variant, parse_variants
 
@@ -174,25 +175,15 @@ def gaussian_noise(seed: int, keys: JetKeys, n_features: int = N_FEATURES) -> ND
     state = _jet_state(seed, keys)
     n_pairs = (n_features + 1) // 2
     noise = np.empty((len(state), n_features), dtype=np.float32)
-    steps = np.arange(1, n_pairs + 1, dtype=np.uint64) * _GOLDEN
+    steps = np.arange(1, n_pairs + 1, dtype=np.uint64) * GOLDEN
     for start in range(0, len(state), _BLOCK):
-        words = _mix(state[start : start + _BLOCK, np.newaxis] + steps)
+        words = mix(state[start : start + _BLOCK, np.newaxis] + steps)
         block = noise[start : start + _BLOCK]
         radius = np.sqrt(-2.0 * np.log(_uniform(words >> np.uint64(32))))
         angle = 2.0 * np.pi * _uniform(words & np.uint64(0xFFFFFFFF))
         block[:, 0::2] = radius * np.cos(angle)
         block[:, 1::2] = (radius * np.sin(angle))[:, : n_features // 2]
     return noise
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mix(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scramble 64-bit words: the finaliser of splitmix64, a bijection."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
 
 
 def _uniform(half_words: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -212,5 +203,5 @@ def _jet_state(seed: int, keys: Sequence[NDArray[np.integer]]) -> NDArray[np.uin
     state = np.full(arrays[0].shape, seed % 2**64, dtype=np.uint64)
     for array in arrays:
         # Adding the golden ratio between the parts keeps (1, 0) and (0, 1) apart.
-        state = _mix((state ^ array.astype(np.uint64)) + _GOLDEN)
+        state = mix((state ^ array.astype(np.uint64)) + GOLDEN)
     return state

@@ -83,9 +83,10 @@ def study(
                     say(waiting.sentence)
                     raise typer.Exit(NEEDS_YOU if waiting.has_failed else UNFINISHED)
             if name is until:
-                return
-    _show_methods(asked, as_json=as_json)
-    say(f"Open {asked.folders.page}")
+                break
+    if until is Stage.PAGE:
+        _show_methods(asked, as_json=as_json)
+        say(f"Open {asked.folders.page}")
 
 
 def _step_of(name: Stage, asked: "Study") -> _Step:
@@ -141,19 +142,17 @@ def _show_plan(asked: "Study", *, as_json: bool) -> None:
 
 def _show_methods(asked: "Study", *, as_json: bool) -> None:
     """Print what each method is worth in each scenario and selection, or all rows as JSON."""
-    from datamc.methods import MethodRow
+    from advtag.study_page import summary_rows
+    from datamc.method_tables import MethodRow
     from storage.tables import read_table
 
-    rows = read_table(asked.folders.methods, kind=MethodRow)
     if as_json:
+        rows = read_table(asked.folders.methods, kind=MethodRow)
         show([row._asdict() for row in rows], title="", as_json=True)
         return
-    table: dict[str, dict[str, object]] = {}
-    for row in rows:
-        if (row.score, row.measure) == ("CvsB", "kl"):
-            columns = table.setdefault(row.method, {"method": row.method, "AUC": f"{row.auc:.4f}"})
-            columns[f"{row.scenario} {row.selection}"] = (
-                f"{row.ratio_curve:.2f} ± {row.ratio_curve_error:.2f}"
-            )
-    title = "KL of CvsB over that of the reference at equal AUC: below 1 a method is worth something"
-    show(list(table.values()), title=title, as_json=False)
+    show(
+        summary_rows(asked),
+        title="KL of CvsB over that of the reference at equal AUC: below 1 a method is worth something\n"
+        "(null data: in standard deviations; \u2013: the reference is not clearly above statistics)",
+        as_json=False,
+    )

@@ -1,18 +1,24 @@
 """The last stage of a study: tables to the page."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from advtag.progress import ProgressCallback
 from advtag.study_results import taggers_by_method
 from advtag.study_stages import Study
 
+if TYPE_CHECKING:
+    from datamc.method_tables import MethodRow
+
+SCORE, MEASURE = "CvsB", "kl"
+"""What the table on the terminal and the top of the page show."""
+
 
 def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
     """Draw the page from the tables."""
-    from plotting.methods_page import write_methods_page
-
     from datamc.method_scale_factors import MethodScaleFactors
-    from datamc.methods import MethodRow, PairRow, ReferencePoint, SeedRow
+    from datamc.method_tables import MethodRow, PairRow, ReferencePoint, SeedRow
+    from plotting.methods_page import write_methods_page
     from storage.tables import read_table
 
     card, folders = study.card, study.folders
@@ -28,6 +34,9 @@ def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
         costs=costs(study),
         about=about(study),
         simulated=card.samples is not None,
+        score=SCORE,
+        measure=MEASURE,
+        title=card.heading,
     )
     bars[0](1, 1)
 
@@ -71,3 +80,30 @@ def about(study: Study) -> list[tuple[str, str]]:
         lines.append(("Adapted to", share))
     lines.append(("Replicas", f"{card.replicas}, of {card.blocks} blocks of events"))
     return lines
+
+
+def summary_rows(study: Study) -> list[dict[str, str]]:
+    """Return one row a method: areas, what it is worth in each scenario and selection, and scale factors."""
+    from datamc.method_scale_factors import ALL, MethodScaleFactors
+    from datamc.method_tables import MethodRow
+    from storage.tables import read_table
+
+    table: dict[str, dict[str, str]] = {}
+    for row in read_table(study.folders.methods, kind=MethodRow):
+        if (row.score, row.measure) == (SCORE, MEASURE):
+            start = {"method": row.method, "AUC": f"{row.auc:.4f}", "attacked": f"{row.auc_attacked:.4f}"}
+            place = f"{row.scenario} {row.selection}"
+            table.setdefault(row.method, start)[place] = _worth(row, is_null=row.scenario == study.card.null)
+    for each in read_table(study.folders.table("scale_factors"), kind=MethodScaleFactors):
+        if each.flavour == ALL:
+            shown = f"{each.deviation:.3f} \u00b1 {each.error:.3f}"
+            table[each.method][f"|SF - 1| {each.scenario}"] = shown
+    return list(table.values())
+
+
+def _worth(row: "MethodRow", *, is_null: bool) -> str:
+    if is_null:
+        return f"{row.pull:+.1f}"
+    if row.status in ("weak", "no_excess"):
+        return "\u2013"
+    return f"{row.ratio_curve:.2f} \u00b1 {row.ratio_curve_error:.2f}"

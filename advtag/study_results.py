@@ -13,7 +13,7 @@ from storage.files import sha256
 
 if TYPE_CHECKING:
     from datamc.method_scale_factors import MethodScaleFactors
-    from datamc.methods import MethodStudy
+    from datamc.method_tables import MethodStudy
     from models.tagger import Tagger
 
 SEED = 1
@@ -154,7 +154,7 @@ def _write_tables(
 ) -> None:
     """Write all tables; last the one that says that the others are there."""
     from datamc.method_scale_factors import MethodScaleFactors
-    from datamc.methods import MethodRow, PairRow, ReferencePoint, SeedRow
+    from datamc.method_tables import MethodRow, PairRow, ReferencePoint, SeedRow
     from storage.tables import write_table
 
     folders = study.folders

@@ -53,7 +53,8 @@ class MethodRow(NamedTuple):
     status: str
     """`ok`; `above`: larger AUC than the reference, compared with it without noise; `below`: less than with
     the largest noise; `weak`: the reference is less than two errors above statistics, the ratio says nothing;
-    `no_excess`: it is below."""
+    `no_excess`: it is below; `unstable`: the measure jumps from replica to replica, as with bins that are
+    nearly empty, and has no error to rely on."""
 
 
 class SeedRow(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import chi2 as chi2_distribution
 
 from datamc.agreement import shape_test_of
+from datamc.differences import Measured
 from datamc.histograms import scores_of, taggers_of
 from datamc.measures import ShapeTest
 from datamc.method_means import (
@@ -31,6 +32,7 @@ from datamc.method_means import (
 from datamc.method_tables import MethodRow, MethodStudy, PairRow, ReferencePoint, SeedRow
 from datamc.records import Result
 from datamc.reference_curve import Areas, Curve
+from datamc.replicas import is_smooth
 from datamc.score_replicas import MEASURES, ScoreReplicas
 
 __all__ = ["MethodRow", "MethodStudy", "PairRow", "ReferencePoint", "SeedRow", "method_rows", "method_study"]
@@ -255,7 +257,7 @@ class _ScoreStudy:
             ratio_early_error=math.hypot(over_early.events, by_seeds(over_early, beside_curve=True)),
             chi2_per_degree=0.0,
             p_value=1.0,
-            status=status if at.excess > WEAK * at_error else "weak" if at.excess > 0 else "no_excess",
+            status=_status(own, at, at_error) or status,
         )  # fmt: skip
 
     def _seeds(self, measure: str, method: str) -> Iterator[SeedRow]:
@@ -295,6 +297,17 @@ class _ScoreStudy:
             shape_test_of(self._result, score, tagger=tagger, epoch=epoch)
             for tagger, epoch in self._checkpoints[method]
         ]
+
+
+def _status(own: Measured, at: Measured, at_error: float) -> str:
+    """Return why a ratio says nothing; empty if it does."""
+    if at.excess <= 0:
+        return "no_excess"
+    if at.excess < WEAK * at_error:
+        return "weak"
+    # Statistics never lower a divergence, unless it jumps.
+    is_stable = is_smooth(at.values) and own.offset > -0.5 * own.error
+    return "" if is_stable else "unstable"
 
 
 def _with_shape(row: MethodRow, tests: Sequence[ShapeTest]) -> MethodRow:

@@ -72,8 +72,7 @@ def spread(values: Floats, *, n_blocks: int) -> Spread:
     """
     if len(values) < 3 or n_blocks < 2:
         return Spread(float("nan"), float("nan"))
-    value, (up, down) = values[0], np.split(values[1:], 2)
-    odd, even = 0.5 * (up - down) / STRENGTH, (0.5 * (up + down) - value) / STRENGTH**2
+    odd, even = _odd_and_even(values)
     # Blocks add up to a fixed whole, so that one of them is not free.
     correction = n_blocks / (n_blocks - 1)
     linear, curved = correction * float((odd**2).mean()), correction**2 * float(even.var())
@@ -89,6 +88,23 @@ def linear_error(values: Floats, *, n_blocks: int) -> Floats:
     """
     if len(values) < 3 or n_blocks < 2:
         return np.full(values.shape[1:], np.nan)
-    up, down = np.split(values[1:], 2)
-    odd = 0.5 * (up - down) / STRENGTH
+    odd, _ = _odd_and_even(values)
     return np.asarray(np.sqrt(n_blocks / (n_blocks - 1) * (odd**2).mean(axis=0)))
+
+
+def is_smooth(values: Floats) -> bool:
+    """Say whether replicas move a measure as a linear or quadratic form would, which errors rely on.
+
+    Of a quadratic form the even part varies by half as much as the odd one at most. A measure that jumps
+    where a bin becomes empty or negative moves by the same in both, which are divided by 1/2 and by 1/4.
+    """
+    if len(values) < 3:
+        return True
+    odd, even = _odd_and_even(values)
+    return float(even.var()) <= float((odd**2).mean())
+
+
+def _odd_and_even(values: Floats) -> tuple[Floats, Floats]:
+    """Return the linear and the quadratic part of what full fluctuations would do, `(n_pairs, ...)` each."""
+    up, down = np.split(values[1:], 2)
+    return 0.5 * (up - down) / STRENGTH, (0.5 * (up + down) - values[0]) / STRENGTH**2

@@ -186,9 +186,12 @@ def draw_ratios(
 ) -> Figure:
     """Return the ratio at equal AUC of each method with its error, a panel per selection; the lowest on top.
 
-    Filled: the first scenario. Open: the others.
+    Filled: the first scenario. Open: the others. Selections in which nothing can be said are left out.
     """
-    selections = _selections(rows, scenarios[0], score, measure)
+    drawn = [row for row in rows if row.scenario in scenarios and says_something(row)]
+    selections = _selections(drawn, scenarios[0], score, measure) or _selections(
+        rows, scenarios[0], score, measure
+    )
     n_methods = len(dict.fromkeys(row.method for row in rows))
     with figure_style():
         size = (2.6 + 4.2 * max(len(selections), 1), 2.2 + 0.42 * n_methods)

@@ -47,7 +47,7 @@ def chosen_rows(
 
 def says_something(row: MethodRow) -> bool:
     """Say whether the ratios of a row mean anything: the reference is clearly above statistics."""
-    return row.status not in ("weak", "no_excess")
+    return row.status not in ("weak", "no_excess", "unstable")
 
 
 def winner_of(rows: Sequence[MethodRow], pairs: Sequence[PairRow]) -> Winner | None:
@@ -100,6 +100,11 @@ def place_sentence(rows: Sequence[MethodRow], pairs: Sequence[PairRow]) -> str:
     winner = winner_of(rows, pairs)
     if winner is None:
         if all(not says_something(each) for each in rows):
+            if any(each.status == "unstable" for each in rows):
+                return (
+                    f"{where}: the {MEASURE_NAMES[row.measure]} jumps with every fluctuation of bins that are "
+                    "nearly empty, and nothing can be said of it. Other measures are further down."
+                )
             return (
                 f"{where}: too few events to say. “{row.reference}” itself is not clearly above what "
                 "statistics alone give, so that a ratio to it means nothing."
@@ -129,6 +134,8 @@ def _below_one(winner: Winner) -> str:
     local = winner.row.significance
     side = "below" if local >= 0 else "above"
     text = f"{abs(local):.1f} σ {side} 1"
+    if winner.row.n_seeds == 1:
+        text += " with one seed, that is, without the scatter of trainings"
     if winner.n_methods > 1 and local > 0:
         text += f" ({winner.significance:.1f} σ after choosing the lowest of {winner.n_methods})"
     return text

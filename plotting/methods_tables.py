@@ -88,7 +88,7 @@ def main_table(
     name = SELECTION_NAMES.get(selection, selection)
     caption = f"{name}: {MEASURE_NAMES.get(measure, measure)} of {score_label(score)}"
     if len(seeds) == 1:
-        caption += f", {next(iter(seeds))} seeds each"
+        caption += f", {next(iter(seeds))} seeds each" if seeds != {1} else ", one seed each"
     return VerdictTable(
         caption,
         list(columns),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from datamc.measures import kullback_leibler, normalised
-from datamc.replicas import draw_weights, linear_error, spread, with_replicas
+from datamc.replicas import draw_weights, is_smooth, linear_error, spread, with_replicas
 
 N_BINS, N_BLOCKS, N_TOYS = 30, 32, 2000
 
@@ -88,3 +88,16 @@ def test_the_errors_of_several_linear_numbers_are_those_of_each() -> None:
     expected = [spread(values[:, i], n_blocks=16).error for i in range(3)]
     assert linear_error(values, n_blocks=16) == pytest.approx(expected)
     assert np.isnan(linear_error(values[:1], n_blocks=16)).all()
+
+
+def test_a_measure_that_jumps_is_not_smooth() -> None:
+    random = np.random.default_rng(3)
+    blocks = random.poisson(20, (N_BLOCKS, 1)) - 20.0
+    moved = with_replicas(blocks, draw_weights(200, N_BLOCKS, seed=1).data)[:, 0]
+    moved = moved - moved[0]
+    assert is_smooth(moved)
+    assert is_smooth((moved + 100) ** 2)
+    # nothing but noise: V_even is half of V_odd
+    assert is_smooth(moved**2 + 3 * moved * moved.std())
+    assert not is_smooth(np.where(moved > 0.5 * moved.std(), 100.0, 0.0) + 0.01 * moved)
+    assert is_smooth(moved[:1])

@@ -148,6 +148,16 @@ def test_a_reference_without_excess_says_so() -> None:
     assert ratio_cell(rows[1]).text == "–"
 
 
+def test_a_measure_that_jumps_says_so() -> None:
+    rows = [method_row("basic", 1.0, status="unstable"), method_row("aug", 0.05, status="unstable")]
+    assert "jumps with every fluctuation" in place_sentence(rows, [])
+
+
+def test_one_seed_is_told() -> None:
+    rows = [method_row("basic", 1.0), method_row("aug", 0.5)._replace(n_seeds=1)]
+    assert "10.0 σ below 1 with one seed, that is, without the scatter" in place_sentence(rows, [])
+
+
 def test_agreement_that_the_auc_explains_is_told() -> None:
     rows = [method_row("basic", 1.0), method_row("fgsm", 1.31, over_basic=0.84), method_row("aug", 0.6)]
     text = trap_sentence(rows)

@@ -143,6 +143,7 @@ def rows_of(data: TrainingData) -> list[Row]:
     part = round(PART * n_jets)
     jets = ShuffledTrainingJets(data, batch_size=BATCH, device=CPU)
     large = ShuffledTrainingJets(data, batch_size=8192, device=CPU)
+    paired = ShuffledTrainingJets(data, batch_size=BATCH, device=CPU, with_partners=True)
     stock = stock_loader(data)
     in_pieces = "basic, batches of 100 000 in pieces of 8192"
     loader, epoch, basic = "DataLoader(TensorDataset, shuffle)", "DataLoader and eager loop", "basic"
@@ -151,6 +152,7 @@ def rows_of(data: TrainingData) -> list[Row]:
         Row(loader, n_jets, exhaust(lambda: stock)),
         Row("shards, batches of 1000", n_jets, exhaust(lambda: jets.batches(1)), loader),
         Row("shards, batches of 8192", n_jets, exhaust(lambda: large.batches(1)), loader),
+        Row("shards with partners, of 1000", n_jets, exhaust(lambda: paired.batches(1)), loader),
         Row(epoch, part, eager_training(stock, n_batches=n_batches)),
         Row(basic, part, own_training(data), epoch),
         Row(in_pieces, part, own_training(data, batch_size=100_000, micro_batch=8192), epoch),

@@ -52,6 +52,7 @@ from training.variations import assign_variations, number_of_variations, with_va
 Progress = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
+_BLOCK_JETS = 20_000
 
 
 def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
@@ -228,15 +229,16 @@ class _ShardWriter:
         mask: NDArray[np.bool_],
         nominal: dict[str, NDArray[Any]],
     ) -> tuple[dict[str, NDArray[Any]], int]:
-        """Return the arrays of the variations, one after the other to save memory, and what was clipped."""
+        """Return the arrays of the variations, made block by block to save memory, and what was clipped."""
         n_variations, n_clipped = jets.variations.shape[1], 0
         varied = {
             f"variation_{name}": np.repeat(nominal[name][:, np.newaxis], n_variations, axis=1)
             for name in ("features", "mask")
         }
         self.pairs.n_jets += len(mask)
-        for number in range(n_variations):
-            rows = np.flatnonzero(is_matched(jets.variations[:, number]))
+        for number, start in itertools.product(range(n_variations), range(0, len(mask), _BLOCK_JETS)):
+            block = jets.variations[start : start + _BLOCK_JETS, number]
+            rows = start + np.flatnonzero(is_matched(block))
             varied_scaled, varied_mask = self.scaler.scale(jets.variations[rows, number])
             varied["variation_features"][rows, number], n_more = self._stored(varied_scaled)
             varied["variation_mask"][rows, number] = np.packbits(varied_mask, axis=1)

@@ -102,8 +102,8 @@ def place_sentence(rows: Sequence[MethodRow], pairs: Sequence[PairRow]) -> str:
         if all(not says_something(each) for each in rows):
             if any(each.status == "unstable" for each in rows):
                 return (
-                    f"{where}: the {MEASURE_NAMES[row.measure]} jumps with every fluctuation of bins that are "
-                    "nearly empty, and nothing can be said of it. Other measures are further down."
+                    f"{where}: the {MEASURE_NAMES[row.measure]} jumps with every fluctuation of bins that "
+                    "are nearly empty, and nothing can be said of it. Other measures are further down."
                 )
             return (
                 f"{where}: too few events to say. “{row.reference}” itself is not clearly above what "

@@ -58,6 +58,7 @@ def divergence(
         found = agreement(
             production.read_results(results),
             areas=production.noised_areas(evaluation),
+            area_errors=production.area_errors(evaluation),
             progress=bar(board, "divergence"),
             **options,
         )

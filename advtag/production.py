@@ -8,6 +8,7 @@ from advtag.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from datamc.agreement import Agreement
+    from datamc.area_errors import AreaErrors
     from datamc.divergence import DivergenceRow
     from datamc.fit import FitCard
     from datamc.reference_curve import Areas
@@ -51,7 +52,14 @@ def compare(
     from datamc.planes import FIT_SELECTIONS
 
     areas = noised_areas(evaluation)
-    measured = agreement(results, n_bootstrap=replicas, seed=1, areas=areas, progress=progress)
+    measured = agreement(
+        results,
+        n_bootstrap=replicas,
+        seed=1,
+        areas=areas,
+        area_errors=area_errors(evaluation),
+        progress=progress,
+    )
     chance = divergence_table(null, n_bootstrap=replicas, seed=1) if null else []
     fitted = solve_all(results, coarse=coarse) if set(FIT_SELECTIONS) <= set(results) else []
     return Comparison(results, measured.divergence, fitted, measured, chance)
@@ -62,6 +70,13 @@ def noised_areas(evaluation: Path | None) -> "Areas":
     from datamc.reference_curve import read_noised_areas
 
     return {} if evaluation is None else read_noised_areas(evaluation / "noised_areas.csv")
+
+
+def area_errors(evaluation: Path | None) -> "AreaErrors":
+    """Return the errors of differences of areas from a folder of `advtag evaluate`; empty without."""
+    from datamc.area_errors import read_area_errors
+
+    return {} if evaluation is None else read_area_errors(evaluation / "auc_differences.csv")
 
 
 def write_agreement(

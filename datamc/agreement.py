@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from datamc.area_errors import AreaErrors
 from datamc.blocks import has_blocks
 from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.differences import DifferenceRow, Measured, difference_rows
@@ -63,6 +64,7 @@ def agreement(
     seed: int = 0,
     scores: Sequence[str] | None = None,
     areas: Areas | None = None,
+    area_errors: AreaErrors | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Agreement:
     """Return the disagreement of every selection, score, checkpoint and variant, and all differences.
@@ -75,6 +77,7 @@ def agreement(
         seed: Of the replicas; a row's errors depend on nothing but its own histograms and this.
         scores: The scores to compare; all by default.
         areas: AUC of all checkpoints with noise on their log-odds; None gives no curve at equal AUC.
+        area_errors: Of differences of areas on the same jets; part of the errors at equal AUC.
         progress: Called with (done, total) scores.
     """
     compared = [result for result in results.values() if _has_data(result)]
@@ -86,7 +89,7 @@ def agreement(
         whole.divergence.extend(found.rows)
         whole.differences.extend(difference_rows(result.selection, score, found.measured, n_blocks=n_blocks))
         if n_blocks and areas:
-            points, rows = found.at_equal_auc(areas)
+            points, rows = found.at_equal_auc(areas, area_errors)
             whole.curve.extend(points)
             whole.equal_auc.extend(rows)
         if progress:
@@ -130,7 +133,9 @@ class _ScoreAgreement:
                 replicated = self._with_simulation(recorded, signed, tagger, epoch, variant)
                 self._add(signed, replicated, (tagger, epoch, variant))
 
-    def at_equal_auc(self, areas: Areas) -> tuple[list[CurvePoint], list[EqualAucRow]]:
+    def at_equal_auc(
+        self, areas: Areas, area_errors: AreaErrors | None = None
+    ) -> tuple[list[CurvePoint], list[EqualAucRow]]:
         """Return the curve of the reference (`basic`, or the first tagger), and all checkpoints over it."""
         place = self._result.selection, self._score
         checkpoints = {
@@ -148,7 +153,15 @@ class _ScoreAgreement:
             checkpoint: {name: self._by_replicas(own[name].values) for name in CURVE_MEASURES}
             for checkpoint, own in checkpoints.items()
         }
-        rows = equal_auc_rows(place, measured, curves, areas, reference=reference, n_blocks=self.n_blocks)
+        rows = equal_auc_rows(
+            place,
+            measured,
+            curves,
+            areas,
+            reference=reference,
+            n_blocks=self.n_blocks,
+            area_errors=area_errors,
+        )
         return curve_points(place, reference, curves), rows
 
     def _curves(self, tagger: str, epoch: int, noised: Sequence[tuple[float, float]]) -> dict[str, Curve]:

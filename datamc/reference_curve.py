@@ -8,6 +8,7 @@ Histograms are folded with the noise, not jets: within a fine bin jets are sprea
 smooths fluctuations, too, so that offsets are those of the replicas. Jets without a score keep none.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logit, ndtr
 
+from datamc.area_errors import AreaErrors
 from datamc.differences import Measured, ratio_with_error
 from datamc.measures import Floats
 from storage.tables import read_table, write_table
@@ -77,7 +79,7 @@ class EqualAucRow(NamedTuple):
     ratio: float
     """Below 1 the training agrees better than a trivial loss of performance explains; 0 where unknown."""
     ratio_error: float
-    """One standard deviation; 0 where unknown."""
+    """One standard deviation, that of the AUC in it where it was given; 0 where unknown."""
     status: str
     """`ok`; `above`: better than the reference, compared with it without noise; `below`: worse than with the
     largest noise, compared with that; `no_excess`: nothing is left of the curve beyond statistics."""
@@ -112,6 +114,11 @@ class Curve(NamedTuple):
         offset = (1 - part) * one.offset + part * other.offset
         sigma = float((1 - part) * self.sigma[i] + part * self.sigma[j])
         return Measured(values, offset, (1 - part) * one.error + part * other.error), sigma, status
+
+    def shift(self, auc: float, error: float) -> float:
+        """Return by how much one standard deviation of an AUC moves the excess along the curve."""
+        above, below = (self.at(auc + direction * error)[0].excess for direction in (1, -1))
+        return 0.5 * (above - below)
 
 
 def noise_matrix(edges: Floats, sigma: float) -> Floats:
@@ -152,6 +159,7 @@ def equal_auc_rows(
     *,
     reference: str,
     n_blocks: int,
+    area_errors: AreaErrors | None = None,
 ) -> list[EqualAucRow]:
     """Return every checkpoint of a score over the curve at its AUC, that of the same epoch or of the last.
 
@@ -162,6 +170,8 @@ def equal_auc_rows(
         areas: Of all checkpoints; those without are left out.
         reference: The tagger of the curves.
         n_blocks: Blocks of events that all share.
+        area_errors: Of differences of areas on the same jets. A wrong AUC compares with a wrong point of the
+            curve: what that does to the ratio is part of its error.
     """
     rows = []
     for (tagger, epoch), own in measured.items():
@@ -172,6 +182,9 @@ def equal_auc_rows(
         for name, curve in curves[other].items():
             at, sigma, status = curve.at(area[0][1])
             ratio, error = ratio_with_error(own[name], at, n_blocks=n_blocks)
+            if at.excess > 0:
+                of_area = (area_errors or {}).get((tagger, epoch, reference, other, place[1]), 0.0)
+                error = math.hypot(error, ratio * curve.shift(area[0][1], of_area) / at.excess)
             rows.append(
                 EqualAucRow(
                     *place, tagger, epoch, reference, other, name, area[0][1], sigma,

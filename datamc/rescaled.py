@@ -72,7 +72,10 @@ class RescaledPlane:
         mc = combine_signs(self._mc * self._values, self._mc_variance * self._values**2, view, axis=1)
         templates = Templates(
             np.append(edges[0] - BIN_OF_DEFAULT, edges),
-            *(_projected(part, axis) for part in (*data, *mc)),
+            _projected(data[0], axis),
+            _projected(data[1], axis),
+            _projected(mc[0], axis),
+            _projected(mc[1], axis),
             GROUPS,
             self._factor,
         )
@@ -97,7 +100,7 @@ class RescaledPlane:
         if self._fit.systematics is not None:
             shifts = np.einsum("bcf,scf->sb", weights, self._fit.systematics.symmetric)
             variance = variance + np.square(shifts).sum(axis=0)
-        return np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 _BELOW = 0.5

@@ -86,6 +86,9 @@ class ScaleFactorPenaltyCard(AdaptationCard):
     """Scale factors are drawn to 1, by a penalty on the ratio of data to simulation in discriminators."""
 
     method: Literal["scale_factor_penalty"]
+    jets: int = Field(
+        1024, ge=8, le=100_000, description="drawn of simulation and as many of data, per folder and step"
+    )
     bins: int = Field(10, ge=2, le=200, description="of equal population in simulation, per discriminator")
     discriminators: tuple[Discriminator, ...] = Field(
         ("BvsL", "CvsB", "CvsL"), min_length=1, description="whose shapes are compared"

@@ -122,17 +122,23 @@ def test_fractions_must_leave_jets_to_test(tmp_path: Path) -> None:
         read_prepare_config(path)
 
 
+NAMES = ("basic", "adversarial", "thesis", "adapted")
+
+
 def test_the_cards_in_configs_are_valid() -> None:
     data = read_prepare_config(CONFIGS / "prepare.yaml").output
-    cards = [read_train_config(CONFIGS / f"train_{name}.yaml") for name in ("basic", "adversarial", "thesis")]
+    cards = [read_train_config(CONFIGS / f"train_{name}.yaml") for name in NAMES]
     assert {card.data for card in cards} == {data}
-    assert len({card.name for card in cards}) == len({card.output for card in cards}) == 3
+    assert [card.name for card in cards] == [card.output.name for card in cards] == list(NAMES)
     # The demo trains with the defaults; its runs go on with these cards.
     for card, attack in zip(cards[:2], ("raw", "fgsm:0.1"), strict=True):
         assert card == TrainConfig(
             name=card.name, data=data, output=card.output, attack=parse_variant(attack)
         )
     assert (cards[2].gamma, cards[2].loss_input) == (25, "softmax")
+    basic, adapted = cards[0].model_dump(), cards[3].model_dump()
+    assert {key for key in basic if basic[key] != adapted[key]} == {"name", "output", "methods"}
+    assert cards[3].method == "mmd_outputs"
 
 
 def test_the_cards_of_the_study_differ_in_what_they_are_named_after() -> None:

@@ -41,6 +41,8 @@ class MethodRow(NamedTuple):
     """The part of this error that is due to the number of events, the same for all seeds."""
     ratio_curve_seeds: float
     """The part that is due to the number of seeds."""
+    ratio_curve_areas: float
+    """The part that is due to the number of jets that the AUC is measured on, where it was given."""
     significance: float
     """(1 - `ratio_curve`) over its error: positive where the method is better than a loss of performance."""
     ratio_early: float

@@ -188,20 +188,20 @@ def draw_ratios(
 
     Filled: the first scenario. Open: the others. Selections in which nothing can be said are left out.
     """
-    drawn = [row for row in rows if row.scenario in scenarios and says_something(row)]
-    selections = _selections(drawn, scenarios[0], score, measure) or _selections(
-        rows, scenarios[0], score, measure
-    )
-    n_methods = len(dict.fromkeys(row.method for row in rows))
+    telling = [
+        row for row in rows
+        if row.scenario in scenarios and (row.score, row.measure) == (score, measure) and says_something(row)
+    ]  # fmt: skip
+    everywhere = _selections(rows, scenarios[0], score, measure)
+    selections = [each for each in everywhere if any(r.selection == each for r in telling)] or everywhere
+    order = _order(telling or rows)
+    n_methods = len(order)
     with figure_style():
         size = (2.6 + 4.2 * max(len(selections), 1), 2.2 + 0.42 * n_methods)
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, max(len(selections), 1), squeeze=False, sharey=True)[0]
-        order: list[str] = []
         for axes, selection in zip(panels, selections, strict=False):
             place = {"selection": selection, "score": score, "measure": measure}
-            main = chosen_rows(rows, scenario=scenarios[0], **place)
-            order = order or [r.method for r in sorted(main, key=lambda row: -row.ratio_curve)]
             for i, scenario in enumerate(scenarios):
                 here = chosen_rows(rows, scenario=scenario, **place)
                 _draw_ratios(axes, here, order, shift=-0.22 * i, filled=i == 0)
@@ -212,6 +212,13 @@ def draw_ratios(
             axes.set_ylim(-0.8, len(order) + 0.9)
             draw_label(axes, label, title=selection_label(selection))
     return figure
+
+
+def _order(rows: Sequence[MethodRow]) -> list[str]:
+    """Return the methods by falling ratio, where the first of the rows was measured; then those without."""
+    first = [row for row in rows if row[:2] == rows[0][:2]]
+    told = [row.method for row in sorted(first, key=lambda row: -row.ratio_curve)]
+    return list(dict.fromkeys([*told, *(row.method for row in rows)]))
 
 
 def _draw_ratios(

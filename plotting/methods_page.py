@@ -151,10 +151,32 @@ def _sentences(
     places.sort(key=lambda rows: not any(says_something(row) for row in rows))
     found = [place_sentence(rows, study.pairs) for rows in places]
     winner = winner_of(places[0], study.pairs)
-    if winner is not None and winner.significance >= CLAIM:
+    if winner is None:
+        found += _elsewhere(study, scenarios, selections, main=main, score=score, measure=measure)
+    elif winner.significance >= CLAIM:
         found.append(other_scenarios_sentence(study.rows, winner.row, scenarios, main=main))
     found += [trap_sentence(places[0]), null_sentence(study.rows, measure=measure)]
     return [sentence for sentence in found if sentence]
+
+
+def _elsewhere(
+    study: MethodStudy,
+    scenarios: Mapping[str, str],
+    selections: Sequence[str],
+    *,
+    main: str,
+    score: str,
+    measure: str,
+) -> list[str]:
+    """Return what other scenarios say where the main one says nothing."""
+    found = []
+    for scenario in scenarios:
+        for selection in selections:
+            place = {"scenario": scenario, "selection": selection, "score": score, "measure": measure}
+            rows = chosen_rows(study.rows, **place)
+            if scenario not in (main, NULL) and any(says_something(row) for row in rows):
+                found.append(f"In “{scenario}”: {place_sentence(rows, study.pairs)}")
+    return found
 
 
 def _figures(

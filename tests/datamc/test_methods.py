@@ -173,6 +173,18 @@ def test_beyond_the_ends_of_the_curve_rows_say_so() -> None:
     assert row_of(study, "better").ratio_curve_seeds == 0
 
 
+def test_the_error_of_the_auc_is_part_of_that_at_equal_auc(found: MethodStudy) -> None:
+    errors = {("noised.s1", 2, "basic.s1", 2, "CvsB"): 0.004, ("noised.s2", 2, "basic.s1", 2, "CvsB"): 0.006}
+    row = row_of(study_of(made_result(), area_errors=errors), "noised")
+    without = row_of(found, "noised")
+    curve = {p.auc: p.excess for p in found.curves if (p.kind, p.measure) == ("noise", "kl")}
+    # 0.87 moves by 0.005: up a quarter of the way to 0.89, down a 14th of that to 0.80
+    shift = 0.5 * (0.25 * (curve[0.89] - curve[0.87]) + (curve[0.87] - curve[0.80]) / 14)
+    assert row.ratio_curve_areas == pytest.approx(row.ratio_curve * shift / curve[0.87])
+    assert row.ratio_curve_error == pytest.approx(np.hypot(without.ratio_curve_error, row.ratio_curve_areas))
+    assert without.ratio_curve_areas == 0
+
+
 def test_what_is_missing_is_one_sentence() -> None:
     result = made_result(sizes=(100, 100))
     with pytest.raises(ValueError, match=r"dy: no scores of gone\.s1: process them, or leave them out"):

@@ -50,7 +50,8 @@ def method_row(
         auc=auc, auc_error=0.0004, auc_attacked=0.8, excess=57e-4 * ratio, excess_error=8e-4, offset=12e-4,
         pull=pull, ratio_basic=ratio if over_basic is None else over_basic, ratio_basic_error=error,
         ratio_curve=ratio, ratio_curve_error=error, ratio_curve_events=0.6 * error,
-        ratio_curve_seeds=0.8 * error, significance=(1 - ratio) / error if error else 0.0,
+        ratio_curve_seeds=0.8 * error, ratio_curve_areas=0.0,
+        significance=(1 - ratio) / error if error else 0.0,
         ratio_early=ratio, ratio_early_error=error, chi2_per_degree=3.6, p_value=p_value, status=status,
     )  # fmt: skip
 
@@ -297,3 +298,22 @@ def test_the_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
 def test_a_score_that_was_not_measured_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no row of BvsC, kl in scenario 'data'"):
         write_methods_page(tmp_path / "x.html", *made_study(RATIOS), scenarios={"data": ""}, score="BvsC")
+
+
+def test_where_the_main_scenario_says_nothing_others_speak(tmp_path: Path) -> None:
+    study = made_study(RATIOS, scenarios=("data", "second"))
+    rows = [row._replace(status="weak") if row.scenario == "data" else row for row in study.rows]
+    scenarios = {"data": "another detector", "second": "outside every prior"}
+    path = write_methods_page(tmp_path / "study.html", rows, *study[1:], scenarios=scenarios)
+    page = path.read_text(encoding="utf-8")
+    answer = page[page.index('class="answer"') :].split("</p>")[0]
+    assert "too few events to say" in answer
+    assert "In “second”: DY + jets, CvsB: “aug+mmd” agrees best with data." in page
+
+
+def test_only_selections_that_say_something_have_a_panel_of_ratios() -> None:
+    study = made_study(RATIOS)
+    rows = [row._replace(status="weak") if row.selection == "dy" else row for row in study.rows]
+    figure = draw_ratios(rows, scenarios=["data"], score="CvsB", measure="kl")
+    assert len(figure.axes) == 1
+    assert any("OS" in text.get_text() for text in figure.axes[0].texts)

@@ -51,6 +51,7 @@ class InputEntry(_Entry):
     n_jets: int
     fingerprint: str
     has_reference: bool = Field(description="whether it holds the reference tagger's scores")
+    is_variation: bool = Field(False, description="whether it says which jet is which in another file")
     variations: tuple[VariationFileEntry, ...] = ()
 
 

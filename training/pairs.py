@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 
 from models.features import N_FEATURES
 from training.manifest import VariationsEntry
-from training.reading import flat
-
-NOMINAL_INDEX: Final = "Jet_nominalIdx"
-"""The row of a jet's partner among the jets of the same event in the nominal file, -1 for none."""
+from training.reading import NOMINAL_INDEX, flat
 
 MATCH_RADIUS: Final = 0.2
 """In pseudorapidity and azimuth: nearer jets are taken for one. Half the radius of the jets' cone."""

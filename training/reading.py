@@ -31,6 +31,9 @@ NEEDED_BRANCHES: Final = (*EVENT_BRANCHES, *TRUTH_BRANCHES, *BRANCHES)
 REFERENCE_BRANCHES: Final = ("Jet_btagDeepB_b", "Jet_btagDeepB_bb", "Jet_btagDeepC", "Jet_btagDeepL")
 """The outputs b, bb, c, udsg of the reference tagger, DeepCSV. Source: the PFNano branch names."""
 
+NOMINAL_INDEX: Final = "Jet_nominalIdx"
+"""The row of a jet's partner among the jets of the same event in the nominal file, -1 for none."""
+
 MAX_TRACK_SUM_DELTA_R: Final = 0.3
 """Distance of the summed tracks from the jet axis. Source: thesis, section 2.2 (cleaning)."""
 
@@ -90,13 +93,17 @@ class VariationFile(NamedTuple):
 
 
 class InputFile(NamedTuple):
-    """A file that can be read: where, how long, and what identifies its content."""
+    """A file that can be read: where, how long, and what identifies its content.
+
+    `is_variation` tells whether it says which of its jets is which in another file.
+    """
 
     path: str
     n_events: int
     n_jets: int
     fingerprint: str
     has_reference: bool
+    is_variation: bool = False
     variations: tuple[VariationFile, ...] = ()
 
 
@@ -153,7 +160,9 @@ def inspect_file(path: str) -> InputFile:
         n_jets = int(events["nJet"].array(library="np").sum())
         fingerprint = f"root-uuid:{file.file.uuid}" if "://" in path else f"sha256:{sha256(Path(path))}"
         has_reference = all(branch in events for branch in REFERENCE_BRANCHES)
-        return InputFile(path, int(events.num_entries), n_jets, fingerprint, has_reference)
+        return InputFile(
+            path, int(events.num_entries), n_jets, fingerprint, has_reference, NOMINAL_INDEX in events
+        )
 
 
 def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import awkward as ak
 import numpy as np
@@ -11,8 +11,9 @@ import uproot
 from numpy.typing import NDArray
 
 from models.features import BRANCHES, N_FEATURES
-from training.pairs import NOMINAL_INDEX, nominal_index_by_direction, partners_by_index
+from training.pairs import nominal_index_by_direction, partners_by_index
 from training.reading import (
+    NOMINAL_INDEX,
     InputFile,
     Jets,
     UnusableFileError,
@@ -44,29 +45,20 @@ def assign_variations(inputs: Sequence[InputFile], paths: Sequence[str]) -> list
         ValueError: If a variation belongs to no input or to several, lacks branches, or if inputs have
             different numbers of them.
     """
-    if not paths:
+    if not paths and not any(file.is_variation for file in inputs):
         return list(inputs)
     by_events = _by_events(inputs)
+    if not paths:
+        return list(inputs)
     found: dict[str, list[VariationFile]] = {file.path: [] for file in inputs}
     for path in find_inputs(paths, key="variations"):
         if path in found:
             raise ValueError(f"{path}: is listed under 'inputs' and 'variations': remove it from one of them")
-        fingerprint, events = inspect_file(path).fingerprint, _look_into(path)
-        if events.fingerprint not in by_events:
-            others = " or any other input" if len(inputs) > 1 else ""
-            raise ValueError(
-                f"{path}: does not hold the events of {inputs[0].path}{others}: "
-                "add the nominal file of the same events to 'inputs', or remove this one from 'variations'"
-            )
-        nominal, nominal_events = by_events[events.fingerprint]
-        if not events.has_index:
-            if not (events.has_phi and nominal_events.has_phi):
-                raise UnusableFileError(
-                    f"{path}: its jets cannot be matched with those of {nominal.path}: "
-                    f"make it with {NOMINAL_INDEX}, or both with Jet_phi"
-                )
-            _log.warning("%s: no branch %s: jets are matched by their directions", path, NOMINAL_INDEX)
-        found[nominal.path].append(VariationFile(path, fingerprint, events.has_index))
+        variation = inspect_file(path)
+        nominal = _nominal_of(path, by_events.get(events_fingerprint(path), []), inputs)
+        if not variation.is_variation:
+            _require_directions(path, nominal.path)
+        found[nominal.path].append(VariationFile(path, variation.fingerprint, variation.is_variation))
     _check_numbers(found)
     return [file._replace(variations=tuple(found[file.path])) for file in inputs]
 
@@ -103,35 +95,61 @@ def with_variations(
         yield n_events, jets._replace(variations=variations)
 
 
-class _Events(NamedTuple):
-    """Of a file: SHA-256 over run, luminosity block and event in their order, and how jets can be matched."""
+def events_fingerprint(path: str) -> str:
+    """Return a SHA-256 over run, luminosity block and event of all events in their order, hexadecimal.
 
-    fingerprint: str
-    has_index: bool
-    has_phi: bool
-
-
-def _look_into(path: str) -> _Events:
+    Raises:
+        ValueError: If the file cannot be read.
+    """
     digest = hashlib.sha256()
     with broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
         tree = file["Events"]
         for branch in ("run", "luminosityBlock", "event"):
             digest.update(tree[branch].array(library="np").astype("<u8").tobytes())
-        return _Events(digest.hexdigest(), NOMINAL_INDEX in tree, "Jet_phi" in tree)
+    return digest.hexdigest()
 
 
-def _by_events(inputs: Sequence[InputFile]) -> dict[str, tuple[InputFile, _Events]]:
-    """Return the inputs by their events, which no two may share."""
-    by_events: dict[str, tuple[InputFile, _Events]] = {}
+def _by_events(inputs: Sequence[InputFile]) -> dict[str, list[InputFile]]:
+    """Return the inputs by their events; there must not be a variation beside its nominal file."""
+    by_events: dict[str, list[InputFile]] = {}
     for file in inputs:
-        events = _look_into(file.path)
-        twin, _ = by_events.setdefault(events.fingerprint, (file, events))
-        if twin is not file and file.n_events:
+        by_events.setdefault(events_fingerprint(file.path), []).append(file)
+    for files in by_events.values():
+        if len(files) > 1 and (varied := [file for file in files if file.is_variation]):
+            other = next(file for file in files if file is not varied[0])
             raise ValueError(
-                f"{twin.path} and {file.path} hold the same events: "
-                "leave the nominal one under 'inputs' and list the other under 'variations'"
+                f"{varied[0].path} and {other.path} hold the same events, to train on and to test on: "
+                "leave the nominal file under 'inputs' and list the other under 'variations'"
             )
     return by_events
+
+
+def _nominal_of(path: str, candidates: Sequence[InputFile], inputs: Sequence[InputFile]) -> InputFile:
+    """Return the one input that holds a variation's events."""
+    if not candidates:
+        others = " or any other input" if len(inputs) > 1 else ""
+        raise ValueError(
+            f"{path}: does not hold the events of {inputs[0].path}{others}: "
+            "add the nominal file of the same events to 'inputs', or remove this one from 'variations'"
+        )
+    if len(candidates) > 1:
+        raise ValueError(
+            f"{path}: {candidates[0].path} and {candidates[1].path} both hold its events: "
+            "leave only the nominal one under 'inputs'"
+        )
+    return candidates[0]
+
+
+def _require_directions(path: str, nominal_path: str) -> None:
+    """Check that the jets of two files can be matched without an index."""
+    for each in (path, nominal_path):
+        with broken_files_named(each), uproot.open(each, object_cache=None, array_cache=None) as file:
+            if "Jet_phi" not in file["Events"]:
+                raise UnusableFileError(
+                    f"{path}: its jets cannot be matched with those of {nominal_path}: "
+                    f"make it with {NOMINAL_INDEX}, or both with Jet_phi"
+                )
+    _log.warning("%s: no branch %s: jets are matched by their directions", path, NOMINAL_INDEX)
 
 
 def _check_numbers(found: Mapping[str, Sequence[VariationFile]]) -> None:

@@ -193,10 +193,23 @@ def test_a_variation_of_other_events_is_refused(inputs: list[InputFile], events_
         assign_variations(inputs, [str(events_file)])
 
 
-def test_two_inputs_of_the_same_events_are_refused(varied_files: Any, inputs: list[InputFile]) -> None:
+@pytest.mark.parametrize("n_variations", [0, 1])
+def test_a_variation_beside_its_nominal_file_is_no_input(
+    varied_files: Any, inputs: list[InputFile], n_variations: int
+) -> None:
+    # Else its jets would be split by other keys than those of the nominal file.
     twin = inspect_file(str(varied_files.variations[1]))
-    with pytest.raises(ValueError, match=r"nominal\.root and .*variation_2\.root hold the same events"):
-        assign_variations([*inputs, twin], [str(varied_files.variations[0])])
+    with pytest.raises(ValueError, match=r"variation_2\.root and .*nominal\.root hold the same events"):
+        assign_variations([*inputs, twin], [str(path) for path in varied_files.variations[:n_variations]])
+    assert assign_variations([twin], []) == [twin]
+
+
+def test_a_variation_of_two_inputs_is_refused(
+    varied_files: Any, inputs: list[InputFile], tmp_path: Path
+) -> None:
+    copy = inspect_file(str(shutil.copy(varied_files.nominal, tmp_path / "copy.root")))
+    with pytest.raises(ValueError, match=r"variation_1\.root: .*nominal\.root and .*copy\.root both hold"):
+        assign_variations([*inputs, copy], [str(varied_files.variations[0])])
 
 
 def test_a_file_is_input_or_variation(inputs: list[InputFile]) -> None:

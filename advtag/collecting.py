@@ -115,7 +115,8 @@ def collect_jets(
         options: Further ones of `processors.run.run_selection`: executor, workers, chunksize, ...
 
     Raises:
-        ValueError: If there are no data, no simulation, no jets, or a cross section is unknown.
+        ValueError: If there are no data, no simulation, no jets, a cross section is unknown, or `out` holds
+            something else.
     """
     from processors.corrections import read_corrections
     from processors.extras import Extras
@@ -124,7 +125,8 @@ def collect_jets(
     from selections.parameters import SELECTIONS, parameters_of
     from storage.files import require_writable, temporary_folder
 
-    require_writable(out.parent)
+    require_writable(out)
+    _require_replaceable(out)
     files = read_fileset(fileset)
     _require_both(files, parameters_of(selection, profile=profile, year=year), source=fileset)
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
@@ -135,6 +137,14 @@ def collect_jets(
             **options,
         )  # fmt: skip
         return gather_jets(result, rows / "jets", split, out)
+
+
+def _require_replaceable(out: Path) -> None:
+    """Raise if a folder holds something else than unlabelled jets: it would be gone."""
+    from models.unlabelled import DESCRIPTION
+
+    if out.is_dir() and any(out.iterdir()) and not (out / DESCRIPTION).is_file():
+        raise ValueError(f"{out}: holds something else than unlabelled jets: choose another folder")
 
 
 def _require_both(files: "Fileset", parameters: "Selection", *, source: Path) -> None:

@@ -224,6 +224,19 @@ def test_what_is_missing_is_told_before_anything_is_read(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_nothing_but_unlabelled_jets_is_ever_replaced(collected: Path, fileset: Path, tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "events.root").write_text("dear")
+    (tmp_path / "file").write_text("dear")
+    for name, message in (("samples", "holds something else"), ("file", "a file, where a folder")):
+        with pytest.raises(ValueError, match=f"{name}: {message}"):
+            collect_jets(selection="dy", fileset=fileset, split=SPLIT, out=tmp_path / name)
+    assert (tmp_path / "samples" / "events.root").read_text() == (tmp_path / "file").read_text() == "dear"
+    before = read_unlabelled(collected).fingerprint
+    collect_jets(selection="dy", fileset=fileset, split=SPLIT, out=collected)
+    assert read_unlabelled(collected).fingerprint == before
+
+
 def test_no_jet_is_one_sentence(content: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "fileset.json"
     path.write_text(json.dumps(changed(content, data={"primary_dataset": None})))

@@ -310,3 +310,18 @@ def test_attacks_that_follow_shifts_move_each_feature_by_its_own(train_config: M
     steps = (moved.scaled - batch.scaled).abs().numpy()
     expected = np.where(batch.frozen.numpy(), 0.0, 0.1 * factors)
     np.testing.assert_allclose(steps, expected, atol=1e-5)
+
+
+def test_a_run_of_before_there_were_methods_goes_on(train_config: MakeConfig, tmp_path: Path) -> None:
+    whole = train(train_config(output=tmp_path / "whole", epochs=2))
+    old = train(train_config(output=tmp_path / "old", epochs=1))
+    path = checkpoint_path(old, 1)
+    state = load_checkpoint(path)
+    config = json.loads(state["config"])
+    del state["modules"], state["method_fingerprints"], config["methods"], config["attack_factors"]
+    torch.save(state | {"config": json.dumps(config)}, path)
+    content = json.loads((old / "config.json").read_text())
+    del content["method_fingerprints"], content["adapted_on"]
+    (old / "config.json").write_text(json.dumps(content | {"config": config}))
+    train(train_config(output=old, epochs=2), resume=True)
+    assert_same(all_of(whole, 2), all_of(old, 2))

@@ -108,11 +108,13 @@ class Chunks(ExecutorBase):
 
     def __call__(self, items: Sequence[WorkItem], function: Task, accumulator: Any) -> tuple[Any, int]:
         """Return the sum of the results of all items, and 0 as coffea expects of success."""
+        # By dataset first: to add a histogram that lacks some of the categories takes a thousand times longer.
+        sums: dict[str, Any] = {}
         for item, result in self._results(items, ChunkTask(function, self.limits)):
-            accumulator = accumulate([result], accumulator)
+            sums[item.dataset] = accumulate([result], sums.get(item.dataset))
             if self.report is not None:
                 self.report(len(item))
-        return accumulator, 0
+        return accumulate(sums.values(), accumulator), 0
 
     def _results(self, items: Sequence[WorkItem], task: Task) -> Results:
         waiting = []

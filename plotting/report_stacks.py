@@ -141,8 +141,8 @@ def stack_payload(stacks: Stacks) -> dict[str, Any]:
         "data": {joined((*key[:4], key[5])): _data(stack.templates) for key, stack in stacks.before.items()},
         "mc": {joined(key): _simulation(stack, orders[key[0]]) for key, stack in stacks.before.items()},
         "after": {joined(key): _simulation(stack, orders[key[0]]) for key, stack in stacks.after.items()},
-        "bands": {joined(key): short_list(band, 2) for key, band in stacks.bands.items()},
-        "afterBands": {joined(key): short_list(band, 2) for key, band in stacks.bands_after.items()},
+        "bands": {joined(key): short_list(band, 3) for key, band in stacks.bands.items()},
+        "afterBands": {joined(key): short_list(band, 3) for key, band in stacks.bands_after.items()},
     }
 
 

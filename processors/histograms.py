@@ -130,9 +130,12 @@ def default_counts(dataset: str) -> Histogram:
     )
 
 
-def fill_score(histogram: Histogram, jets: Jets, values: Column, scenario: Scenario) -> None:
-    """Fill one score of one scenario; a score of 1 goes into the last bin."""
-    _fill(histogram, jets, {"value": np.minimum(values, _BELOW_ONE)}, **scenario._asdict())
+def fill_scores(
+    filled: Mapping[str, Histogram], jets: Jets, scores: Mapping[str, Column], scenario: Scenario
+) -> None:
+    """Fill the scores of one scenario into the histograms of their names; a 1 goes into the last bin."""
+    values = [{"value": np.minimum(column, _BELOW_ONE)} for column in scores.values()]
+    _fill([filled[name] for name in scores], jets, values, **scenario._asdict())
 
 
 def fill_plane(histogram: Histogram, jets: Jets, cvsl: Column, cvsb: Column, scenario: Scenario) -> None:
@@ -142,12 +145,12 @@ def fill_plane(histogram: Histogram, jets: Jets, cvsl: Column, cvsb: Column, sce
         "cvsl": np.where(without, _BELOW_ZERO, np.minimum(cvsl, _BELOW_ONE)),
         "cvsb": np.where(without, _BELOW_ZERO, np.minimum(cvsb, _BELOW_ONE)),
     }
-    _fill(histogram, jets, values, **scenario._asdict())
+    _fill([histogram], jets, [values], **scenario._asdict())
 
 
 def fill_control(histogram: Histogram, jets: Jets, values: Column) -> None:
     """Fill a control variable."""
-    _fill(histogram, jets, {"value": values})
+    _fill([histogram], jets, [{"value": values}])
 
 
 def fill_defaults(histogram: Histogram, mask: NDArray[np.bool_]) -> None:
@@ -211,24 +214,31 @@ def empty_histogram(
     )
 
 
-def _fill(histogram: Histogram, jets: Jets, values: Mapping[str, Column], **categories: Any) -> None:
-    """Add jets, counted by numpy: the histogram's own filling looks every category up for every jet."""
-    axes: Any = {axis.name: axis for axis in histogram.axes}
-    shape = tuple(axes[name].extent for name in ("flavour", *values))
-    cells = _FLAVOUR_BINS[jets.flavour - DATA_FLAVOUR]
-    for name, column in values.items():
-        # With its underflow, the first bin of the axis is number 1.
-        cells = cells * axes[name].extent + (axes[name].index(column) + 1)
-    categories |= {"dataset": jets.dataset, "systematic": jets.systematic}
-    view = histogram.view(flow=True)
+def _fill(
+    histograms: Sequence[Histogram], jets: Jets, values: Sequence[Mapping[str, Column]], **categories: Any
+) -> None:
+    """Add jets to histograms with the same axes, each with values of its own.
+
+    They are counted by numpy: the histograms' own filling looks up every category of every jet.
+    """
+    axes: Any = {axis.name: axis for axis in histograms[0].axes}
+    shape = tuple(axes[name].extent for name in ("flavour", *values[0]))
+    flavour = _FLAVOUR_BINS[jets.flavour - DATA_FLAVOUR]
     for sign, name in SIGNS.items():
         chosen: Any = jets.sign == sign
         if not chosen.any():
             continue
-        place = categories | {"sign": name}
-        target = view[tuple(axes[each].index(place[each]) if each in place else slice(None) for each in axes)]
         chosen = slice(None) if chosen.all() else chosen
+        bins = categories | {"dataset": jets.dataset, "systematic": jets.systematic, "sign": name}
+        place = tuple(axes[each].index(bins[each]) if each in bins else slice(None) for each in axes)
         weight = jets.weight[chosen]
-        for part, summand in (("value", weight), ("variance", weight**2)):
-            counts = np.bincount(cells[chosen], summand, minlength=int(np.prod(shape)))
-            target[part] += counts.reshape(shape)
+        summands = {"value": weight, "variance": weight**2}
+        for histogram, columns in zip(histograms, values, strict=True):
+            cells = flavour[chosen]
+            for axis, column in columns.items():
+                # With its underflow, the first bin of the axis is number 1.
+                cells = cells * axes[axis].extent + (axes[axis].index(column[chosen]) + 1)
+            target = histogram.view(flow=True)[place]
+            for part, summand in summands.items():
+                counts = np.bincount(cells, summand, minlength=int(np.prod(shape)))
+                target[part] += counts.reshape(shape)

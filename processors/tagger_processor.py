@@ -180,8 +180,7 @@ class TaggerProcessor(ProcessorABC):
             block = self._blocks(sample) if sample is samples[0] else None
             for part, scenario, scores, factor in self._weighted(scored, sample, is_data=is_data):
                 for some in (each.part(part).weighted(factor) for each in sample.jets):
-                    for name, values in scores.items():
-                        histograms.fill_score(filled[name], some, values, scenario)
+                    histograms.fill_scores(filled, some, scores, scenario)
                     histograms.fill_plane(filled["plane"], some, scores["CvsL"], scores["CvsB"], scenario)
                 if block is not None:
                     nominal = sample.jets[0].part(part).weighted(factor)

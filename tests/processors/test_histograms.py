@@ -9,7 +9,7 @@ from processors.histograms import (
     fill_control,
     fill_defaults,
     fill_plane,
-    fill_score,
+    fill_scores,
     in_order,
     plane_histogram,
     score_histogram,
@@ -34,7 +34,7 @@ def test_axes_are_those_the_readers_expect() -> None:
 
 def test_a_score_of_one_is_in_the_last_bin_and_a_default_at_minus_0p1() -> None:
     histogram = score_histogram("dy", **CATEGORIES)
-    fill_score(histogram, jets(3), np.array([1.0, 0.0, -0.1]), RAW)
+    fill_scores({"b": histogram}, jets(3), {"b": np.array([1.0, 0.0, -0.1])}, RAW)
     counts = histogram.project("value").values(flow=True)
     # 60 bins of 0.02 from -0.2, underflow first: -0.1 opens bin 5, 0 opens bin 10.
     assert counts[60] == 1
@@ -82,7 +82,7 @@ def test_defaults_are_counted_input_by_input() -> None:
 
 def test_no_jet_fills_nothing() -> None:
     histogram = score_histogram("dy", **CATEGORIES)
-    fill_score(histogram, jets(0), np.zeros(0), RAW)
+    fill_scores({"b": histogram}, jets(0), {"b": np.zeros(0)}, RAW)
     assert histogram.sum(flow=True).value == 0
 
 
@@ -100,8 +100,49 @@ def test_ordering_categories_keeps_their_content() -> None:
 def test_chunks_with_fewer_variants_add_up() -> None:
     data = score_histogram("data", **CATEGORIES)
     mc = score_histogram("mc", taggers=["basic", "adversarial"], epochs=[1, 2], variants=["raw", "noise:0.1"])
-    fill_score(data, jets(1)._replace(dataset="data"), np.array([0.5]), RAW)
-    fill_score(mc, jets(1)._replace(dataset="mc"), np.array([0.5]), Scenario("adversarial", 2, "noise:0.1"))
+    fill_scores({"b": data}, jets(1)._replace(dataset="data"), {"b": np.array([0.5])}, RAW)
+    fill_scores(
+        {"b": mc},
+        jets(1)._replace(dataset="mc"),
+        {"b": np.array([0.5])},
+        Scenario("adversarial", 2, "noise:0.1"),
+    )
     both = data + mc
     assert both[{"dataset": "data", "variant": "noise:0.1"}].sum().value == 0
     assert both.sum().value == pytest.approx(2)
+
+
+def test_counts_are_those_of_the_histograms_own_filling() -> None:
+    rng = np.random.default_rng(1)
+    n_jets = 500
+    some = Jets(
+        "dy",
+        rng.choice([-1, 0, 1, 2, 4, 5, 6], n_jets),  # 2 has no bin
+        rng.choice([1, -1], n_jets).astype(np.int8),
+        rng.normal(1.0, 1.0, n_jets),
+    )
+    scores = {name: rng.uniform(-0.3, 1.0, n_jets) for name in ("CvsL", "CvsB")}
+    filled = {name: score_histogram("dy", **CATEGORIES) for name in scores}
+    expected = {name: score_histogram("dy", **CATEGORIES) for name in scores}
+    plane, expected_plane = plane_histogram("dy", **CATEGORIES), plane_histogram("dy", **CATEGORIES)
+    fill_scores(filled, some, scores, RAW)
+    fill_plane(plane, some, scores["CvsL"], scores["CvsB"], RAW)
+    common = {
+        "dataset": "dy",
+        "flavour": some.flavour,
+        "sign": np.where(some.sign == 1, "OS", "SS"),
+        "systematic": "nominal",
+        "weight": some.weight,
+        **RAW._asdict(),
+    }
+    for name, values in scores.items():
+        expected[name].fill(**common, value=values)
+    without = (scores["CvsL"] < 0) | (scores["CvsB"] < 0)
+    cvsl, cvsb = (np.where(without, -1.0, values) for values in scores.values())
+    expected_plane.fill(**common, cvsl=cvsl, cvsb=cvsb)
+    pairs = [*((filled[name], expected[name]) for name in scores), (plane, expected_plane)]
+    for found, own in pairs:
+        for part in ("value", "variance"):
+            np.testing.assert_allclose(
+                found.view(flow=True)[part], own.view(flow=True)[part], rtol=1e-13, atol=1e-13
+            )

@@ -139,6 +139,7 @@ def run_studies(
     studies: Iterable[str] = (),
     max_jets: int | None = None,
     seed: int = 1,
+    reference: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> Tables:
     """Return the tables of studies from one pass over the test jets.
@@ -153,6 +154,7 @@ def run_studies(
         studies: Names from `STUDIES`.
         max_jets: Only so many test jets; None for all.
         seed: Of the noise.
+        reference: The tagger that areas are compared with; None for `basic`, or the first.
         progress: Called with the predictions made and their total, in jets.
 
     Raises:
@@ -181,7 +183,7 @@ def run_studies(
     scan(data, taggers, variants, observers, max_jets=max_jets, seed=seed, progress=progress)
     transferred = transfer.rows() if transfer else []
     return Tables(
-        **_tables_of_ranks(ranks, wanted),
+        **_tables_of_ranks(ranks, wanted, reference),
         **_tables_of_inputs(inputs, wanted),
         **_tables_of_data(data, taggers, wanted, runs=runs, reach=3 * attack.size if attack else 0.3),
         **_tables_of_trainings(ranks, taggers, wanted, runs=runs, variants=variants, transfer=transferred),
@@ -210,7 +212,7 @@ def last_epochs(taggers: Sequence["Tagger"]) -> dict[str, int]:
     return {tagger.name: tagger.epoch for tagger in sorted(taggers, key=lambda tagger: tagger.epoch)}
 
 
-def _tables_of_ranks(ranks: "ScoreRanks", wanted: set[str]) -> dict[str, Any]:
+def _tables_of_ranks(ranks: "ScoreRanks", wanted: set[str], reference: str | None) -> dict[str, Any]:
     from training.evaluate import (
         REFERENCE,
         auc_difference_rows,
@@ -225,10 +227,11 @@ def _tables_of_ranks(ranks: "ScoreRanks", wanted: set[str]) -> dict[str, Any]:
 
     seen = [checkpoint for checkpoint in ranks.checkpoints if checkpoint != REFERENCE]
     names = list(dict.fromkeys(checkpoint.tagger for checkpoint in seen))
+    reference = reference or ("basic" if "basic" in names else names[0])
     per_epoch = seen if wanted & {"roc_epochs", "roc_sizes"} else []
     return {
         "auc": auc_rows(ranks),
-        "auc_differences": auc_difference_rows(ranks, reference="basic" if "basic" in names else names[0]),
+        "auc_differences": auc_difference_rows(ranks, reference=reference),
         "noised_areas": noised_area_rows(ranks),
         "roc": roc_rows(ranks, last_of(seen)),
         "roc_epochs": roc_rows(ranks, per_epoch, points=60),

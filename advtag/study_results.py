@@ -76,6 +76,8 @@ def _process_here(
 
 def comparison_settings(study: Study, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return all that decides the comparison."""
+    from datamc.method_tables import MethodRow
+
     folders, card = study.folders, study.card
     paths = [folders.result(*each) for each in wanted]
     return {
@@ -84,6 +86,7 @@ def comparison_settings(study: Study, wanted: Sequence[tuple[str, str]]) -> dict
         "methods": {method: list(names) for method, names in taggers_by_method(study).items()},
         "reference": card.reference,
         "replicas": card.replicas,
+        "columns": list(MethodRow._fields),
     }
 
 
@@ -118,6 +121,7 @@ def _compared(study: Study, scenario: str, selection: str) -> "MethodStudy":
         scenario=scenario,
         methods=taggers_by_method(study),
         areas=production.noised_areas(study.folders.evaluation),
+        area_errors=production.area_errors(study.folders.evaluation),
         attacked=_areas_under_attack(study),
         reference=study.card.reference,
         n_bootstrap=study.card.replicas,

@@ -252,6 +252,7 @@ def evaluation_settings(study: Study) -> dict[str, Any]:
     return {
         "taggers": hashes_of(taggers(study)),
         "variants": ["raw", *study.card.variants],
+        "reference": tagger_name(study.card.reference, study.card.seeds[0]),
         "data": read_manifest(study.folders.training_data).fingerprint,
     }
 
@@ -266,7 +267,8 @@ def evaluate(study: Study, bars: Sequence[ProgressCallback]) -> None:
         return
     tables = run_studies(
         tagger_paths(study), data=folders.training_data,
-        variants=parse_variants(",".join(settings["variants"])), progress=bars[0],
+        variants=parse_variants(",".join(settings["variants"])), reference=settings["reference"],
+        progress=bars[0],
     )  # fmt: skip
     write_tables(tables, folders.evaluation, studies=())
     study.records.note(folders.areas, settings)

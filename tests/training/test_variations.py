@@ -257,7 +257,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    ("where", "calls_before"), [("clean_jets", 2), ("clean_jets", 4), ("write_shard", 1), ("write_text", 1)]
+    ("where", "calls_before"), [("clean_jets", 4), ("write_shard", 1), ("write_text", 1)]
 )
 def test_a_killed_preparation_ends_with_the_same_bytes(
     varied_config: MakeConfig,

@@ -190,6 +190,15 @@ class TrainConfig(_Card):
             raise ValueError(f"attack_factors: shifts needs an attack, and attack is {self.attack.name}")
         return self
 
+    @model_validator(mode="after")
+    def _leaves_no_method_idle(self) -> "TrainConfig":
+        changes_jets = not self.attack.is_identity or any(card.method == "augment" for card in self.methods)
+        if changes_jets and any(card.method == "distillation" and card.weight == 1 for card in self.methods):
+            raise ValueError(
+                "distillation of weight 1 leaves attack and augment no loss to act on: give it a lower weight"
+            )
+        return self
+
     @property
     def method(self) -> str:
         """What the training does: basic, or the kind of attack and all else that changes it, joined by +."""

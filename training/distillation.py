@@ -8,7 +8,7 @@ import torch
 
 from models.network import TaggerNetwork
 from models.scaler import FeatureScaler
-from training.batches import Batch
+from training.batches import Batch, Partner
 from training.checkpoints import checkpoint_path, epochs_of, read_run, restore_network
 from training.methods import Method
 
@@ -75,8 +75,10 @@ class Distilled(Method):
         self._teacher, self._temperature, self._weight = teacher, temperature, weight
 
     def batch_transform(self, network: TaggerNetwork, batch: Batch, *, step: int) -> Batch:
-        """Return the batch with the share of its weights that stays on true flavours."""
+        """Return the batch with the share of its weights that stays on true flavours; no jet if none does."""
         del network, step
+        if self._weight == 1:
+            return _emptied(batch)  # or a pass through the network would be computed for nothing
         return batch._replace(weights=batch.weights * (1.0 - self._weight))
 
     def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
@@ -88,3 +90,9 @@ class Distilled(Method):
         divergence = (taught.exp() * (taught - learned)).sum(dim=1)
         mean: torch.Tensor = (batch.weights * divergence).sum() / batch.weights.sum()
         return self._weight * self._temperature**2 * mean
+
+
+def _emptied(batch: Batch) -> Batch:
+    scaled, labels, weights, frozen_bits = (tensor[:0] for tensor in batch[:4])
+    partner = None if batch.partner is None else Partner(*(tensor[:0] for tensor in batch.partner))
+    return Batch(scaled, labels, weights, frozen_bits, partner)

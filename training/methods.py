@@ -25,7 +25,9 @@ class Method:
     module: torch.nn.Module | None = None
 
     def batch_transform(self, network: TaggerNetwork, batch: Batch, *, step: int) -> Batch:
-        """Return the jets that the loss is computed on; their weights are those of the batch in sum.
+        """Return the jets that the loss is computed on.
+
+        Their weights are those of the batch in sum, or less by what an extra loss takes the place of.
 
         Args:
             network: As it is before this step.

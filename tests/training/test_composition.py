@@ -150,7 +150,7 @@ def test_methods_come_in_the_written_order_and_attacks_last(
 ) -> None:
     config = train_config(
         attack="fgsm:0.1",
-        methods=cards("distillation", "gradient_reversal") + cards("mmd_outputs", weight=5.0),
+        methods=cards("distillation", "gradient_reversal", weight=0.5) + cards("mmd_outputs", weight=5.0),
     )
     assert config.method == "fgsm+distillation+gradient_reversal+mmd_outputs"
     methods = methods_of(config, read_sources(config, TrainingData(config.data), CPU), CPU)
@@ -162,7 +162,9 @@ def test_methods_come_in_the_written_order_and_attacks_last(
 
 
 def test_all_methods_fit_together(train_config: MakeConfig, cards: Callable[..., Any]) -> None:
-    config = train_config(attack="fgsm:0.1", mix=0.5, methods=cards(*METHODS), epochs=1, micro_batch=100)
+    config = train_config(
+        attack="fgsm:0.1", mix=0.5, methods=cards(*METHODS, weight=0.5), epochs=1, micro_batch=100
+    )
     folder = train(config)
     assert all(np.isfinite(number) for number in read_history(folder)[-1])
     assert load_taggers([folder])[-1].metadata.method == "fgsm+mix+" + "+".join(METHODS)

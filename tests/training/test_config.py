@@ -50,7 +50,7 @@ def test_a_card_with_every_method_survives_json() -> None:
     written = [
         {"method": name}
         | ({"unlabelled": ["dy", "wc"]} if "unlabelled" in card.model_fields else {})
-        | ({"teacher": "runs/basic"} if name == "distillation" else {})
+        | ({"teacher": "runs/basic", "weight": 0.5} if name == "distillation" else {})
         for name, card in CARDS.items()
     ]
     config = TrainConfig.model_validate({"name": "a", "data": "d", "output": "o", "methods": written})
@@ -79,6 +79,10 @@ ADAPT = MINIMAL + "methods: [{method: mmd_outputs, unlabelled: [u]}, "
         ),
         (ADAPT + "{method: distillation, teacher: }]", "the key 'methods.1.teacher' has no value: give one"),
         (MINIMAL + "methods: {method: augment}", "key 'methods': input should be a valid list, got {"),
+        (
+            ADAPT + "{method: augment}, {method: distillation, teacher: t}]",
+            "weight 1 leaves attack and augment no loss to act on: give it a lower weight: mend these keys",
+        ),
         (MINIMAL + "attack_factors: shifts", "attack_factors: shifts needs an attack, and attack is raw"),
         (MINIMAL + "attack_factors: shifts\nattack: fgsm:1:SV=2", "the factors of fgsm:1:SV=2 exclude each"),
         (MINIMAL + "gama: 2\n", "unknown key 'gama': choose from name, data, output, attack"),

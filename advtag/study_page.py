@@ -61,15 +61,14 @@ def about(study: Study) -> list[tuple[str, str]]:
     from training.manifest import read_manifest
 
     card, data = study.card, read_manifest(study.folders.training_data)
-    n_variations = getattr(data, "n_variations", 0)
     lines = [
         ("Methods", ", ".join(card.methods)),
         ("Seeds", ", ".join(map(str, card.seeds))),
         ("Jets to learn from", f"{data.splits['train'].n_jets:,}".replace(",", " ")),
         ("Jets that areas are measured on", f"{data.splits['test'].n_jets:,}".replace(",", " ")),
     ]
-    if n_variations:
-        lines.append(("Variations of every jet", str(n_variations)))
+    if data.variations is not None:
+        lines.append(("Variations of every jet", str(data.variations.n_variations)))
     if card.unlabelled is not None:
         for selection in card.unlabelled.selections:
             jets = read_description(study.folders.unlabelled(selection))

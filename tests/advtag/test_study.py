@@ -156,3 +156,36 @@ def test_a_method_more_costs_its_own_training_alone(
     states = {row["what"]: row["state"] for row in plan}
     assert (states["runs/basic.s1"], states["runs/fgsm.s1"]) == ("there", "to do")
     assert states["results/data/dy.zip"] == "to do again"
+
+
+def test_samples_are_simulated_once_and_prepared_with_their_variations(
+    advtag: Advtag, tmp_path: Path
+) -> None:
+    (tmp_path / "prior.yaml").write_text("knobs: {resolution_scale: [0.9, 1.1]}\n")
+    samples = {
+        "training": {"events": {"tt": 60}, "variations": ["prior.yaml"]},
+        "evaluation": {
+            "mc": {"events": {"dy": 10}, "seed": 2},
+            "data": {"luminosity_pb": {"dy": 0.04}, "seed": 3},
+            None: {"events": {"dy": 10}, "seed": 4},
+        },
+    }
+    own = tmp_path / "simulated.yaml"
+    content = {"name": "simulated", "output": "out", "samples": samples, "methods": {"basic": {}}}
+    own.write_text(yaml.safe_dump(content | {"prepare": {"pt_bins": 5, "eta_bins": 2}}))
+    finished = advtag("study", own, "--until", "prepare", "--jobs", 1, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    filesets = {
+        name: json.loads((tmp_path / f"out/samples/{name}.json").read_text()) for name in ("data", "null")
+    }
+    assert all(set(fileset) == {"dy", "DoubleMuon"} for fileset in filesets.values())
+    # Simulation is that of mc in both; the data are others.
+    assert filesets["data"]["dy"] == filesets["null"]["dy"]
+    assert filesets["data"]["DoubleMuon"] != filesets["null"]["DoubleMuon"]
+    manifest = json.loads((tmp_path / "out" / "training_data" / "manifest.json").read_text())
+    assert len(manifest["config"]["variations"]) == 1
+    before = times(tmp_path / "out")
+    again = advtag("study", own, "--until", "prepare", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    made = {path for path, time in times(tmp_path / "out").items() if before.get(path) != time}
+    assert {path.suffix for path in made} <= {".json"}  # the filesets alone

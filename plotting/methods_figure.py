@@ -33,7 +33,7 @@ class Look(NamedTuple):
 REFERENCE = Look("#1a1d22", "D", "the reference")
 BETTER = Look("#1f5fbf", "v", f"below the curve by {CLAIM:g} σ")
 WORSE = Look("#c8431f", "^", f"above the curve by {CLAIM:g} σ")
-NEITHER = Look("#6d737d", "o", "neither")
+NEITHER = Look("#6d737d", "o", "not told from the curve")
 
 
 def look_of(row: MethodRow) -> Look:

@@ -67,7 +67,8 @@ def main_table(
             for s in _AREAS
         },
         f"{score_label(score)} excess, 10⁻⁴": [
-            VerdictCell(f"{_scaled(row.excess, row.excess_error)} ({UNIT * row.offset:.0f})") for row in here
+            VerdictCell(f"{_scaled(row.excess, row.excess_error)} ({minus(f'{UNIT * row.offset:.0f}')})")
+            for row in here
         ],
         f"Over {reference}": [_plain_ratio(row, row.ratio_basic, row.ratio_basic_error) for row in here],
         "Over equal AUC": [ratio_cell(row) for row in here],

@@ -6,6 +6,7 @@ import hist
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import norm
 
 from datamc.agreement import Agreement, agreement
 from datamc.blocks import PREFIX, BlockReader
@@ -104,6 +105,18 @@ def test_rows_with_blocks_are_those_of_the_histograms(found: Agreement) -> None:
     assert row.n_equal_bins == 20
     assert row.js < np.log(2)
     assert row.p_value < 1e-3
+
+
+def test_the_area_of_data_against_simulation_is_told_and_compared(found: Agreement) -> None:
+    row = found.divergence[1]
+    # normal distributions of width 1.5 that are 0.4 apart: Phi(0.4 / (1.5 sqrt 2))
+    assert row.data_mc_auc == pytest.approx(norm.cdf(0.4 / (1.5 * np.sqrt(2))), abs=0.015)
+    assert row.auc == pytest.approx(6 * (row.data_mc_auc - 0.5) ** 2)
+    # 6 / 12 (1/6000 + 1/12000), less the jets that share a bin
+    assert row.auc_offset == pytest.approx(1.25e-4, rel=0.05)
+    assert 0 < row.auc_error < row.auc < row.kl
+    measures = {each.measure for each in found.differences}
+    assert measures == {"kl", "kl_equal", "js", "emd", "auc"}
 
 
 def test_same_sign_is_subtracted_in_blocks_as_in_histograms(found: Agreement) -> None:

@@ -75,8 +75,8 @@ def about(study: Study) -> list[tuple[str, str]]:
             lines.append(
                 (f"Unlabelled jets, {selection}", f"{jets.n_data} of data, {jets.n_mc} of simulation")
             )
-        share = f"{100 * card.unlabelled.share:.3g} % of the events, in no comparison"
-        lines.append(("Adapted to", share))
+        share = f"{100 * card.unlabelled.share:.3g} %, left out of every comparison"
+        lines.append(("Events that may be adapted to", share))
     lines.append(("Replicas", f"{card.replicas}, of {card.blocks} blocks of events"))
     return lines
 
@@ -101,8 +101,10 @@ def summary_rows(study: Study) -> list[dict[str, str]]:
 
 
 def _worth(row: "MethodRow", *, is_null: bool) -> str:
+    from plotting.methods_summary import says_something
+
     if is_null:
         return f"{row.pull:+.1f}"
-    if row.status in ("weak", "no_excess"):
+    if not says_something(row):
         return "\u2013"
     return f"{row.ratio_curve:.2f} \u00b1 {row.ratio_curve_error:.2f}"

@@ -174,7 +174,7 @@ def test_the_shipped_study_asks_for_the_samples_that_its_page_describes(tmp_path
     folder = SHIPPED.parent / "defences"
     priors = tuple(scenario_from(str(folder / f"{name}.yaml")) for name in ("prior", "prior_2", "prior_3"))
     second = scenario_from(str(folder / "second.yaml"))
-    assert requests["training"][0] == SampleRequest("qcd", "mc", 15_000, seed=1, variations=priors)
+    assert requests["training"][0] == SampleRequest("qcd", "mc", 25_000, seed=1, variations=priors)
     assert requests["second"][0] == SampleRequest("dy", second, 200_000, seed=14)
     assert {name: [each.process for each in several] for name, several in requests.items()} == {
         "training": ["qcd", "tt"],
@@ -183,9 +183,9 @@ def test_the_shipped_study_asks_for_the_samples_that_its_page_describes(tmp_path
         "null": ["dy", "wc", "ttsl"],
         "second": ["dy", "wc", "ttsl"],
     }
-    # 3 parts of QCD and 2 of top pairs, of at most 5000 events; each seen by three more detectors
+    # 5 parts of QCD and 3 of top pairs, of at most 5000 events; each seen by three more detectors
     config = prepare_card(study)
-    assert (len(config.inputs), len(config.variations)) == (5, 15)
+    assert (len(config.inputs), len(config.variations)) == (8, 24)
     assert len(run_cards(study.card)) == 3 * len(study.card.methods)
 
 

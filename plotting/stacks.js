@@ -196,7 +196,7 @@ function stackTitle(training, stack) {
   const place = `${training}, epoch ${state.epoch}: ${nameOf(numbers.selections, state.selection)}${viewText()}, ${nameOf(numbers.variants, state.variant)}`;
   if (!stack) return `${place}: no histogram`;
   const { value, bins: n } = chiSquared(stack);
-  return `${place}${stack.after ? ", after scale factors" : ""}; χ² = ${shown(value)} in ${n} bins`;
+  return `${place}${stack.after ? ", after scale factors" : ""}; χ²\u00a0=\u00a0${shown(value)} in\u00a0${n}\u00a0bins`;
 }
 
 /* Scale factors are fitted in the plane of CvsL and CvsB: what cannot be shown with them is told. */

@@ -289,7 +289,7 @@ def test_stacks_after_the_scale_factors_follow_everything(opened, production, se
             assert_drawn(opened, expected, place=place)
             title = opened.text(f"stack-{place}-title")
             found = agreement(expected)
-            chi2, n_bins = re.search(r"after scale factors; χ² = ([\d.]+) in (\d+) bins", title).groups()
+            chi2, n_bins = re.search(r"after scale factors; χ²\s=\s([\d.]+) in\s(\d+)\sbins", title).groups()
             assert float(chi2) == pytest.approx(found.chi2, rel=0.01)
             assert int(n_bins) == found.n_bins
     # All factors of a cell have an error of 0.1 and no correlation.

@@ -17,8 +17,8 @@ def test_the_sentence_gives_both_divergences_and_what_lies_far_from_zero(row):
     ]
     assert null_sentence(data, null) == (
         "Statistics alone, DY + jets: null data (900 jets simulated like the simulation) have KL beyond "
-        "statistics of 0.03 in the mean over 2 comparisons; 1 of 2 lie 2 σ or more from zero (0.1 expected by "
-        "chance); the data have 0.4."
+        "statistics of 0.03 in the mean over 2 comparisons; 1 of 2 lie 2 σ or more from zero (0.1 expected "
+        "by chance); the data have 0.4."
     )
 
 

@@ -30,8 +30,8 @@ def all_good_jets(events: ak.Array, selected: Selected, parameters: Selection) -
     for kind in ("muon", "electron"):
         leptons = chosen[COLLECTIONS[kind]]
         for position in selected.objects.get(kind, ()):
-            good = good & away_from(
-                chosen.Jet, leptons, position, min_delta_r=parameters.min_delta_r, strictly=True
+            good = away_from(
+                chosen.Jet, good, leptons, position, min_delta_r=parameters.min_delta_r, strictly=True
             )
     counts = n_selected(good)
     probe = np.repeat(np.arange(len(counts)), counts)

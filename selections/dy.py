@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
+from coffea.analysis_tools import PackedSelection
 from numpy.typing import NDArray
 
 from selections.cuts import DYSelection
@@ -16,7 +17,16 @@ from selections.objects import (
     opposite_sign_pairs,
     pair_mass_and_pt,
 )
-from selections.selected import Column, Selected, one_probe_per_event, pick, position_of_largest
+from selections.selected import (
+    Column,
+    Selected,
+    event_of_each,
+    flat_values,
+    one_probe_per_event,
+    pick,
+    position_of_largest,
+    undecided,
+)
 from selections.triggers import event_cuts
 
 
@@ -45,20 +55,19 @@ def select(
         CMS-BTV-20-001 (JINST 17 P03014), section on the DY+jets selection; thesis, appendix A.5.
     """
     kind = parameters.lepton
-    other = "electron" if kind == "muon" else "muon"
-    leptons, jets = events[COLLECTIONS[kind]], events.Jet
     good = good_leptons(events, kind, parameters)
-    z = z_candidate(leptons, good, parameters)
-    clean = _jets_away_from(events, leptons, z, parameters)
-    n_jets = n_selected(clean)
-
     cuts = event_cuts(events, parameters, good_luminosity)
-    cuts.add(f"two_{kind}s", n_selected(good) >= 2)
-    cuts.add("opposite_sign", both_signs(leptons, good))
-    cuts.add(f"leading_{kind}_pt", ak.any(good & (leptons.pt > parameters.leading_pt), axis=1))
-    cuts.add(f"{other}_veto", n_selected(good_leptons(events, other, parameters)) == 0)
-    cuts.add("z_candidate", z.plus >= 0)
-    cuts.add("n_jets", n_jets >= parameters.min_jets)
+    _add_lepton_cuts(cuts, events, good, parameters)
+
+    among = undecided(cuts)
+    chosen = events[among]
+    leptons, jets = chosen[COLLECTIONS[kind]], chosen.Jet
+    z = z_candidate(leptons, good[among], parameters)
+    clean = _jets_away_from(chosen, leptons, z, parameters)
+    n_jets = n_selected(clean)
+    later = PackedSelection()
+    later.add("z_candidate", z.plus >= 0)
+    later.add("n_jets", n_jets >= parameters.min_jets)
 
     probe = position_of_largest(jets.pt, clean)
     control = {
@@ -68,8 +77,22 @@ def select(
         f"di{kind}_mass": z.mass,
         f"di{kind}_pt": z.pt,
     }
-    sign = np.ones(len(events), dtype=np.int8)
-    return one_probe_per_event(cuts, jet=probe, sign=sign, control=control, objects={kind: (z.plus, z.minus)})
+    sign = np.ones(len(among), dtype=np.int8)
+    return one_probe_per_event(
+        cuts, later, among, jet=probe, sign=sign, control=control, objects={kind: (z.plus, z.minus)}
+    )
+
+
+def _add_lepton_cuts(
+    cuts: PackedSelection, events: ak.Array, good: ak.Array, parameters: DYSelection
+) -> None:
+    kind = parameters.lepton
+    other = "electron" if kind == "muon" else "muon"
+    leptons = events[COLLECTIONS[kind]]
+    cuts.add(f"two_{kind}s", n_selected(good) >= 2)
+    cuts.add("opposite_sign", both_signs(leptons, good))
+    cuts.add(f"leading_{kind}_pt", ak.any(good & (leptons.pt > parameters.leading_pt), axis=1))
+    cuts.add(f"{other}_veto", n_selected(good_leptons(events, other, parameters)) == 0)
 
 
 def z_candidate(leptons: ak.Array, good: ak.Array, parameters: DYSelection) -> ZCandidate:
@@ -81,21 +104,27 @@ def z_candidate(leptons: ak.Array, good: ak.Array, parameters: DYSelection) -> Z
         parameters: The row of the table.
     """
     pairs = opposite_sign_pairs(leptons, good)
-    mass, pt = pair_mass_and_pt(leptons, pairs)
+    mass, pt = (flat_values(values) for values in pair_mass_and_pt(leptons, pairs))
     low, high = parameters.mass_window
-    passing = (mass > low) & (mass < high) & (pt > parameters.min_dilepton_pt)
-    plus, minus = (
-        np.asarray(ak.fill_none(ak.firsts(pairs[sign][passing]), -1)) for sign in ("plus", "minus")
+    passing = np.flatnonzero((mass > low) & (mass < high) & (pt > parameters.min_dilepton_pt))
+    event, first = np.unique(event_of_each(pairs.plus)[passing], return_index=True)
+    pair = passing[first]
+    z = ZCandidate(
+        plus=np.full(len(leptons), -1),
+        minus=np.full(len(leptons), -1),
+        mass=np.full(len(leptons), np.nan),
+        pt=np.full(len(leptons), np.nan),
     )
-    mass, pt = (np.asarray(ak.fill_none(ak.firsts(values[passing]), np.nan)) for values in (mass, pt))
-    return ZCandidate(plus, minus, mass, pt)
+    z.plus[event], z.minus[event] = flat_values(pairs.plus)[pair], flat_values(pairs.minus)[pair]
+    z.mass[event], z.pt[event] = mass[pair], pt[pair]
+    return z
 
 
 def _jets_away_from(events: ak.Array, leptons: ak.Array, z: ZCandidate, parameters: DYSelection) -> ak.Array:
     clean = good_jets(events, parameters.jet)
     for lepton in (z.plus, z.minus):
-        clean = clean & away_from(
-            events.Jet, leptons, lepton, min_delta_r=parameters.min_delta_r, strictly=True
+        clean = away_from(
+            events.Jet, clean, leptons, lepton, min_delta_r=parameters.min_delta_r, strictly=True
         )
     return clean
 

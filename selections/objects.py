@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from selections.branches import MET_OF_KIND, column
 from selections.cuts import ElectronCuts, JetCuts, LeptonSelection, MetKind, MuonCuts
-from selections.selected import Column, pick
+from selections.selected import Column, counts_of, event_of_each, flat_values, pick, starts_of
 
 COLLECTIONS: Mapping[str, str] = {"muon": "Muon", "electron": "Electron"}
 """Where the leptons of a kind are."""
+
+
+Kinematic = NDArray[np.floating]
 
 
 class Momenta(NamedTuple):
@@ -76,30 +79,48 @@ def good_jets(events: ak.Array, cuts: JetCuts) -> ak.Array:
 
 
 def away_from(
-    jets: ak.Array, objects: ak.Array, position: NDArray[np.int64], *, min_delta_r: float, strictly: bool
+    jets: ak.Array,
+    allowed: ak.Array,
+    objects: ak.Array,
+    position: NDArray[np.int64],
+    *,
+    min_delta_r: float,
+    strictly: bool,
 ) -> ak.Array:
-    """Return which jets are at least a distance away from one object of their event.
+    """Return which allowed jets are at least a distance away from one object of their event.
 
     Args:
         jets: All jets of all events.
+        allowed: Which of them may be returned.
         objects: All objects (muons) of all events.
         position: Which object, shape ``(n_events,)``; where it is -1 no jet is near.
         min_delta_r: The distance.
         strictly: Whether a jet at the very distance is too near.
     """
-    distance = delta_r(jets, pick(objects.eta, position), pick(objects.phi, position))
+    away = flat_values(allowed).copy()
+    chosen = np.flatnonzero(away)
+    event = event_of_each(allowed)[chosen]
+    distance = delta_r(
+        flat_values(jets.eta)[chosen],
+        flat_values(jets.phi)[chosen],
+        pick(objects.eta, position)[event],
+        pick(objects.phi, position)[event],
+    )
     # Written as "not near", so that the NaN of an absent object keeps the jet.
-    return ~(distance <= min_delta_r) if strictly else ~(distance < min_delta_r)
+    away[chosen] = ~(distance <= min_delta_r) if strictly else ~(distance < min_delta_r)
+    return ak.unflatten(away, counts_of(allowed))
 
 
-def delta_phi(first: ak.Array, second: ak.Array | Column) -> ak.Array:
+def delta_phi(first: Kinematic, second: Kinematic) -> Kinematic:
     """Return the difference of two azimuths, within [-pi, pi)."""
-    return (first - second + np.pi) % (2 * np.pi) - np.pi
+    difference: Kinematic = (first - second + np.pi) % (2 * np.pi) - np.pi
+    return difference
 
 
-def delta_r(objects: ak.Array, eta: ak.Array | Column, phi: ak.Array | Column) -> ak.Array:
-    """Return the distance of objects to a direction (one for each event, or one for each object)."""
-    return np.hypot(objects.eta - eta, delta_phi(objects.phi, phi))
+def delta_r(eta: Kinematic, phi: Kinematic, other_eta: Kinematic, other_phi: Kinematic) -> Kinematic:
+    """Return the distances of objects to others, all in one shape."""
+    distance: Kinematic = np.hypot(eta - other_eta, delta_phi(phi, other_phi))
+    return distance
 
 
 def missing_energy(events: ak.Array, kind: MetKind) -> tuple[Column, Column]:
@@ -141,19 +162,22 @@ def opposite_sign_pairs(muons: ak.Array, allowed: ak.Array) -> ak.Array:
 
 def pair_mass_and_pt(muons: ak.Array, pairs: ak.Array) -> tuple[ak.Array, ak.Array]:
     """Return invariant mass and transverse momentum of pairs of muons, in GeV, in the shape of the pairs."""
-    first = _momentum(muons.pt, muons.eta, muons.phi, muons.mass, pairs.plus)
-    second = _momentum(muons.pt, muons.eta, muons.phi, muons.mass, pairs.minus)
-    energy, x, y, z = (a + b for a, b in zip(first, second, strict=True))
-    return np.sqrt(np.maximum(energy**2 - x**2 - y**2 - z**2, 0.0)), np.hypot(x, y)
+    first_muon = starts_of(muons.pt)[event_of_each(pairs.plus)]
+    first, second = (
+        Momenta(
+            *(
+                flat_values(muons[name])[first_muon + flat_values(pairs[sign])].astype(np.float64)
+                for name in Momenta._fields
+            )
+        )
+        for sign in ("plus", "minus")
+    )
+    counts = counts_of(pairs.plus)
+    mass, pt = (ak.unflatten(values, counts) for values in mass_and_pt_of_two(first, second))
+    return mass, pt
 
 
-def _momentum(
-    pt: ak.Array, eta: ak.Array, phi: ak.Array, mass: ak.Array, position: ak.Array
-) -> tuple[ak.Array, ...]:
-    return _four_vector(*(ak.values_astype(values[position], np.float64) for values in (pt, eta, phi, mass)))
-
-
-def _four_vector(pt: ak.Array, eta: ak.Array, phi: ak.Array, mass: ak.Array) -> tuple[ak.Array, ...]:
+def _four_vector(pt: Column, eta: Column, phi: Column, mass: Column) -> tuple[Column, ...]:
     energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
     return energy, pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
 

@@ -20,7 +20,8 @@ class Selected:
     `Jet` collection as read, whatever was cut or sorted on the way.
 
     Attributes:
-        cuts: The named masks of all events, shape ``(n_events,)`` each, in the order of the cutflow.
+        cuts: The named masks of all events, shape ``(n_events,)`` each, in the order of the cutflow; a late
+            one may be False where it was not worked out, see `undecided`.
         event: Position of a probe's event in the chunk, shape ``(n_probes,)``.
         jet: Position of the probe in its event's jets, shape ``(n_probes,)``.
         sign: +1 opposite sign, -1 same sign, shape ``(n_probes,)``; +1 where a selection has no such thing.
@@ -55,8 +56,20 @@ class Selected:
         return [(name, self.cuts.all(*(other for other in names if other != name))) for name in names]
 
 
+def undecided(cuts: PackedSelection) -> NDArray[np.int64]:
+    """Return the positions of the events that fail one cut at most, shape ``(n_undecided,)``.
+
+    An event that fails two counts in no later step of the cutflow, nor among those that pass all cuts but
+    one. So what takes long is worked out for the undecided events alone, and is False elsewhere.
+    """
+    n_failed = np.sum([~cuts.all(name) for name in cuts.names], axis=0)
+    return np.flatnonzero(n_failed <= 1)
+
+
 def one_probe_per_event(
     cuts: PackedSelection,
+    later: PackedSelection,
+    among: NDArray[np.int64],
     *,
     jet: NDArray[np.int64],
     sign: NDArray[np.int8],
@@ -66,25 +79,43 @@ def one_probe_per_event(
     """Return the probes of the events that pass every cut.
 
     Args:
-        cuts: The masks of all events.
-        jet: The probe of each event, shape ``(n_events,)``; -1 for none.
-        sign: As in `Selected`, but for each event, shape ``(n_events,)``.
-        control: As in `Selected`, but for each event, shape ``(n_events,)`` each.
-        objects: As in `Selected`, but for each event, shape ``(n_events,)`` each.
+        cuts: The masks of all events; those of `later` are added to them.
+        later: The masks of the undecided events, shape ``(n_undecided,)`` each.
+        among: Which events these are, see `undecided`.
+        jet: The probe of each of them, shape ``(n_undecided,)``; -1 for none.
+        sign: As in `Selected`, but for each of them, shape ``(n_undecided,)``.
+        control: As in `Selected`, but for each of them, shape ``(n_undecided,)`` each.
+        objects: As in `Selected`, but for each of them, shape ``(n_undecided,)`` each.
     """
-    passing = cuts.all(*cuts.names) & (jet >= 0)
+    n_events = len(cuts.all(*cuts.names))
+    for name in later.names:
+        mask = np.zeros(n_events, dtype=np.bool_)
+        mask[among] = later.all(name)
+        cuts.add(name, mask)
+    passing = cuts.all(*cuts.names)[among] & (jet >= 0)
     chosen = {name: np.asarray(values, dtype=np.float64)[passing] for name, values in control.items()}
     leptons = {
         kind: tuple(position[passing] for position in positions)
         for kind, positions in (objects or {}).items()
     }
-    return Selected(cuts, np.flatnonzero(passing), jet[passing], sign[passing], chosen, leptons)
+    return Selected(cuts, among[passing], jet[passing], sign[passing], chosen, leptons)
+
+
+def counts_of(jagged: ak.Array) -> NDArray[np.int64]:
+    """Return the number of objects of each event, shape ``(n_events,)``."""
+    return np.asarray(ak.num(jagged, axis=1), dtype=np.int64)
 
 
 def starts_of(jagged: ak.Array) -> NDArray[np.int64]:
     """Return where each event's objects start in the flattened collection, shape ``(n_events,)``."""
-    counts = np.asarray(ak.num(jagged, axis=1), dtype=np.int64)
+    counts = counts_of(jagged)
     return np.cumsum(counts) - counts
+
+
+def event_of_each(jagged: ak.Array) -> NDArray[np.int64]:
+    """Return the event of all objects of all events, one after the other."""
+    counts = counts_of(jagged)
+    return np.repeat(np.arange(len(counts)), counts)
 
 
 def flat_values(jagged: ak.Array) -> NDArray[Any]:
@@ -112,9 +143,16 @@ def position_of_largest(values: ak.Array, allowed: ak.Array) -> NDArray[np.int64
         ValueError: If an event does not have as many of one as of the other (awkward would not notice).
     """
     require_same_counts(values, allowed)
-    position = ak.argmax(ak.where(allowed, values, -np.inf), axis=1)
-    position = np.asarray(ak.fill_none(position, -1), dtype=np.int64)
-    return np.where(np.asarray(ak.any(allowed, axis=1)), position, -1)
+    chosen = np.flatnonzero(flat_values(allowed))
+    event = event_of_each(allowed)[chosen]
+    largest = np.full(len(values), -np.inf)
+    np.maximum.at(largest, event, flat_values(values)[chosen])
+    is_largest = flat_values(values)[chosen] == largest[event]
+    event, chosen = event[is_largest], chosen[is_largest]
+    position = np.full(len(values), -1)
+    # From behind: of equal ones the first stays.
+    position[event[::-1]] = (chosen - starts_of(allowed)[event])[::-1]
+    return position
 
 
 def require_same_counts(first: ak.Array, second: ak.Array) -> None:
@@ -123,7 +161,7 @@ def require_same_counts(first: ak.Array, second: ak.Array) -> None:
     Raises:
         ValueError: If they differ: an inner mask of another length silently picks other objects.
     """
-    if len(first) != len(second) or not ak.all(ak.num(first, axis=1) == ak.num(second, axis=1)):
+    if not np.array_equal(counts_of(first), counts_of(second)):
         raise ValueError(
             "a mask does not have the same number of objects in every event as what it is meant for: "
             "make it from the same, unfiltered collection"

@@ -24,7 +24,7 @@ from selections.objects import (
 )
 from selections.selected import Column, pick, position_of_largest
 from selections.soft_muon import SoftMuonJet, jet_under_study, soft_muon_jet
-from selections.triggers import Mask
+from selections.triggers import Mask, event_cuts
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def single_lepton_events(events: ak.Array, parameters: SingleLeptonSelection) ->
     lepton = position_of_largest(leptons.pt, good_leptons(events, parameters.lepton, parameters))
     good = good_jets(events, parameters.jet)
     counted, isolated = (
-        good & away_from(jets, leptons, lepton, min_delta_r=distance, strictly=False)
+        away_from(jets, good, leptons, lepton, min_delta_r=distance, strictly=False)
         for distance in (parameters.min_delta_r, parameters.min_probe_delta_r)
     )
     return SingleLeptonEvents(
@@ -68,16 +68,24 @@ def single_lepton_events(events: ak.Array, parameters: SingleLeptonSelection) ->
     )
 
 
+def lepton_cuts(
+    events: ak.Array, parameters: SingleLeptonSelection, good_luminosity: Mask | None
+) -> PackedSelection:
+    """Return a new set of cuts: of the event as such, on one hard lepton alone, and on a second one."""
+    cuts = event_cuts(events, parameters, good_luminosity)
+    n_good = {kind: n_selected(good_leptons(events, kind, parameters)) for kind in COLLECTIONS}
+    n_loose = n_selected(good_muons(events.Muon, parameters.loose_muon))
+    n_loose = n_loose + n_selected(good_electrons(events, parameters.loose_electron))
+    alone = n_good["muon"] + n_good["electron"] == 1
+    cuts.add(f"one_hard_{parameters.lepton}", alone & (n_good[parameters.lepton] == 1))
+    cuts.add("dilepton_veto", n_loose != 2)
+    return cuts
+
+
 def add_w_cuts(
     cuts: PackedSelection, events: ak.Array, found: SingleLeptonEvents, parameters: SingleLeptonSelection
 ) -> None:
-    """Add the cuts on leptons and missing energy: one hard lepton alone, no second one, a W."""
-    n_muons = n_selected(good_muons(events.Muon, parameters.muon))
-    n_electrons = n_selected(good_electrons(events, parameters.electron))
-    n_loose = n_selected(good_muons(events.Muon, parameters.loose_muon))
-    n_loose = n_loose + n_selected(good_electrons(events, parameters.loose_electron))
-    cuts.add(f"one_hard_{parameters.lepton}", (n_muons + n_electrons == 1) & (found.lepton >= 0))
-    cuts.add("dilepton_veto", n_loose != 2)
+    """Add the cuts on a prompt lepton and on a W."""
     cuts.add(
         "qcd_suppression",
         prompt_and_isolated(events, found.collection, found.lepton, parameters.qcd_suppression),

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from selections.cuts import ProbeKind, SoftMuonCuts
 from selections.objects import delta_r, tight_muons
-from selections.selected import pick, position_of_largest, require_same_counts
+from selections.selected import (
+    counts_of,
+    event_of_each,
+    flat_values,
+    pick,
+    position_of_largest,
+    require_same_counts,
+    starts_of,
+)
 
 
 class SoftMuonJet(NamedTuple):
@@ -80,15 +88,16 @@ def jet_under_study(
 
 def _accepted_pts(events: ak.Array, cuts: SoftMuonCuts) -> tuple[ak.Array, ak.Array]:
     """Return for each jet the pT of its first and its second accepted soft muon, 0 for none."""
-    jets, muons = events.Jet, _with_acceptance(events.Muon, cuts)
+    jets, accepted = events.Jet, _accepted(events.Muon, cuts)
     first, second = (
-        _accepted_pt(jets, index, muons, cuts.max_delta_r) for index in (jets.muonIdx1, jets.muonIdx2)
+        _accepted_pt(jets, index, events.Muon, accepted, cuts.max_delta_r)
+        for index in (jets.muonIdx1, jets.muonIdx2)
     )
     return first, second
 
 
-def _with_acceptance(muons: ak.Array, cuts: SoftMuonCuts) -> ak.Array:
-    """Return pt, eta and phi of all muons, and whether each is `accepted` on its own, jets apart."""
+def _accepted(muons: ak.Array, cuts: SoftMuonCuts) -> ak.Array:
+    """Return whether each muon is accepted on its own, jets apart."""
     accepted = (
         tight_muons(muons, cuts.abs_eta)
         & (muons.pt > cuts.min_pt)
@@ -98,11 +107,24 @@ def _with_acceptance(muons: ak.Array, cuts: SoftMuonCuts) -> ak.Array:
     if cuts.min_dxy_significance > 0:
         # Not as a quotient: the error may be 0.
         accepted = accepted & (abs(muons.dxy) > cuts.min_dxy_significance * muons.dxyErr)
-    return ak.zip({"pt": muons.pt, "eta": muons.eta, "phi": muons.phi, "accepted": accepted})
+    return accepted
 
 
-def _accepted_pt(jets: ak.Array, index: ak.Array, muons: ak.Array, max_delta_r: float) -> ak.Array:
+def _accepted_pt(
+    jets: ak.Array, index: ak.Array, muons: ak.Array, accepted: ak.Array, max_delta_r: float
+) -> ak.Array:
     """Return for each jet the pT of the muon at `index` of its event if it is accepted and near, else 0."""
-    linked = muons[ak.mask(index, (index >= 0) & (index < ak.num(muons.pt, axis=1)))]
-    accepted = linked.accepted & (delta_r(jets, linked.eta, linked.phi) < max_delta_r)
-    return ak.where(ak.fill_none(accepted, False), ak.fill_none(linked.pt, 0.0), 0.0)
+    position, event = flat_values(index), event_of_each(index)
+    jet = np.flatnonzero((position >= 0) & (position < counts_of(muons.pt)[event]))
+    muon = starts_of(muons.pt)[event[jet]] + position[jet]
+    jet, muon = (which[flat_values(accepted)[muon]] for which in (jet, muon))
+    distance = delta_r(
+        flat_values(jets.eta)[jet],
+        flat_values(jets.phi)[jet],
+        flat_values(muons.eta)[muon],
+        flat_values(muons.phi)[muon],
+    )
+    pt = np.zeros(len(position))
+    # Compared in double precision: numpy would round the limit to that of the columns, awkward does not.
+    pt[jet] = np.where(distance.astype(np.float64) < max_delta_r, flat_values(muons.pt)[muon], 0.0)
+    return ak.unflatten(pt, counts_of(index))

@@ -20,7 +20,7 @@ from selections.objects import (
     momenta_of,
     n_selected,
 )
-from selections.selected import Column, Selected, one_probe_per_event, pick, position_of_largest
+from selections.selected import Column, Selected, one_probe_per_event, pick, position_of_largest, undecided
 from selections.soft_muon import jet_under_study, soft_muon_jet
 from selections.triggers import event_cuts
 
@@ -52,34 +52,37 @@ def select(
     Source:
         BTVNanoCommissioning, dileptonic top pairs with a soft muon; CMS-BTV-16-002 (JINST 13 P05011).
     """
-    pair, jets = dilepton(events, parameters), events.Jet
-    allowed = _jets_away_from(events, pair, parameters)
-    n_jets, soft = n_selected(allowed), soft_muon_jet(events, allowed, parameters.soft_muon)
-    mass, _ = mass_and_pt_of_two(*pair.momenta)
-    met, _ = missing_energy(events, parameters.met)
-
     cuts = event_cuts(events, parameters, good_luminosity)
-    _add_lepton_cuts(cuts, events, pair, mass, parameters)
-    cuts.add("met", met > parameters.min_met)
-    cuts.add("n_jets", n_jets >= parameters.min_jets)
-    cuts.add("soft_muon_jet", soft.jet >= 0)
-    jet = jet_under_study(cuts, events, allowed, soft, parameters.soft_muon, parameters.probe)
+    _add_numbers(cuts, events, parameters)
+
+    among = undecided(cuts)
+    chosen, later = events[among], PackedSelection()
+    pair, jets = dilepton(chosen, parameters), chosen.Jet
+    allowed = _jets_away_from(chosen, pair, parameters)
+    n_jets, soft = n_selected(allowed), soft_muon_jet(chosen, allowed, parameters.soft_muon)
+    mass, _ = mass_and_pt_of_two(*pair.momenta)
+    met, _ = missing_energy(chosen, parameters.met)
+    _add_pair_cuts(later, pair, mass, parameters)
+    later.add("met", met > parameters.min_met)
+    later.add("n_jets", n_jets >= parameters.min_jets)
+    later.add("soft_muon_jet", soft.jet >= 0)
+    jet = jet_under_study(later, chosen, allowed, soft, parameters.soft_muon, parameters.probe)
     control = {
         "jet_pt": pick(jets.pt, jet),
         "jet_eta": pick(jets.eta, jet),
         "n_jets": n_jets.astype(np.float64),
-        "soft_muon_pt": pick(events.Muon.pt, soft.muon),
+        "soft_muon_pt": pick(chosen.Muon.pt, soft.muon),
         "dilepton_mass": mass,
         "met": met,
     }
-    sign = np.ones(len(events), dtype=np.int8)
+    sign = np.ones(len(among), dtype=np.int8)
     objects = {**_by_kind(pair), "soft_muon": (soft.muon,)}
-    return one_probe_per_event(cuts, jet=jet, sign=sign, control=control, objects=objects)
+    return one_probe_per_event(cuts, later, among, jet=jet, sign=sign, control=control, objects=objects)
 
 
 def dilepton(events: ak.Array, parameters: DileptonSelection) -> Dilepton:
     """Return the hardest good muon and electron of each event, or its two hardest good muons."""
-    kinds = ("muon", "electron") if parameters.lepton == "both" else ("muon", "muon")
+    kinds = _kinds(parameters)
     positions: list[Positions] = []
     for kind in kinds:
         leptons, allowed = events[COLLECTIONS[kind]], good_leptons(events, kind, parameters)
@@ -90,7 +93,7 @@ def dilepton(events: ak.Array, parameters: DileptonSelection) -> Dilepton:
     momenta = tuple(momenta_of(*one) for one in found)
     charges = tuple(pick(leptons.charge, position) for leptons, position in found)
     return Dilepton(
-        (kinds[0], kinds[1]),
+        kinds,
         (positions[0], positions[1]),
         (momenta[0], momenta[1]),
         (charges[0], charges[1]),
@@ -101,18 +104,25 @@ def _jets_away_from(events: ak.Array, pair: Dilepton, parameters: DileptonSelect
     allowed = good_jets(events, parameters.jet)
     for kind, position in zip(pair.kinds, pair.positions, strict=True):
         leptons = events[COLLECTIONS[kind]]
-        allowed = allowed & away_from(
-            events.Jet, leptons, position, min_delta_r=parameters.min_delta_r, strictly=True
+        allowed = away_from(
+            events.Jet, allowed, leptons, position, min_delta_r=parameters.min_delta_r, strictly=True
         )
     return allowed
 
 
-def _add_lepton_cuts(
-    cuts: PackedSelection, events: ak.Array, pair: Dilepton, mass: Column, parameters: DileptonSelection
-) -> None:
+def _kinds(parameters: DileptonSelection) -> tuple[str, str]:
+    return ("muon", "electron") if parameters.lepton == "both" else ("muon", "muon")
+
+
+def _add_numbers(cuts: PackedSelection, events: ak.Array, parameters: DileptonSelection) -> None:
     for kind in ("muon", "electron"):
         n_good = n_selected(good_leptons(events, kind, parameters))
-        cuts.add(f"number_of_{kind}s", n_good == pair.kinds.count(kind))
+        cuts.add(f"number_of_{kind}s", n_good == _kinds(parameters).count(kind))
+
+
+def _add_pair_cuts(
+    cuts: PackedSelection, pair: Dilepton, mass: Column, parameters: DileptonSelection
+) -> None:
     thresholds = {"muon": parameters.leading_muon_pt, "electron": parameters.leading_electron_pt}
     hard = [momenta.pt > thresholds[kind] for kind, momenta in zip(pair.kinds, pair.momenta, strict=True)]
     cuts.add("leading_lepton_pt", hard[0] | hard[1])

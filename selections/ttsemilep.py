@@ -2,23 +2,25 @@
 
 import awkward as ak
 import numpy as np
+from coffea.analysis_tools import PackedSelection
 from numpy.typing import NDArray
 
 from selections.cuts import SingleLeptonSelection
 from selections.objects import mass_and_pt_of_two, momenta_of
-from selections.selected import Selected, one_probe_per_event
+from selections.selected import Selected, one_probe_per_event, undecided
 from selections.single_lepton import (
     SingleLeptonEvents,
     add_probe_cuts,
     add_w_cuts,
     charge_product,
     control_variables,
+    lepton_cuts,
     objects_of,
     sign_of,
     single_lepton_events,
     study_jet,
 )
-from selections.triggers import Mask, event_cuts
+from selections.triggers import Mask
 
 
 def select(
@@ -37,18 +39,22 @@ def select(
     Source:
         CMS-BTV-20-001 (JINST 17 P03014), section on the top-pair selection; thesis, appendix A.5.
     """
-    found = single_lepton_events(events, parameters)
-    cuts = event_cuts(events, parameters, good_luminosity)
-    add_w_cuts(cuts, events, found, parameters)
-    add_probe_cuts(cuts, events, found, parameters)
+    cuts = lepton_cuts(events, parameters, good_luminosity)
+    among = undecided(cuts)
+    chosen, later = events[among], PackedSelection()
+    found = single_lepton_events(chosen, parameters)
+    add_w_cuts(later, chosen, found, parameters)
+    add_probe_cuts(later, chosen, found, parameters)
     if parameters.z_veto is not None:
-        cuts.add("dimuon_veto", no_resonance(events, found, parameters, parameters.z_veto))
-    jet = study_jet(cuts, events, found, parameters)
+        later.add("dimuon_veto", no_resonance(chosen, found, parameters, parameters.z_veto))
+    jet = study_jet(later, chosen, found, parameters)
     return one_probe_per_event(
         cuts,
+        later,
+        among,
         jet=jet,
-        sign=sign_of(events, found),
-        control=control_variables(events, found, jet, parameters.lepton),
+        sign=sign_of(chosen, found),
+        control=control_variables(chosen, found, jet, parameters.lepton),
         objects=objects_of(found, parameters.lepton),
     )
 

@@ -2,21 +2,23 @@
 
 import awkward as ak
 import numpy as np
+from coffea.analysis_tools import PackedSelection
 from numpy.typing import NDArray
 
 from selections.cuts import SingleLeptonSelection
 from selections.objects import opposite_sign_pairs, pair_mass_and_pt, tight_muons
-from selections.selected import Selected, one_probe_per_event, pick
+from selections.selected import Selected, one_probe_per_event, pick, undecided
 from selections.single_lepton import (
     add_probe_cuts,
     add_w_cuts,
     control_variables,
+    lepton_cuts,
     objects_of,
     sign_of,
     single_lepton_events,
     study_jet,
 )
-from selections.triggers import Mask, event_cuts
+from selections.triggers import Mask
 
 
 def select(
@@ -35,21 +37,25 @@ def select(
     Source:
         CMS-BTV-20-001 (JINST 17 P03014), section on the W+c selection; thesis, appendix A.5.
     """
-    found = single_lepton_events(events, parameters)
-    cuts = event_cuts(events, parameters, good_luminosity)
-    add_w_cuts(cuts, events, found, parameters)
+    cuts = lepton_cuts(events, parameters, good_luminosity)
+    among = undecided(cuts)
+    chosen, later = events[among], PackedSelection()
+    found = single_lepton_events(chosen, parameters)
+    add_w_cuts(later, chosen, found, parameters)
     if parameters.z_veto is not None:
-        cuts.add("dimuon_veto", no_resonance(events.Muon, parameters, parameters.z_veto))
-    add_probe_cuts(cuts, events, found, parameters)
+        later.add("dimuon_veto", no_resonance(chosen.Muon, parameters, parameters.z_veto))
+    add_probe_cuts(later, chosen, found, parameters)
     if parameters.max_lepton_fraction is not None:
-        fraction = pick(events.Jet.muEF, found.probe.jet) + pick(events.Jet.neEmEF, found.probe.jet)
-        cuts.add("lepton_fraction", fraction < parameters.max_lepton_fraction)
-    jet = study_jet(cuts, events, found, parameters)
+        fraction = pick(chosen.Jet.muEF, found.probe.jet) + pick(chosen.Jet.neEmEF, found.probe.jet)
+        later.add("lepton_fraction", fraction < parameters.max_lepton_fraction)
+    jet = study_jet(later, chosen, found, parameters)
     return one_probe_per_event(
         cuts,
+        later,
+        among,
         jet=jet,
-        sign=sign_of(events, found),
-        control=control_variables(events, found, jet, parameters.lepton),
+        sign=sign_of(chosen, found),
+        control=control_variables(chosen, found, jet, parameters.lepton),
         objects=objects_of(found, parameters.lepton),
     )
 

@@ -289,6 +289,24 @@ def test_random_events_are_selected_as_in_a_loop(made: tuple[ak.Array, list[Reco
     assert flow[-1] >= 3
 
 
+@pytest.mark.parametrize("selection", STEPS)
+def test_events_that_fail_two_cuts_need_no_later_ones(
+    made: tuple[ak.Array, list[Record]], selection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, _ = made
+    parameters = parameters_named(selection)
+    select = SELECT[parameters.name]
+    some = select(events, parameters)
+    monkeypatch.setattr(f"{select.__module__}.undecided", lambda _: np.arange(len(events)))
+    every = select(events, parameters)
+    assert sum(every.cuts.all("n_jets")) > sum(some.cuts.all("n_jets"))
+    for masks in ("cutflow_masks", "n_minus_one_masks"):
+        for (name, expected), (_, found) in zip(getattr(every, masks)(), getattr(some, masks)(), strict=True):
+            np.testing.assert_array_equal(found, expected, err_msg=f"{masks} of {name}")
+    for column in ("event", "jet", "sign", "control", "objects"):
+        np.testing.assert_equal(getattr(some, column), getattr(every, column))
+
+
 def require_same_of_file(path: Path) -> dict[str, list[int]]:
     names = frozenset().union(*(branches_of(parameters_named(row)).names() for row in STEPS))
     with uproot.open({path: None}) as file:

@@ -135,10 +135,13 @@ def _name_points(axes: Axes, rows: Sequence[MethodRow], looks: dict[str, Look]) 
     bottom, top = axes.get_ylim()
     left, right = axes.get_xlim()
     ordered = sorted(rows, key=lambda row: row.excess)
+    low, high = bottom + 0.03 * (top - bottom), top - 0.2 * (top - bottom)
     heights = spread_out(
-        [UNIT * row.excess for row in ordered], least=0.048 * (top - bottom),
-        low=bottom + 0.03 * (top - bottom), high=top - 0.2 * (top - bottom),
-    )  # fmt: skip
+        [UNIT * row.excess for row in ordered],
+        least=min(0.048 * (top - bottom), (high - low) / max(len(ordered) - 1, 1)),
+        low=low,
+        high=high,
+    )
     at = left + 0.70 * (right - left)
     for row, height in zip(ordered, heights, strict=True):
         look = looks[row.method]

@@ -258,6 +258,16 @@ def test_ratios_are_drawn_with_the_lowest_on_top() -> None:
     assert len(figure.axes[0].containers) == 8
 
 
+def test_the_names_of_many_methods_stay_in_the_panel() -> None:
+    ratios = {f"method_{number}": 0.4 + 0.001 * number for number in range(25)}
+    study = made_study(ratios)
+    figure = draw_methods(study.rows, study.seeds, study.curves, scenario="data", score="CvsB", measure="kl")
+    axes = figure.axes[0]
+    heights = [text.xyann[1] for text in axes.texts if text.get_text() in ratios]
+    assert len(set(heights)) == 25
+    assert min(heights) > axes.get_ylim()[0]
+
+
 def test_names_are_spread_out_and_stay_inside() -> None:
     assert spread_out([1.0, 1.1, 5.0], least=1.0, low=0.0, high=10.0) == [1.0, 2.0, 5.0]
     assert spread_out([9.5, 9.8], least=1.0, low=0.0, high=10.0) == [9.0, 10.0]

@@ -180,8 +180,8 @@ def test_the_shipped_study_asks_for_the_samples_that_its_page_describes(tmp_path
         "training": ["qcd", "tt"],
         "mc": ["dy", "wc", "ttsl"],
         "data": ["dy", "wc", "ttsl"],
-        "null": ["dy", "wc", "ttsl"],
-        "second": ["dy", "wc", "ttsl"],
+        "null": ["dy"],
+        "second": ["dy"],
     }
     # 5 parts of QCD and 3 of top pairs, of at most 5000 events; each seen by three more detectors
     config = prepare_card(study)

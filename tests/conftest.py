@@ -1,0 +1,8 @@
+"""What all tests need of their surroundings."""
+
+import signal
+
+# A shell starts background jobs with Ctrl-C ignored, and so is it in all that they start: tests of interrupts
+# would wait for what never comes.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,18 +4,15 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from datamc.divergence import DivergenceRow
 from datamc.history import HistoryRow, history_rows
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
 from datamc.shared_events import Place, shared_events
+from plotting.pages import rendered
 from plotting.style import FLAVOUR_LABELS, SELECTION_NAMES, is_simulated, score_label, variant_label
 from plotting.summary import CLAIM, minus, signed
 from plotting.tables import Table, decimals
@@ -87,25 +84,15 @@ def write_comparison(
     """
     simulated = [is_simulated(list(each.results.values())) for each in (first, second)]
     kind = "Simulated events" if all(simulated) else "Recorded data"
-    page = (
-        Environment(
-            loader=PackageLoader("plotting", "."),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-        )
-        .get_template("comparison.html")
-        .render(
-            title=title,
-            kind=kind if len(set(simulated)) == 1 else "Simulated events in part",
-            first=first.name,
-            second=second.name,
-            answer=answer(first, second, paired),
-            pairing=pairing_sentences(first, second, paired),
-            sections=comparison_sections(first, second, paired),
-            footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
-            style=Markup(Path(__file__).with_name("report.css").read_text(encoding="utf-8")),
-        )
+    page = rendered(
+        "comparison.html",
+        title=title,
+        kind=kind if len(set(simulated)) == 1 else "Simulated events in part",
+        first=first.name,
+        second=second.name,
+        answer=answer(first, second, paired),
+        pairing=pairing_sentences(first, second, paired),
+        sections=comparison_sections(first, second, paired),
     )
     write_text(path, page)
     return path

@@ -3,12 +3,9 @@
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from datamc.method_scale_factors import MethodScaleFactors
@@ -26,6 +23,7 @@ from plotting.methods_summary import (
     winner_of,
 )
 from plotting.methods_tables import main_table, null_tables, ratio_tables, scale_factor_tables
+from plotting.pages import rendered
 from plotting.style import EventLabel, figure_style, score_label
 from plotting.summary import CLAIM
 from storage.files import write_text
@@ -95,13 +93,8 @@ def write_methods_page(
         raise ValueError(f"no row of {score}, {measure} in scenario {main!r}: choose what the study measured")
     selections = list(dict.fromkeys(selections))
     answer, *sentences = _sentences(study, scenarios, selections, main=main, score=score, measure=measure)
-    environment = Environment(
-        loader=PackageLoader("plotting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    page = environment.get_template("methods.html").render(
+    page = rendered(
+        "methods.html",
         title=title,
         simulated=simulated,
         kind="Simulated events: no recorded data on this page" if simulated else "Recorded data",
@@ -127,8 +120,6 @@ def write_methods_page(
             for scenario in shown
         },
         about=[*about, *((f"Scenario “{name}”", text) for name, text in scenarios.items())],
-        footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
-        style=Markup(Path(__file__).with_name("report.css").read_text(encoding="utf-8")),
     )  # fmt: skip
     write_text(path, page)
     return path

@@ -3,12 +3,9 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from datamc.differences import DifferenceRow
@@ -21,6 +18,7 @@ from datamc.scale_factors import ScaleFactors
 from plotting.details import details
 from plotting.json_numbers import embedded_json
 from plotting.null_data import null_sentence
+from plotting.pages import packaged, rendered
 from plotting.payload import fitting_epochs, fitting_planes, report_payload
 from plotting.performance import cost, equal_auc_sentence, robustness_sentences
 from plotting.report_stacks import collect_stacks
@@ -128,11 +126,9 @@ def render_report(
         history=history_rows(scale_factors),
         simulated=simulated,
     ) | {"kind": kind}
-    scripts = [_plotly(), "\n".join(_packaged(name) for name in SCRIPTS)]
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_packaged("report.html")).render(
+    scripts = [_plotly(), "\n".join(packaged(name) for name in SCRIPTS)]
+    return rendered(
+        "report.html",
         title=title,
         simulated=simulated,
         kind=kind,
@@ -156,9 +152,7 @@ def render_report(
         plane_tables=scale_factor_tables(scale_factors),
         details=details(results),
         left_out=any(epoch not in epochs for result in results.values() for _, epoch in taggers_of(result)),
-        footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
         numbers=Markup(embedded_json(payload)),
-        style=Markup(_packaged("report.css")),
         plotly=Markup(scripts[0]),
         script=Markup(scripts[1]),
         script_hashes=Markup(" ".join(_hash(script) for script in scripts)),
@@ -238,10 +232,6 @@ def _listed(names: Sequence[str], noun: str) -> str:
 
 def _count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
-
-
-def _packaged(name: str) -> str:
-    return resources.files("plotting").joinpath(name).read_text(encoding="utf-8")
 
 
 def _plotly() -> str:

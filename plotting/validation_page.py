@@ -4,17 +4,14 @@ import base64
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from datamc.templates import Templates
+from plotting.pages import rendered
 from plotting.stacks import draw_stack
 from plotting.style import figure_style, score_label, selection_label
 from plotting.validation import (
@@ -175,11 +172,8 @@ def write_validation_page(
     ]
     groups = [group for group in groups if group.planned]
     figures = _drawn(groups, progress)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(_packaged("validation.html"))
-    page = template.render(
+    page = rendered(
+        "validation.html",
         title="Validation of simulated events",
         answer=_answer(checks),
         lead=f"{sum(n_events.values()):,} events: "
@@ -189,8 +183,6 @@ def write_validation_page(
         groups=_groups(checks),
         figure_groups=figures,
         tables=validation_tables(defaults, agreement, ranges, purities=purities, cutflows=cutflows),
-        footer=f"Made by advtag on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
-        style=Markup(_packaged("report.css")),
     )
     write_text(path, page)
     return path
@@ -306,7 +298,3 @@ def _with_error(value: float, error: float) -> str:
         return f"{value:.3g}"
     digits = min(max(1 - math.floor(math.log10(error)), 0), 6)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _packaged(name: str) -> str:
-    return resources.files("plotting").joinpath(name).read_text(encoding="utf-8")

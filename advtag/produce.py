@@ -39,7 +39,10 @@ def simulate(
     ] = False,
     fileset: Annotated[
         Path | None,
-        typer.Option(help="Also list the files of the first scenario in this JSON, for `process`."),
+        typer.Option(
+            help="Also list the files of the first scenario in this JSON, for `process`, with those of data "
+            "that see the same events."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,8 +73,10 @@ def simulate(
         else:
             infos = simulate_samples(requests, out, n_processes=jobs, progress=progress)
     if fileset is not None:
-        # Variations are the same events again: a fileset holds one scenario.
-        samples.add_to_fileset(fileset, [info.path for info in infos if info.scenario == first])
+        # Variations are the same events again: a fileset holds one scenario of simulation, and one of data.
+        data = {info.scenario for info in infos if info.is_data}
+        listed = {first} | (data if len(data) == 1 else set())
+        samples.add_to_fileset(fileset, [info.path for info in infos if info.scenario in listed])
     show([asdict(info) for info in infos], title="Simulated events", as_json=as_json)
 
 

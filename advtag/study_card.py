@@ -83,6 +83,15 @@ class SampleCard(_Card):
         return self
 
 
+class EvaluationSampleCard(SampleCard):
+    """What is compared."""
+
+    same_events: bool = Field(
+        False,
+        description="data whose simulation is made with them: the same events in two detectors",
+    )
+
+
 class TrainingSampleCard(SampleCard):
     """What the taggers learn from."""
 
@@ -96,7 +105,7 @@ class Samples(_Card):
     """What is simulated."""
 
     training: TrainingSampleCard = Field(description="what the taggers learn from")
-    evaluation: Annotated[dict[Name, SampleCard], _Named] = Field(
+    evaluation: Annotated[dict[Name, EvaluationSampleCard], _Named] = Field(
         description="mc, and what it is compared with: data, null, ..."
     )
 
@@ -104,6 +113,8 @@ class Samples(_Card):
     def _compares_something(self) -> "Samples":
         if SIMULATION not in self.evaluation or len(self.evaluation) < 2:
             raise ValueError("evaluation needs 'mc' and at least one sample to compare it with, e.g. 'data'")
+        if self.evaluation[SIMULATION].same_events:
+            raise ValueError("same_events is for what simulation is compared with: leave it out of 'mc'")
         return self
 
 
@@ -311,7 +322,7 @@ def _card_at(place: tuple[int | str, ...]) -> type[BaseModel]:
     """Return which card has its keys at a place of the study's."""
     if place[:1] == ("samples",):
         inner: dict[int, type[BaseModel]] = {1: Samples, 2: TrainingSampleCard}
-        return inner.get(len(place), SampleCard)
+        return inner.get(len(place), EvaluationSampleCard)
     return UnlabelledCard if place[:1] == ("unlabelled",) else StudyCard
 
 

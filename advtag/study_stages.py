@@ -14,7 +14,7 @@ from advtag.study_trainings import Waiting
 if TYPE_CHECKING:
     from models.event_split import EventSplit
     from models.tagger import Tagger
-    from simulation import SampleInfo, SampleRequest
+    from simulation import SampleRequest
     from training.config import PrepareConfig
 
 
@@ -59,26 +59,39 @@ def sample_requests(study: Study) -> dict[str, list["SampleRequest"]]:
     samples = study.card.samples
     if samples is None:
         return {}
-    wanted: dict[str, SampleCard] = {"training": samples.training, **samples.evaluation}
-    return {name: list(_requests(name, sample)) for name, sample in wanted.items()}
+    simulation = samples.evaluation[SIMULATION].scenario or SIMULATION
+    training = samples.training
+    found = {"training": list(_requests(training, (training.scenario or SIMULATION, *training.variations)))}
+    for name, sample in samples.evaluation.items():
+        scenario = sample.scenario or name
+        detectors = (simulation, scenario) if sample.same_events else (scenario,)
+        found[name] = list(_requests(sample, detectors))
+    return found
 
 
-def _requests(name: str, sample: SampleCard) -> "Iterator[SampleRequest]":
+def _requests(sample: SampleCard, scenarios: Sequence[str]) -> "Iterator[SampleRequest]":
+    """Yield what is simulated of each process, as all these scenarios see it."""
     from simulation import SampleRequest, events_for_luminosity, scenario_from
 
-    scenario = scenario_from(sample.scenario or name)
-    variations = tuple(scenario_from(text) for text in getattr(sample, "variations", ()))
+    scenario, *variations = (scenario_from(text) for text in scenarios)
     events = sample.events | {
         process: events_for_luminosity(process, luminosity, seed=sample.seed)
         for process, luminosity in sample.luminosity_pb.items()
     }
     for process, n_events in events.items():
-        yield SampleRequest(process, scenario, n_events, seed=sample.seed, variations=variations)
+        yield SampleRequest(process, scenario, n_events, seed=sample.seed, variations=tuple(variations))
 
 
 def sample_folder(study: Study, name: str) -> Path:
     """Return where a sample lies."""
     return study.folders.samples / ("training" if name == "training" else "evaluation")
+
+
+def files_of(request: "SampleRequest", folder: Path) -> list[list[Path]]:
+    """Return the files of a request: part by part, those of all its scenarios."""
+    from simulation.generate import part_paths, parts_of
+
+    return [part_paths(part, folder) for part in parts_of(request)]
 
 
 def missing_events(study: Study) -> int:
@@ -104,22 +117,18 @@ def simulate(study: Study, bars: Sequence[ProgressCallback]) -> None:
     simulate_samples(
         wanted["training"], sample_folder(study, "training"), n_processes=study.n_processes, progress=bars[0]
     )
+    folder = sample_folder(study, SIMULATION)
     requests = [request for name in wanted if name != "training" for request in wanted[name]]
-    made = simulate_samples(
-        requests, sample_folder(study, SIMULATION), n_processes=study.n_processes, progress=bars[1]
-    )
-    by_sample: dict[tuple[str, str], list[SampleInfo]] = {}
-    for info in made:
-        by_sample.setdefault((info.scenario, info.process), []).append(info)
-    simulation = {
-        request.process: by_sample[request.scenario, request.process] for request in wanted[SIMULATION]
-    }
+    made = simulate_samples(requests, folder, n_processes=study.n_processes, progress=bars[1])
+    found = {info.path: info for info in made}
+    simulation = {request.process: request for request in wanted[SIMULATION]}
     for scenario in study.card.scenarios:
-        own = wanted[scenario]
-        # Simulation of the processes that the data are of: like is compared with like.
-        infos = [info for request in own for info in simulation.get(request.process, [])]
-        infos += [info for request in own for info in by_sample[request.scenario, request.process]]
-        write_fileset(infos, study.folders.fileset(scenario))
+        # Simulation of the processes that the data are of, if it was not made with them: like with like.
+        alone = [request for request in wanted[scenario] if not request.variations]
+        requests = [simulation[each.process] for each in alone if each.process in simulation]
+        requests += wanted[scenario]
+        paths = [path for request in requests for paths in files_of(request, folder) for path in paths]
+        write_fileset([found[path] for path in paths], study.folders.fileset(scenario))
 
 
 def filesets(study: Study) -> dict[str, Path]:
@@ -143,10 +152,8 @@ def prepare_card(study: Study) -> "PrepareConfig":
     card, variations = study.card, list(study.card.variations)
     inputs = list(card.training_inputs)
     if card.samples is not None:
-        from simulation.generate import part_paths, parts_of
-
-        parts = [part for request in sample_requests(study)["training"] for part in parts_of(request)]
-        paths = [part_paths(part, sample_folder(study, "training")) for part in parts]
+        requests, folder = sample_requests(study)["training"], sample_folder(study, "training")
+        paths = [files for request in requests for files in files_of(request, folder)]
         inputs = [str(files[0]) for files in paths]
         variations = [
             str(file) for number in range(1, len(paths[0])) for files in paths for file in [files[number]]

@@ -38,7 +38,7 @@ from datamc.reference_curve import (
     equal_auc_rows,
 )
 from datamc.replicas import spread
-from datamc.score_replicas import Replicated, ScoreReplicas, centres_of, measure
+from datamc.score_replicas import Replicated, ScoreReplicas, centres_of, measure, measured_by_replicas
 from datamc.templates import SignedTemplates, signed_templates
 
 CURVE_MEASURES = ("kl", "kl_equal")
@@ -120,6 +120,11 @@ class _ScoreAgreement:
         self._factor = normalisation(result).factor
         self._edges = bin_edges(result, score)
         has_any = has_blocks(result, score)
+        if result.same_events and not (has_any and n_bootstrap):
+            raise ValueError(
+                f"{result.selection}: data are the events of the simulation, and only replicas of blocks "
+                "tell how they fluctuate together: process with --blocks 32, and ask for replicas"
+            )
         self._replicas = ScoreReplicas(result, score, n_bootstrap=n_bootstrap, seed=seed) if has_any else None
         self.n_blocks = self._replicas.n_blocks if self._replicas else 0
         self.rows: list[DivergenceRow] = []
@@ -199,14 +204,19 @@ class _ScoreAgreement:
         data, mc = _combined(signed, self._view, self._factor)
         row = _row((self._result.selection, self._score, *place), data, mc)
         if row.status == "ok":
-            row = _with_test(row, _shape_test(signed, data, mc, self._factor))
-            values, n_equal = measure(replicated, signed.edges)
-            shape = normalised(data[0], mc[0])[1]
-            offsets = _offsets(row, shape, centres_of(signed.edges), n_equal=n_equal)
-            measured = {
-                name: Measured(each, offsets[name], _error(each, offsets[name], replicated.n_blocks))
-                for name, each in values.items()
-            }
+            if self._result.same_events:
+                # No formula for independent samples holds: replicas say what statistics add.
+                measured, n_equal = measured_by_replicas(replicated, signed.edges)
+                row = row._replace(offset=measured["kl"].offset, chi2=0.0, n_degrees=0)
+            else:
+                row = _with_test(row, _shape_test(signed, data, mc, self._factor))
+                values, n_equal = measure(replicated, signed.edges)
+                shape = normalised(data[0], mc[0])[1]
+                offsets = _offsets(row, shape, centres_of(signed.edges), n_equal=n_equal)
+                measured = {
+                    name: Measured(each, offsets[name], _error(each, offsets[name], replicated.n_blocks))
+                    for name, each in values.items()
+                }
             self.measured[place] = measured
             row = _with_measures(row, measured, n_blocks=replicated.n_blocks, n_equal=n_equal)
             row = row._replace(data_mc_auc=float(data_mc_area(replicated.data[0], replicated.mc[0])))
@@ -232,7 +242,12 @@ def _row(
 def shape_test_of(
     result: Result, score: str, *, tagger: str, epoch: int, variant: str = UNDISTORTED
 ) -> ShapeTest:
-    """Return the chi2 of the shapes of one checkpoint, as `divergence.csv` holds it."""
+    """Return the chi2 of the shapes of one checkpoint, as `divergence.csv` holds it.
+
+    Without degrees of freedom where data are the events of the simulation: it is for independent samples.
+    """
+    if result.same_events:
+        return ShapeTest(0.0, 0, 1.0)
     signed = signed_templates(result, score, tagger=tagger, epoch=epoch, variant=variant)
     factor = normalisation(result).factor
     return _shape_test(signed, *_combined(signed, default_view(result.selection), factor), factor)

@@ -98,7 +98,7 @@ def _merge_datasets(results: Iterable[Result]) -> dict[str, DatasetRecord]:
 
 
 def _add_records(name: str, left: DatasetRecord, right: DatasetRecord) -> DatasetRecord:
-    for key in ("is_data", "process", "cross_section_pb", "luminosity_pb", "simulated"):
+    for key in ("is_data", "process", "cross_section_pb", "luminosity_pb", "simulated", "same_events"):
         if getattr(left, key) != getattr(right, key):
             raise ValueError(
                 f"{name}: {key} is {getattr(left, key)!r} in one result and {getattr(right, key)!r} in "

@@ -22,7 +22,8 @@ class DatasetRecord:
 
     `sum_weights` sums the generator weights of *all* processed events, before any cut; it is what a cross
     section is divided by. `luminosity_pb` (inverse picobarn) is known for data only, `cross_section_pb` for
-    simulation only. `simulated` is true also for simulated events that play the role of data.
+    simulation only. `simulated` is true also for simulated events that play the role of data, `same_events`
+    for those of them that are the events of the simulation themselves, as another detector sees them.
     `variation_sums` are the same sums with the weights of variations of theory, which change shapes alone.
     """
 
@@ -35,6 +36,7 @@ class DatasetRecord:
     sum_weights: float = 0.0
     sum_weights2: float = 0.0
     variation_sums: dict[str, float] = field(default_factory=dict)
+    same_events: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,12 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     usage: dict[str, float] = field(default_factory=dict)
     sections: dict[str, Sections] = field(default_factory=dict)
+
+    @property
+    def same_events(self) -> bool:
+        """Whether data are the events of the simulation, so that the two fluctuate together."""
+        data = [record for record in self.datasets.values() if record.is_data]
+        return bool(data) and all(record.same_events for record in data)
 
     def processed_fraction(self, dataset: str) -> float:
         """Return the share of a dataset's events that was processed, by the ledger; 1 without any loss.

@@ -33,7 +33,7 @@ bound at 1 would raise it on average, none would let it vanish. In toys two thir
 
 
 class Weights(NamedTuple):
-    """Signs of blocks, shape `(n_pairs, n_blocks)` each, drawn apart for data and for simulation."""
+    """Signs of blocks, shape `(n_pairs, n_blocks)` each: the same where data are the simulated events."""
 
     data: Floats
     mc: Floats
@@ -46,11 +46,18 @@ class Spread(NamedTuple):
     offset: float
 
 
-def draw_weights(n_replicas: int, n_blocks: int, *, seed: int) -> Weights:
-    """Return signs for half as many pairs of mirrored replicas, at least 1 pair if any are asked for."""
+def draw_weights(n_replicas: int, n_blocks: int, *, seed: int, same_events: bool = False) -> Weights:
+    """Return signs for half as many pairs of mirrored replicas, at least 1 pair if any are asked for.
+
+    Args:
+        n_replicas: How many are asked for.
+        n_blocks: Of events.
+        seed: Of the signs.
+        same_events: Whether data are the events of the simulation: an event is then drawn once, for both.
+    """
     random = np.random.default_rng([seed, n_blocks])
     signs = random.choice([-1.0, 1.0], size=(2, (n_replicas + 1) // 2, n_blocks))
-    return Weights(*signs)
+    return Weights(signs[0], signs[0] if same_events else signs[1])
 
 
 def with_replicas(blocks: Floats, signs: Floats) -> Floats:

@@ -57,7 +57,9 @@ class ScoreReplicas:
     def __init__(self, result: Result, score: str, *, n_bootstrap: int, seed: int) -> None:
         self._reader = BlockReader(result, score)
         self._coarse = bin_edges(result, score)
-        self._weights = draw_weights(n_bootstrap, self._reader.n_blocks, seed=seed)
+        self._weights = draw_weights(
+            n_bootstrap, self._reader.n_blocks, seed=seed, same_events=result.same_events
+        )
         self.edges, self.n_blocks = self._reader.edges, self._reader.n_blocks
 
     def data(self, tagger: str, epoch: int) -> Floats:
@@ -69,23 +71,12 @@ class ScoreReplicas:
         return with_replicas(self._reader.mc(tagger=tagger, epoch=epoch, variant=variant), self._weights.mc)
 
     def measured(self, tagger: str, epoch: int, *, sigma: float = 0.0) -> dict[str, Measured]:
-        """Return every measure of undistorted inputs, with noise on the log-odds of the score.
-
-        Offsets are those of the replicas, as noise smooths fluctuations, too.
-        """
+        """Return every measure of undistorted inputs, with noise on the log-odds of the score."""
         blocks = self._reader.blocks(tagger=tagger, epoch=epoch, variant=DATA_VARIANT)
         noise = noise_matrix(blocks.edges, sigma)
         data = with_replicas(blocks.data @ noise, self._weights.data)
         mc = with_replicas(blocks.mc @ noise, self._weights.mc)
-        replicated = Replicated(blocks.edges, data, mc, self.n_blocks)
-        values, _ = measure(replicated, self._coarse)
-        found = {}
-        for name, each in values.items():
-            error, offset = spread(each, n_blocks=self.n_blocks)
-            found[name] = Measured(each, offset, error)
-        # An absolute value is not quadratic: its offset is that of no difference at all.
-        offset = _emd_offset(replicated, self._coarse)
-        return found | {"emd": found["emd"]._replace(offset=offset)}
+        return measured_by_replicas(Replicated(blocks.edges, data, mc, self.n_blocks), self._coarse)[0]
 
     def curves(self, tagger: str, epoch: int, noised: Sequence[tuple[float, float]]) -> dict[str, Curve]:
         """Return each measure of one checkpoint against its AUC with rising noise, as (sigma, AUC)."""
@@ -111,6 +102,21 @@ def measure(replicated: Replicated, edges: Floats) -> tuple[dict[str, Floats], i
         "auc": rank_divergence(data_mc_area(replicated.data, replicated.mc)),
     }
     return values, len(equal)
+
+
+def measured_by_replicas(replicated: Replicated, edges: Floats) -> tuple[dict[str, Measured], int]:
+    """Return what `measure` does, with errors and offsets of the replicas.
+
+    They know what no formula does: that noise smooths fluctuations, and that data and simulation may be of
+    the same events.
+    """
+    values, n_equal = measure(replicated, edges)
+    found = {}
+    for name, each in values.items():
+        error, offset = spread(each, n_blocks=replicated.n_blocks)
+        found[name] = Measured(each, offset, error)
+    # An absolute value is not quadratic: its offset is that of no difference at all.
+    return found | {"emd": found["emd"]._replace(offset=_emd_offset(replicated, edges))}, n_equal
 
 
 def rebin_starts(fine: Floats, coarse: Floats) -> NDArray[np.intp]:

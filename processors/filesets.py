@@ -34,6 +34,15 @@ class DatasetMetadata(BaseModel):
     )
     primary_dataset: str | None = Field(default=None, description="data, e.g. DoubleMuon")
     simulated: bool = Field(default=False, description="generated events that stand for data, too")
+    same_events: bool = Field(
+        default=False, description="data: the events of the simulation, as another detector sees them"
+    )
+
+    @model_validator(mode="after")
+    def _same_as_simulation(self) -> "DatasetMetadata":
+        if self.same_events and not (self.is_data and self.simulated):
+            raise ValueError("same_events is for simulated data alone: leave it out")
+        return self
 
 
 class FileEntry(BaseModel):

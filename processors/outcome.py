@@ -80,6 +80,7 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
             sum_weights=float(sum_weights),
             sum_weights2=float(sum_weights2),
             variation_sums=output.get("variation_sums", {}).get(name, {}),
+            same_events=metadata.same_events,
         )
     return records
 

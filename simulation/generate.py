@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -105,7 +106,7 @@ def simulate_samples(
     if n_processes < 1:
         raise ValueError(f"n_processes is {n_processes}: at least one process has to work")
     parts = [part for request in requests for part in parts_of(request)]
-    repeated = {part for part in parts if parts.count(part) > 1}
+    repeated = [part for part, times in Counter(parts).items() if times > 1]
     if repeated:
         raise ValueError(
             f"the same events are asked for twice ({min(map(str, repeated))}): give each its own seed"

@@ -74,6 +74,8 @@ class SampleInfo:
         measured_cross_section_pb: PYTHIA's estimate from these events.
         luminosity_pb: Of data, in inverse pb; None for simulation.
         primary_dataset: Of data; None for simulation.
+        nominal: The scenario of the first of several detectors that saw the same events, else its own: files
+            of one process with the same `nominal` and `seed` are of the same events.
     """
 
     path: Path
@@ -88,6 +90,7 @@ class SampleInfo:
     sum_weights: float
     seed: int
     primary_dataset: str | None
+    nominal: str
     simulated: bool = True
 
 
@@ -141,6 +144,8 @@ def _data_luminosity(dataset: str, infos: list[SampleInfo]) -> float:
 def fileset_of(infos: Iterable[SampleInfo]) -> dict[str, Any]:
     """Return samples as a fileset: simulation by process, data by primary dataset.
 
+    Data that are the simulated events as another detector sees them are marked (`same_events`).
+
     Raises:
         ValueError: If the files of a dataset are of several scenarios, or the processes of a primary dataset
             do not have the same luminosity.
@@ -148,10 +153,16 @@ def fileset_of(infos: Iterable[SampleInfo]) -> dict[str, Any]:
     groups: dict[str, list[SampleInfo]] = {}
     for info in infos:
         groups.setdefault(info.primary_dataset or info.process, []).append(info)
-    return {dataset: _dataset(dataset, members) for dataset, members in groups.items()}
+    simulated = {_events_of(info) for members in groups.values() for info in members if not info.is_data}
+    return {dataset: _dataset(dataset, members, simulated) for dataset, members in groups.items()}
 
 
-def _dataset(dataset: str, infos: list[SampleInfo]) -> dict[str, Any]:
+def _events_of(info: SampleInfo) -> tuple[str, str, int]:
+    """Return what two files of the same events have in common."""
+    return info.process, info.nominal, info.seed
+
+
+def _dataset(dataset: str, infos: list[SampleInfo], simulated: set[tuple[str, str, int]]) -> dict[str, Any]:
     first = infos[0]
     scenarios = sorted({info.scenario for info in infos})
     if len(scenarios) > 1:
@@ -161,6 +172,8 @@ def _dataset(dataset: str, infos: list[SampleInfo]) -> dict[str, Any]:
         metadata["process"] = "data"
         metadata["luminosity_pb"] = _data_luminosity(dataset, infos)
         metadata["primary_dataset"] = first.primary_dataset
+        if all(_events_of(info) in simulated for info in infos):
+            metadata["same_events"] = True
     else:
         metadata["process"] = first.process
         metadata["cross_section_pb"] = first.cross_section_pb

@@ -296,6 +296,7 @@ def _info(output: Output, measured: float) -> SampleInfo:
         sum_weights=float(output.sums["weights"]),
         seed=request.seed,
         primary_dataset=process.primary_dataset if scenario.is_data else None,
+        nominal=request.scenario,
     )
 
 
@@ -329,7 +330,8 @@ def read_sample_info(path: Path) -> SampleInfo:
     """
     from simulation.provenance import read_provenance
 
-    return SampleInfo(**(read_provenance(path)["sample"] | {"path": path}))
+    stored = read_provenance(path)
+    return SampleInfo(**(stored["sample"] | {"path": path, "nominal": stored["request"]["scenario"]}))
 
 
 def read_scenario(path: Path) -> Scenario:

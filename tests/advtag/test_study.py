@@ -168,6 +168,12 @@ def test_samples_are_simulated_once_and_prepared_with_their_variations(
             "mc": {"events": {"dy": 10}, "seed": 2},
             "data": {"luminosity_pb": {"dy": 0.04}, "seed": 3},
             None: {"events": {"dy": 10}, "seed": 4},
+            "detector": {
+                "scenario": "data_tails",
+                "events": {"dy": 10},
+                "seed": 5,
+                "same_events": True,
+            },
         },
     }
     own = tmp_path / "simulated.yaml"
@@ -176,12 +182,17 @@ def test_samples_are_simulated_once_and_prepared_with_their_variations(
     finished = advtag("study", own, "--until", "prepare", "--jobs", 1, cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     filesets = {
-        name: json.loads((tmp_path / f"out/samples/{name}.json").read_text()) for name in ("data", "null")
+        name: json.loads((tmp_path / f"out/samples/{name}.json").read_text())
+        for name in ("data", "null", "detector")
     }
     assert all(set(fileset) == {"dy", "DoubleMuon"} for fileset in filesets.values())
     # Simulation is that of mc in both; the data are others.
     assert filesets["data"]["dy"] == filesets["null"]["dy"]
     assert filesets["data"]["DoubleMuon"] != filesets["null"]["DoubleMuon"]
+    # But for data of the same events, which come with a simulation of their own.
+    assert filesets["detector"]["dy"]["files"] != filesets["null"]["dy"]["files"]
+    marked = {name for name, each in filesets.items() if each["DoubleMuon"]["metadata"].get("same_events")}
+    assert marked == {"detector"}
     manifest = json.loads((tmp_path / "out" / "training_data" / "manifest.json").read_text())
     assert len(manifest["config"]["variations"]) == 1
     before = times(tmp_path / "out")

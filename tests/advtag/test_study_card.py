@@ -87,6 +87,30 @@ def read(path: Path) -> StudyCard:
             {"samples": {"training": {"event": 3}, "evaluation": {}}},
             "unknown key 'samples.training.event': choose from scenario, events,",
         ),
+        (
+            {
+                "samples": {
+                    "training": {"events": {"tt": 1}},
+                    "evaluation": {
+                        "mc": {"events": {"dy": 1}, "same_events": True},
+                        "data": {"events": {"dy": 1}},
+                    },
+                }
+            },
+            "samples: same_events is for what simulation is compared with: leave it out of 'mc'",
+        ),
+        (
+            {
+                "samples": {
+                    "training": {"events": {"tt": 1}},
+                    "evaluation": {
+                        "mc": {"events": {"dy": 1}},
+                        "data": {"events": {"dy": 1}, "same_events": True},
+                    },
+                }
+            },
+            "scenario 'data' changes the generator, not only the detector: make a sample of its own",
+        ),
         ({"unlabelled": {"scenario": "second"}}, "unlabelled.scenario is 'second': choose from data"),
         ({"unlabelled": {"fraction": 0.3}}, "unknown key 'unlabelled.fraction': choose from selections,"),
         ({"null_scenario": "nil"}, "null_scenario is 'nil': choose from data"),

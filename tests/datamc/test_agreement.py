@@ -1,5 +1,6 @@
 """Whole results with blocks: two taggers that see the same made events, with and without signs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import hist
@@ -163,6 +164,25 @@ def test_two_halves_are_the_whole() -> None:
         BlockReader(merge_results(halves), "CvsL").data(tagger="basic", epoch=1), total
     )
     assert merged.error < agreement({"dy": halves[0]}).divergence[0].error
+
+
+def test_data_that_are_the_simulated_events_are_measured_by_replicas_alone() -> None:
+    result = made_result(sizes=(6000, 6000))
+    for name in ("CvsL", PREFIX + "CvsL"):
+        # Data become the very events of the simulation.
+        view = result.histograms[name].view(flow=True)
+        view[0] = view[1]
+    apart = agreement({"dy": result}).divergence[0]
+    result.datasets["data"] = replace(result.datasets["data"], same_events=True)
+    together = agreement({"dy": result}).divergence[0]
+    assert apart.offset > 1e-3
+    assert apart.error > 0
+    measures = ("kl", "offset", "error", "kl_equal_offset", "js_offset", "emd_offset", "auc_offset")
+    assert [getattr(together, each) for each in measures] == pytest.approx([0.0] * len(measures), abs=1e-12)
+    assert (together.chi2, together.n_degrees, together.shape_degrees, together.p_value) == (0.0, 0, 0, 1.0)
+    del result.histograms[PREFIX + "CvsL"]
+    with pytest.raises(ValueError, match="only replicas of blocks tell how they fluctuate together"):
+        agreement({"dy": result})
 
 
 def test_unknown_blocks_are_one_sentence() -> None:

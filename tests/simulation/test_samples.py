@@ -8,7 +8,7 @@ from simulation import PROCESSES, SampleInfo, SampleRequest, events_for_luminosi
 from simulation.samples import luminosity_of
 
 
-def info(process, *, is_data=False, n_generated=1000, path="f.root"):
+def info(process, *, is_data=False, n_generated=1000, path="f.root", nominal=None, seed=1):
     chosen = PROCESSES[process]
     return SampleInfo(
         path=Path(path),
@@ -21,7 +21,8 @@ def info(process, *, is_data=False, n_generated=1000, path="f.root"):
         measured_cross_section_pb=chosen.cross_section_pb,
         luminosity_pb=luminosity_of(process, n_generated) if is_data else None,
         sum_weights=float(n_generated),
-        seed=1,
+        seed=seed,
+        nominal=nominal or ("data" if is_data else "mc"),
         primary_dataset=chosen.primary_dataset if is_data else None,
     )
 
@@ -65,6 +66,15 @@ def test_a_fileset_holds_simulation_by_process_and_data_by_primary_dataset():
     assert data["metadata"]["primary_dataset"] == "SingleMuon"
     assert data["metadata"]["luminosity_pb"] == pytest.approx(50.0, rel=1e-3)
     assert set(fileset) == {"dy", "SingleMuon"}
+
+
+def test_data_that_are_the_simulated_events_are_marked():
+    simulation = [info("ttsl", seed=1), info("ttsl", seed=2)]
+    same = [info("ttsl", is_data=True, seed=seed, nominal="mc") for seed in (1, 2)]
+    assert fileset_of([*simulation, *same])["SingleMuon"]["metadata"]["same_events"] is True
+    # The same seed in a scenario of its own gives other random numbers, and so does another seed.
+    for other in (info("ttsl", is_data=True, seed=1), info("ttsl", is_data=True, seed=3, nominal="mc")):
+        assert "same_events" not in fileset_of([*simulation, same[0], other])["SingleMuon"]["metadata"]
 
 
 def test_a_cross_section_can_be_given():

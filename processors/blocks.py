@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
 from models.perturbations import JetKeys, gaussian_noise
-from processors.histograms import SCORE_BINNING, SIGNS, Column, Histogram, Jets, Scenario, tagger_axes
+from processors.histograms import SCORE_BINNING, SIGNS, Column, Histogram, Jets, Scenario, scenario_axis
 
 PREFIX: Final = "blocks_"
 """The histogram of a score's blocks is called so, and then like the score."""
@@ -54,7 +54,7 @@ def affordable_blocks(n_blocks: int, *, scenarios: int, scores: int) -> int:
 
     Args:
         n_blocks: How many are wanted.
-        scenarios: Taggers times epochs times variants.
+        scenarios: How many: checkpoints times variants.
         scores: How many.
     """
     per_block = len(SIGNS) * (len(block_edges()) - 1) * 8 * scenarios * scores / 2**20
@@ -63,20 +63,13 @@ def affordable_blocks(n_blocks: int, *, scenarios: int, scores: int) -> int:
     return n_blocks if n_blocks * per_block <= MEMORY_MB else 0
 
 
-def block_histogram(
-    dataset: str,
-    n_blocks: int,
-    *,
-    taggers: Sequence[str],
-    epochs: Sequence[int],
-    variants: Sequence[str],
-) -> Histogram:
+def block_histogram(dataset: str, n_blocks: int, scenarios: Sequence[Scenario]) -> Histogram:
     """Return an empty histogram of one score by block: sums of weights alone, no squares, no flavour."""
     return hist.Hist(
         hist.axis.StrCategory([dataset], name="dataset", growth=True),
         hist.axis.Regular(n_blocks, 0, n_blocks, name="block", underflow=False, overflow=False),
         hist.axis.StrCategory(list(SIGNS.values()), name="sign", overflow=False),
-        *tagger_axes(taggers, epochs, variants),
+        scenario_axis(scenarios),
         hist.axis.Variable(block_edges(), name="value", underflow=False, overflow=False),
         storage=hist.storage.Double(),
     )
@@ -97,9 +90,9 @@ def fill_blocks(
     axes: Any = histogram.axes
     n_blocks, n_bins = axes["block"].size, axes["value"].size
     value = axes["value"].index(np.clip(values, axes["value"].edges[0], _HIGHEST))
-    place = [axes[name].index(getattr(scenario, name)) for name in ("tagger", "epoch", "variant")]
+    place = axes["scenario"].index(scenario.label)
     for row, sign in enumerate(SIGNS):
         chosen = jets.sign == sign
         cells = block[chosen] * n_bins + value[chosen]
         counts = np.bincount(cells, jets.weight[chosen], minlength=n_blocks * n_bins)
-        histogram.view()[0, :, row, *place] += counts.reshape(n_blocks, n_bins)
+        histogram.view()[0, :, row, place] += counts.reshape(n_blocks, n_bins)

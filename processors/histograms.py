@@ -68,6 +68,17 @@ class Scenario(NamedTuple):
     epoch: int
     variant: str
 
+    @property
+    def label(self) -> str:
+        """What it is called on the axis of a chunk; no name of a tagger or variant holds a tabulator."""
+        return f"{self.tagger}\t{self.epoch}\t{self.variant}"
+
+    @classmethod
+    def of_label(cls, label: str) -> "Scenario":
+        """Return what a label stands for."""
+        tagger, epoch, variant = label.split("\t")
+        return cls(tagger, int(epoch), variant)
+
 
 class Jets(NamedTuple):
     """What every histogram needs to know of the jets that are filled, shape ``(n_jets,)`` each."""
@@ -88,29 +99,19 @@ class Jets(NamedTuple):
 
 
 def score_histogram(
-    dataset: str,
-    *,
-    taggers: Sequence[str],
-    epochs: Sequence[int],
-    variants: Sequence[str],
-    systematics: Sequence[str] = (NOMINAL,),
+    dataset: str, scenarios: Sequence[Scenario], *, systematics: Sequence[str] = (NOMINAL,)
 ) -> Histogram:
     """Return an empty histogram of one score, with the categories that will be filled."""
     value = hist.axis.Regular(*SCORE_BINNING, name="value")
-    return empty_histogram(dataset, tagger_axes(taggers, epochs, variants), [value], systematics=systematics)
+    return empty_histogram(dataset, [scenario_axis(scenarios)], [value], systematics=systematics)
 
 
 def plane_histogram(
-    dataset: str,
-    *,
-    taggers: Sequence[str],
-    epochs: Sequence[int],
-    variants: Sequence[str],
-    systematics: Sequence[str] = (NOMINAL,),
+    dataset: str, scenarios: Sequence[Scenario], *, systematics: Sequence[str] = (NOMINAL,)
 ) -> Histogram:
     """Return an empty histogram of the plane of CvsL and CvsB, in which scale factors are fitted."""
     plane = [hist.axis.Regular(*CVSL_BINNING, name="cvsl"), hist.axis.Regular(*CVSB_BINNING, name="cvsb")]
-    return empty_histogram(dataset, tagger_axes(taggers, epochs, variants), plane, systematics=systematics)
+    return empty_histogram(dataset, [scenario_axis(scenarios)], plane, systematics=systematics)
 
 
 def control_histogram(dataset: str, name: str, systematics: Sequence[str] = (NOMINAL,)) -> Histogram:
@@ -135,7 +136,7 @@ def fill_scores(
 ) -> None:
     """Fill the scores of one scenario into the histograms of their names; a 1 goes into the last bin."""
     values = [{"value": np.minimum(column, _BELOW_ONE)} for column in scores.values()]
-    _fill([filled[name] for name in scores], jets, values, **scenario._asdict())
+    _fill([filled[name] for name in scores], jets, values, scenario=scenario.label)
 
 
 def fill_plane(histogram: Histogram, jets: Jets, cvsl: Column, cvsb: Column, scenario: Scenario) -> None:
@@ -145,7 +146,7 @@ def fill_plane(histogram: Histogram, jets: Jets, cvsl: Column, cvsb: Column, sce
         "cvsl": np.where(without, _BELOW_ZERO, np.minimum(cvsl, _BELOW_ONE)),
         "cvsb": np.where(without, _BELOW_ZERO, np.minimum(cvsb, _BELOW_ONE)),
     }
-    _fill([histogram], jets, [values], **scenario._asdict())
+    _fill([histogram], jets, [values], scenario=scenario.label)
 
 
 def fill_control(histogram: Histogram, jets: Jets, values: Column) -> None:
@@ -181,18 +182,44 @@ def in_order(histogram: Histogram, order: Mapping[str, Sequence[str | int]]) -> 
         axes.append(kind(categories, name=axis.name, label=axis.label, growth=True))
         positions.append(np.array([list(axis).index(category) for category in categories], dtype=np.int64))
     ordered = hist.Hist(*axes, storage=histogram.storage_type())
-    ordered.view(flow=True)[...] = histogram.view(flow=True)[np.ix_(*positions)]
+    _cells(ordered)[...] = _cells(histogram)[np.ix_(*positions)]
     return ordered
 
 
-def tagger_axes(taggers: Sequence[str], epochs: Sequence[int], variants: Sequence[str]) -> list[Any]:
-    """Return the axes of what is scored: tagger, epoch and variant."""
+def scenario_axis(scenarios: Sequence[Scenario]) -> Any:
+    """Return the axis of what is scored, as chunks have it: what nobody fills takes no memory.
+
+    `by_tagger` gives the three axes of a result.
+    """
     # All categories are known beforehand: growing them one by one would copy the storage each time.
-    return [
-        hist.axis.StrCategory(list(dict.fromkeys(taggers)), name="tagger", growth=True),
-        hist.axis.IntCategory(sorted(set(epochs)), name="epoch", growth=True),
-        hist.axis.StrCategory(list(variants), name="variant", growth=True),
+    labels = [scenario.label for scenario in scenarios]
+    return hist.axis.StrCategory(labels, name="scenario", growth=True)
+
+
+def by_tagger(histogram: Histogram) -> Histogram:
+    """Return a histogram with axes of tagger, epoch and variant in place of that of scenarios, if it has one.
+
+    Cells of combinations that are no scenario are empty.
+    """
+    names = list(histogram.axes.name)
+    if "scenario" not in names:
+        return histogram
+    at = names.index("scenario")
+    scenarios = [Scenario.of_label(label) for label in histogram.axes[at]]
+    tagger, epoch, variant = (list(dict.fromkeys(each)) for each in zip(*scenarios, strict=True))
+    checkpoint = [
+        hist.axis.StrCategory(tagger, name="tagger", growth=True),
+        hist.axis.IntCategory(epoch, name="epoch", growth=True),
+        hist.axis.StrCategory(variant, name="variant", growth=True),
     ]
+    axes = list(histogram.axes)
+    spread = hist.Hist(*axes[:at], *checkpoint, *axes[at + 1 :], storage=histogram.storage_type())
+    before: tuple[Any, ...] = (slice(None),) * at
+    cells, target = _cells(histogram), _cells(spread)
+    for row, scenario in enumerate(scenarios):
+        place = (tagger.index(scenario.tagger), epoch.index(scenario.epoch), variant.index(scenario.variant))
+        target[(*before, *place)] = cells[(*before, row)]
+    return spread
 
 
 def empty_histogram(
@@ -212,6 +239,11 @@ def empty_histogram(
         *values,
         storage=hist.storage.Weight(),
     )
+
+
+def _cells(histogram: Histogram) -> NDArray[Any]:
+    """Return the storage as a plain array, to read and write: boost's own views cost more than counting."""
+    return np.asarray(histogram.view(flow=True)).view(np.ndarray)
 
 
 def _fill(
@@ -238,7 +270,7 @@ def _fill(
             for axis, column in columns.items():
                 # With its underflow, the first bin of the axis is number 1.
                 cells = cells * axes[axis].extent + (axes[axis].index(column[chosen]) + 1)
-            target = histogram.view(flow=True)[place]
+            target = _cells(histogram)
             for part, summand in summands.items():
                 counts = np.bincount(cells, summand, minlength=int(np.prod(shape)))
-                target[part] += counts.reshape(shape)
+                target[part][place] += counts.reshape(shape)

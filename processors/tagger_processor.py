@@ -264,23 +264,17 @@ class TaggerProcessor(ProcessorABC):
     def _empty_histograms(
         self, dataset: str, scenarios: Sequence[Scenario], *, is_data: bool
     ) -> dict[str, Histogram]:
-        variants = list(dict.fromkeys(scenario.variant for scenario in scenarios))
-        categories: dict[str, Any] = {
-            "taggers": [scenario.tagger for scenario in scenarios],
-            "epochs": [scenario.epoch for scenario in scenarios],
-            "variants": variants,
-            "systematics": self.systematics.names(self.parameters.name, is_data=is_data),
-        }
-        empty = {name: histograms.score_histogram(dataset, **categories) for name in SCORES}
-        empty["plane"] = histograms.plane_histogram(dataset, **categories)
+        names = self.systematics.names(self.parameters.name, is_data=is_data)
+        empty = {name: histograms.score_histogram(dataset, scenarios, systematics=names) for name in SCORES}
+        empty["plane"] = histograms.plane_histogram(dataset, scenarios, systematics=names)
         if self.extras.blocks:
-            del categories["systematics"]
             for name in SCORES:
-                empty[PREFIX + name] = block_histogram(dataset, self.extras.blocks, **categories)
+                empty[PREFIX + name] = block_histogram(dataset, self.extras.blocks, scenarios)
         if self.taggers:
             empty["defaults"] = histograms.default_counts(dataset)
         if self.extras.inputs_of is not None:
-            empty["inputs"] = input_histogram(dataset, variants)
+            variants = dict.fromkeys(scenario.variant for scenario in scenarios)
+            empty["inputs"] = input_histogram(dataset, list(variants))
         return empty
 
 

@@ -67,11 +67,11 @@ def test_the_bins_of_the_scores_are_sums_of_those_of_the_blocks() -> None:
 
 
 def test_a_jet_is_filled_with_its_weight_by_block_sign_and_score() -> None:
-    histogram = block_histogram("dy", 4, taggers=["basic"], epochs=[1], variants=["raw"])
+    histogram = block_histogram("dy", 4, [RAW])
     sign, weight = np.array([1, 1, -1], np.int8), np.array([2.0, 0.5, 3.0])
     jets = Jets("dy", np.array([4, 5, 0]), sign, weight)
     fill_blocks(histogram, jets, np.array([3, 0, 3]), np.array([1.0, -0.1, 0.5]), RAW)
-    cells = histogram.view()[0, :, :, 0, 0, 0]
+    cells = histogram.view()[0, :, :, 0]
     assert cells[3, 0, -1] == 2.0
     assert cells[0, 0].sum() == 0.5
     assert cells[3, 1].sum() == 3.0

@@ -1,9 +1,11 @@
+import hist
 import numpy as np
 import pytest
 
 from processors.histograms import (
     Jets,
     Scenario,
+    by_tagger,
     control_histogram,
     default_counts,
     fill_control,
@@ -16,7 +18,6 @@ from processors.histograms import (
 )
 
 RAW = Scenario("basic", 1, "raw")
-CATEGORIES = {"taggers": ["basic"], "epochs": [1], "variants": ["raw"]}
 
 
 def jets(n_jets: int, *, weight: float = 1.0, sign: int = 1, flavour: int = 4) -> Jets:
@@ -24,16 +25,16 @@ def jets(n_jets: int, *, weight: float = 1.0, sign: int = 1, flavour: int = 4) -
 
 
 def test_axes_are_those_the_readers_expect() -> None:
-    names = [axis.name for axis in score_histogram("dy", **CATEGORIES).axes]
+    names = [axis.name for axis in by_tagger(score_histogram("dy", [RAW])).axes]
     assert names == ["dataset", "flavour", "sign", "tagger", "epoch", "variant", "systematic", "value"]
-    plane = [axis.name for axis in plane_histogram("dy", **CATEGORIES).axes]
+    plane = [axis.name for axis in by_tagger(plane_histogram("dy", [RAW])).axes]
     assert plane == [*names[:-1], "cvsl", "cvsb"]
     control = [axis.name for axis in control_histogram("dy", "jet_pt").axes]
     assert control == ["dataset", "flavour", "sign", "systematic", "value"]
 
 
 def test_a_score_of_one_is_in_the_last_bin_and_a_default_at_minus_0p1() -> None:
-    histogram = score_histogram("dy", **CATEGORIES)
+    histogram = score_histogram("dy", [RAW])
     fill_scores({"b": histogram}, jets(3), {"b": np.array([1.0, 0.0, -0.1])}, RAW)
     counts = histogram.project("value").values(flow=True)
     # 60 bins of 0.02 from -0.2, underflow first: -0.1 opens bin 5, 0 opens bin 10.
@@ -44,7 +45,7 @@ def test_a_score_of_one_is_in_the_last_bin_and_a_default_at_minus_0p1() -> None:
 
 
 def test_jets_without_a_score_are_underflow_of_the_plane() -> None:
-    histogram = plane_histogram("dy", **CATEGORIES)
+    histogram = plane_histogram("dy", [RAW])
     fill_plane(histogram, jets(3), np.array([-0.1, 1.0, 0.5]), np.array([-0.1, 1.0, 0.0]), RAW)
     counts = histogram.project("cvsl", "cvsb").values(flow=True)
     assert counts[0, 0] == 1
@@ -81,7 +82,7 @@ def test_defaults_are_counted_input_by_input() -> None:
 
 
 def test_no_jet_fills_nothing() -> None:
-    histogram = score_histogram("dy", **CATEGORIES)
+    histogram = score_histogram("dy", [RAW])
     fill_scores({"b": histogram}, jets(0), {"b": np.zeros(0)}, RAW)
     assert histogram.sum(flow=True).value == 0
 
@@ -98,18 +99,32 @@ def test_ordering_categories_keeps_their_content() -> None:
 
 
 def test_chunks_with_fewer_variants_add_up() -> None:
-    data = score_histogram("data", **CATEGORIES)
-    mc = score_histogram("mc", taggers=["basic", "adversarial"], epochs=[1, 2], variants=["raw", "noise:0.1"])
+    noised = Scenario("adversarial", 2, "noise:0.1")
+    data, mc = score_histogram("data", [RAW]), score_histogram("mc", [RAW, noised])
     fill_scores({"b": data}, jets(1)._replace(dataset="data"), {"b": np.array([0.5])}, RAW)
-    fill_scores(
-        {"b": mc},
-        jets(1)._replace(dataset="mc"),
-        {"b": np.array([0.5])},
-        Scenario("adversarial", 2, "noise:0.1"),
-    )
-    both = data + mc
+    fill_scores({"b": mc}, jets(1)._replace(dataset="mc"), {"b": np.array([0.5])}, noised)
+    both = by_tagger(data + mc)
     assert both[{"dataset": "data", "variant": "noise:0.1"}].sum().value == 0
     assert both.sum().value == pytest.approx(2)
+
+
+def test_scenarios_get_axes_of_tagger_epoch_and_variant() -> None:
+    scenarios = [
+        RAW,
+        Scenario("basic", 20, "raw"),
+        Scenario("mmd", 20, "raw"),
+        Scenario("mmd", 20, "noise:0.1"),
+    ]
+    histogram = plane_histogram("dy", scenarios)
+    for weight, each in enumerate(scenarios, start=1):
+        fill_plane(histogram, jets(1, weight=weight), np.array([-0.1]), np.array([0.5]), each)
+    spread = by_tagger(histogram)
+    assert spread.sum(flow=True) == histogram.sum(flow=True)
+    for weight, each in enumerate(scenarios, start=1):
+        assert spread[each._asdict() | {"epoch": hist.loc(each.epoch)}].sum(flow=True).value == weight
+    assert spread[{"tagger": "mmd", "epoch": hist.loc(1), "variant": "raw"}].sum(flow=True).value == 0
+    control = control_histogram("dy", "jet_pt")
+    assert by_tagger(control) is control
 
 
 def test_counts_are_those_of_the_histograms_own_filling() -> None:
@@ -122,9 +137,9 @@ def test_counts_are_those_of_the_histograms_own_filling() -> None:
         rng.normal(1.0, 1.0, n_jets),
     )
     scores = {name: rng.uniform(-0.3, 1.0, n_jets) for name in ("CvsL", "CvsB")}
-    filled = {name: score_histogram("dy", **CATEGORIES) for name in scores}
-    expected = {name: score_histogram("dy", **CATEGORIES) for name in scores}
-    plane, expected_plane = plane_histogram("dy", **CATEGORIES), plane_histogram("dy", **CATEGORIES)
+    filled = {name: score_histogram("dy", [RAW]) for name in scores}
+    expected = {name: score_histogram("dy", [RAW]) for name in scores}
+    plane, expected_plane = plane_histogram("dy", [RAW]), plane_histogram("dy", [RAW])
     fill_scores(filled, some, scores, RAW)
     fill_plane(plane, some, scores["CvsL"], scores["CvsB"], RAW)
     common = {
@@ -133,7 +148,7 @@ def test_counts_are_those_of_the_histograms_own_filling() -> None:
         "sign": np.where(some.sign == 1, "OS", "SS"),
         "systematic": "nominal",
         "weight": some.weight,
-        **RAW._asdict(),
+        "scenario": RAW.label,
     }
     for name, values in scores.items():
         expected[name].fill(**common, value=values)

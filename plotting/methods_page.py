@@ -142,10 +142,10 @@ def _sentences(
     places.sort(key=lambda rows: not any(says_something(row) for row in rows))
     found = [place_sentence(rows, study.pairs) for rows in places]
     winner = winner_of(places[0], study.pairs)
-    if winner is None:
-        found += _elsewhere(study, scenarios, selections, main=main, score=score, measure=measure)
-    elif winner.significance >= CLAIM:
+    if winner is not None and winner.significance >= CLAIM:
         found.append(other_scenarios_sentence(study.rows, winner.row, scenarios, main=main))
+    silent = [rows[0].selection for rows in places if not any(says_something(row) for row in rows)]
+    found += _elsewhere(study, scenarios, silent, main=main, score=score, measure=measure)
     found += [trap_sentence(places[0]), null_sentence(study.rows, measure=measure)]
     return [sentence for sentence in found if sentence]
 
@@ -159,7 +159,7 @@ def _elsewhere(
     score: str,
     measure: str,
 ) -> list[str]:
-    """Return what other scenarios say where the main one says nothing."""
+    """Return what other scenarios say in selections in which the main one says nothing."""
     found = []
     for scenario in scenarios:
         for selection in selections:

@@ -321,6 +321,19 @@ def test_where_the_main_scenario_says_nothing_others_speak(tmp_path: Path) -> No
     assert "In “second”: DY + jets, CvsB: “aug+mmd” agrees best with data." in page
 
 
+def test_other_scenarios_speak_of_selections_that_the_main_one_is_silent_of(tmp_path: Path) -> None:
+    study = made_study(RATIOS, scenarios=("data", "edge"))
+    rows = [
+        row._replace(status="weak") if (row.scenario, row.selection) == ("data", "wc") else row
+        for row in study.rows
+    ]
+    scenarios = {"data": "another detector", "edge": "far off"}
+    path = write_methods_page(tmp_path / "study.html", rows, *study[1:], scenarios=scenarios)
+    page = path.read_text(encoding="utf-8")
+    assert "In “edge”: W + c" in page
+    assert "In “edge”: DY" not in page
+
+
 def test_only_selections_that_say_something_have_a_panel_of_ratios() -> None:
     study = made_study(RATIOS)
     rows = [row._replace(status="weak") if row.selection == "dy" else row for row in study.rows]

@@ -206,7 +206,10 @@ def test_the_shipped_study_asks_for_the_samples_that_its_page_describes(tmp_path
         "data": ["dy", "wc", "ttsl"],
         "null": ["dy"],
         "second": ["dy"],
+        "edge": ["dy", "wc", "ttsl"],
     }
+    edge = scenario_from(str(folder / "edge.yaml"))
+    assert [each.scenarios for each in requests["edge"]] == [("mc", edge)] * 3
     # 5 parts of QCD and 3 of top pairs, of at most 5000 events; each seen by three more detectors
     config = prepare_card(study)
     assert (len(config.inputs), len(config.variations)) == (8, 24)

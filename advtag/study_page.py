@@ -17,7 +17,7 @@ SCORE, MEASURE = "CvsB", "kl"
 def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
     """Draw the page from the tables."""
     from datamc.method_scale_factors import MethodScaleFactors
-    from datamc.method_tables import MethodRow, PairRow, ReferencePoint, SeedRow
+    from datamc.method_tables import MethodRow, MethodStudy, PairRow, ReferencePoint, SeedRow
     from plotting.methods_page import write_methods_page
     from storage.tables import read_table
 
@@ -25,10 +25,12 @@ def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
     bars[0](0, 1)
     write_methods_page(
         folders.page,
-        read_table(folders.methods, kind=MethodRow),
-        read_table(folders.table("seeds"), kind=SeedRow),
-        read_table(folders.table("pairs"), kind=PairRow),
-        read_table(folders.table("curves"), kind=ReferencePoint),
+        MethodStudy(
+            read_table(folders.methods, kind=MethodRow),
+            read_table(folders.table("seeds"), kind=SeedRow),
+            read_table(folders.table("pairs"), kind=PairRow),
+            read_table(folders.table("curves"), kind=ReferencePoint),
+        ),
         scale_factors=read_table(folders.table("scale_factors"), kind=MethodScaleFactors),
         scenarios={name: card.descriptions.get(name, name) for name in card.scenarios},
         costs=costs(study),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from datamc.method_scale_factors import MethodScaleFactors
-from datamc.method_tables import MethodRow, MethodStudy, PairRow, ReferencePoint, SeedRow
+from datamc.method_tables import MethodRow, MethodStudy
 from plotting.methods_figure import draw_methods, draw_ratios
 from plotting.methods_summary import (
     MEASURE_NAMES,
@@ -45,12 +45,18 @@ class PageFigure(NamedTuple):
     png: str
 
 
+class Asked(NamedTuple):
+    """What the top of the page is about."""
+
+    scenarios: Mapping[str, str]
+    main: str
+    score: str
+    measure: str
+
+
 def write_methods_page(
     path: Path,
-    rows: Sequence[MethodRow],
-    seeds: Sequence[SeedRow],
-    pairs: Sequence[PairRow],
-    curves: Sequence[ReferencePoint],
+    study: MethodStudy,
     *,
     scenarios: Mapping[str, str],
     scale_factors: Sequence[MethodScaleFactors] = (),
@@ -65,10 +71,7 @@ def write_methods_page(
 
     Args:
         path: The HTML file.
-        rows: Of all selections and scenarios together, as are all that follow.
-        seeds: Single trainings.
-        pairs: Differences of methods.
-        curves: Of the reference.
+        study: Of all selections and scenarios together.
         scenarios: What the data of each scenario are, the main one first; `null` is shown apart.
         scale_factors: Of the methods; none is fine.
         costs: Time of a training over that of the reference, by method.
@@ -81,18 +84,10 @@ def write_methods_page(
     Raises:
         ValueError: If the main scenario has no row of this score and measure.
     """
-    study = MethodStudy(list(rows), list(seeds), list(pairs), list(curves))
     shown = [scenario for scenario in scenarios if scenario != NULL]
-    main = shown[0] if shown else ""
-    selections = [
-        row.selection
-        for row in study.rows
-        if (row.scenario, row.score, row.measure) == (main, score, measure)
-    ]
-    if not selections:
-        raise ValueError(f"no row of {score}, {measure} in scenario {main!r}: choose what the study measured")
-    selections = list(dict.fromkeys(selections))
-    answer, *sentences = _sentences(study, scenarios, selections, main=main, score=score, measure=measure)
+    asked = Asked(scenarios, shown[0] if shown else "", score, measure)
+    selections = _selections(study, asked)
+    answer, *sentences = _sentences(study, selections, asked)
     page = rendered(
         "methods.html",
         title=title,
@@ -104,12 +99,12 @@ def write_methods_page(
         claim=f"{CLAIM:g}",
         tables=[
             main_table(
-                study.rows, scenarios=shown, selection=selection, score=score, measure=measure,
-                costs=costs or {},
+                study.rows, scenarios=_most_telling(study, shown, selection, asked), selection=selection,
+                score=score, measure=measure, costs=costs or {},
             )
             for selection in selections
         ],
-        figures=list(_figures(study, shown, score=score, measure=measure, label=EventLabel(simulated))),
+        figures=list(_figures(study, shown, asked, EventLabel(simulated))),
         null_sentence=null_sentence(study.rows, measure=measure),
         null_tables=null_tables(study.rows, measure=measure),
         factor_tables=scale_factor_tables(scale_factors),
@@ -125,54 +120,60 @@ def write_methods_page(
     return path
 
 
-def _sentences(
-    study: MethodStudy,
-    scenarios: Mapping[str, str],
-    selections: Sequence[str],
-    *,
-    main: str,
-    score: str,
-    measure: str,
-) -> list[str]:
+def _selections(study: MethodStudy, asked: Asked) -> list[str]:
+    """Return the selections in which the main scenario was measured."""
+    place = asked.main, asked.score, asked.measure
+    found = [row.selection for row in study.rows if (row.scenario, row.score, row.measure) == place]
+    if not found:
+        raise ValueError(
+            f"no row of {asked.score}, {asked.measure} in scenario {asked.main!r}: choose what the study"
+            " measured"
+        )
+    return list(dict.fromkeys(found))
+
+
+def _place(study: MethodStudy, scenario: str, selection: str, asked: Asked) -> list[MethodRow]:
+    return chosen_rows(
+        study.rows, scenario=scenario, selection=selection, score=asked.score, measure=asked.measure
+    )
+
+
+def _most_telling(study: MethodStudy, scenarios: Sequence[str], selection: str, asked: Asked) -> list[str]:
+    """Return the scenarios of a selection, those first in which its ratios mean anything."""
+
+    def is_silent(scenario: str) -> bool:
+        return not any(says_something(row) for row in _place(study, scenario, selection, asked))
+
+    return sorted(scenarios, key=is_silent)
+
+
+def _sentences(study: MethodStudy, selections: Sequence[str], asked: Asked) -> list[str]:
     """Return the answer of each selection, those that say something first, and what else is worth knowing."""
-    places = [
-        chosen_rows(study.rows, scenario=main, selection=selection, score=score, measure=measure)
-        for selection in selections
-    ]
+    places = [_place(study, asked.main, selection, asked) for selection in selections]
     places.sort(key=lambda rows: not any(says_something(row) for row in rows))
     found = [place_sentence(rows, study.pairs) for rows in places]
     winner = winner_of(places[0], study.pairs)
     if winner is not None and winner.significance >= CLAIM:
-        found.append(other_scenarios_sentence(study.rows, winner.row, scenarios, main=main))
+        found.append(other_scenarios_sentence(study.rows, winner.row, asked.scenarios, main=asked.main))
     silent = [rows[0].selection for rows in places if not any(says_something(row) for row in rows)]
-    found += _elsewhere(study, scenarios, silent, main=main, score=score, measure=measure)
-    found += [trap_sentence(places[0]), null_sentence(study.rows, measure=measure)]
+    found += _elsewhere(study, silent, asked)
+    found += [trap_sentence(places[0]), null_sentence(study.rows, measure=asked.measure)]
     return [sentence for sentence in found if sentence]
 
 
-def _elsewhere(
-    study: MethodStudy,
-    scenarios: Mapping[str, str],
-    selections: Sequence[str],
-    *,
-    main: str,
-    score: str,
-    measure: str,
-) -> list[str]:
-    """Return what other scenarios say in selections in which the main one says nothing."""
-    found = []
-    for scenario in scenarios:
+def _elsewhere(study: MethodStudy, selections: Sequence[str], asked: Asked) -> Iterator[str]:
+    """Yield what other scenarios say in selections in which the main one says nothing."""
+    for scenario in asked.scenarios:
         for selection in selections:
-            place = {"scenario": scenario, "selection": selection, "score": score, "measure": measure}
-            rows = chosen_rows(study.rows, **place)
-            if scenario not in (main, NULL) and any(says_something(row) for row in rows):
-                found.append(f"In “{scenario}”: {place_sentence(rows, study.pairs)}")
-    return found
+            rows = _place(study, scenario, selection, asked)
+            if scenario not in (asked.main, NULL) and any(says_something(row) for row in rows):
+                yield f"In “{scenario}”: {place_sentence(rows, study.pairs)}"
 
 
 def _figures(
-    study: MethodStudy, scenarios: Sequence[str], *, score: str, measure: str, label: EventLabel
+    study: MethodStudy, scenarios: Sequence[str], asked: Asked, label: EventLabel
 ) -> Iterator[PageFigure]:
+    score, measure = asked.score, asked.measure
     what = f"{MEASURE_NAMES.get(measure, measure)} of {score_label(score)}"
     figure = draw_ratios(study.rows, scenarios=scenarios, score=score, measure=measure, label=label)
     others = f" Filled: “{scenarios[0]}”; open: {', '.join(scenarios[1:])}." if len(scenarios) > 1 else ""

@@ -44,57 +44,62 @@ def main_table(
         costs: Time of a training over that of the reference, by method; may be empty.
     """
     main, *others = scenarios
+    here = chosen_rows(rows, scenario=main, selection=selection, score=score, measure=measure)
     areas = {
         (row.score, row.method): row
         for row in rows
         if (row.scenario, row.selection, row.measure) == (main, selection, measure)
     }
-    elsewhere = {
-        other: {row.method: row for row in chosen_rows(
-            rows, scenario=other, selection=selection, score=score, measure=measure
-        )}
-        for other in others
-    }  # fmt: skip
-    elsewhere = {other: there for other, there in elsewhere.items() if there}
-    here = chosen_rows(rows, scenario=main, selection=selection, score=score, measure=measure)
-    reference = here[0].reference if here else ""
-    seeds = {row.n_seeds for row in here}
-    columns: dict[str, list[VerdictCell]] = {
-        **({"Seeds": [VerdictCell(str(row.n_seeds)) for row in here]} if len(seeds) > 1 else {}),
+    columns = {
         **{f"AUC {score_label(s)}": [_area_cell(areas.get((s, row.method))) for row in here] for s in _AREAS},
         **{
             f"{score_label(s)} attacked": [_attacked_cell(areas.get((s, row.method))) for row in here]
             for s in _AREAS
         },
-        f"{score_label(score)} excess, 10⁻⁴": [
-            VerdictCell(f"{_scaled(row.excess, row.excess_error)} ({minus(f'{UNIT * row.offset:.0f}')})")
-            for row in here
-        ],
-        f"Over {reference}": [_plain_ratio(row, row.ratio_basic, row.ratio_basic_error) for row in here],
-        "Over equal AUC": [ratio_cell(row) for row in here],
-        "Below 1 by": [_sigma_cell(row) for row in here],
-        "Over early stop": [_plain_ratio(row, row.ratio_early, row.ratio_early_error) for row in here],
-        **{
-            f"Equal AUC, {other}": [ratio_cell(there.get(row.method)) for row in here]
-            for other, there in elsewhere.items()
-        },
-        "χ²/ndf": [
-            VerdictCell(f"{row.chi2_per_degree:.2f}") if row.chi2_per_degree else ABSENT for row in here
-        ],
-        "Training time": [
-            VerdictCell(f"{costs[row.method]:.1f}") if row.method in costs else ABSENT for row in here
-        ],
+        **_divergence_columns(here),
     }
-    columns = {name: cells for name, cells in columns.items() if any(cell != ABSENT for cell in cells)}
+    for other in others:
+        there = {row.method: row for row in chosen_rows(
+            rows, scenario=other, selection=selection, score=score, measure=measure
+        )}  # fmt: skip
+        columns[f"Equal AUC, {other}"] = [ratio_cell(there.get(row.method)) for row in here]
+    columns["χ²/ndf"] = [
+        VerdictCell(f"{row.chi2_per_degree:.2f}") if row.chi2_per_degree else ABSENT for row in here
+    ]
+    columns["Training time"] = [
+        VerdictCell(f"{costs[row.method]:.1f}") if row.method in costs else ABSENT for row in here
+    ]
     name = SELECTION_NAMES.get(selection, selection)
     caption = f"{name}: {MEASURE_NAMES.get(measure, measure)} of {score_label(score)}"
-    if len(seeds) == 1:
+    caption += f", “{main}”" if others else ""
+    seeds = {row.n_seeds for row in here}
+    if len(seeds) > 1:
+        columns = {"Seeds": [VerdictCell(str(row.n_seeds)) for row in here], **columns}
+    else:
         caption += f", {next(iter(seeds))} seeds each" if seeds != {1} else ", one seed each"
+    columns = {name: cells for name, cells in columns.items() if any(cell != ABSENT for cell in cells)}
     return VerdictTable(
         caption,
         list(columns),
         [VerdictLine(row.method, [cells[i] for cells in columns.values()]) for i, row in enumerate(here)],
     )
+
+
+def _divergence_columns(here: Sequence[MethodRow]) -> dict[str, list[VerdictCell]]:
+    """Return the divergence of the main scenario, and what it is over that of the reference."""
+    first = here[0]
+    return {
+        f"{score_label(first.score)} excess, 10⁻⁴": [
+            VerdictCell(f"{_scaled(row.excess, row.excess_error)} ({minus(f'{UNIT * row.offset:.0f}')})")
+            for row in here
+        ],
+        f"Over {first.reference}": [
+            _plain_ratio(row, row.ratio_basic, row.ratio_basic_error) for row in here
+        ],
+        "Over equal AUC": [ratio_cell(row) for row in here],
+        "Below 1 by": [_sigma_cell(row) for row in here],
+        "Over early stop": [_plain_ratio(row, row.ratio_early, row.ratio_early_error) for row in here],
+    }
 
 
 def ratio_tables(rows: Sequence[MethodRow], *, scenario: str, score: str, measure: str) -> list[VerdictTable]:

@@ -190,7 +190,7 @@ def test_the_table_of_a_selection() -> None:
         costs={"basic": 1.0, "aug": 1.1},
     )  # fmt: skip
     lines = {line.name: dict(zip(table.columns, line.cells, strict=True)) for line in table.rows}
-    assert table.caption == "DY + jets: KL divergence of CvsB, 3 seeds each"
+    assert table.caption == "DY + jets: KL divergence of CvsB, “data”, 3 seeds each"
     aug = {name: cell.text for name, cell in lines["aug"].items()}
     assert aug == {
         "AUC BvsL": "0.8460", "AUC CvsL": "0.8460", "BvsL attacked": "0.800", "CvsL attacked": "0.800",
@@ -278,7 +278,7 @@ def test_the_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
     study = made_study(RATIOS | {"<b>": 1.0}, scenarios=("data", "second", "null"))
     factor = MethodScaleFactors("data", "aug", "c", 3, 20, 0.08, 0.012, 0.01, 0.006, 0.03, 0.07, 1.1, 0.3)
     path = write_methods_page(
-        tmp_path / "study.html", *study,
+        tmp_path / "study.html", study,
         scenarios={"data": "another detector", "second": "outside every prior", "null": "the same"},
         scale_factors=[factor], costs={"aug": 1.1}, about=[("Seeds", "1, 2, 3")],
     )  # fmt: skip
@@ -298,7 +298,7 @@ def test_the_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
     ):
         assert text in page
     assert page.count("data:image/png") == 3
-    write_methods_page(path, *made_study(RATIOS), scenarios={"data": "recorded"}, simulated=False)
+    write_methods_page(path, made_study(RATIOS), scenarios={"data": "recorded"}, simulated=False)
     page = path.read_text(encoding="utf-8")
     assert "Recorded data" in page
     assert "Simulated" not in page
@@ -307,14 +307,14 @@ def test_the_page_holds_everything_and_needs_no_network(tmp_path: Path) -> None:
 
 def test_a_score_that_was_not_measured_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no row of BvsC, kl in scenario 'data'"):
-        write_methods_page(tmp_path / "x.html", *made_study(RATIOS), scenarios={"data": ""}, score="BvsC")
+        write_methods_page(tmp_path / "x.html", made_study(RATIOS), scenarios={"data": ""}, score="BvsC")
 
 
 def test_where_the_main_scenario_says_nothing_others_speak(tmp_path: Path) -> None:
     study = made_study(RATIOS, scenarios=("data", "second"))
     rows = [row._replace(status="weak") if row.scenario == "data" else row for row in study.rows]
     scenarios = {"data": "another detector", "second": "outside every prior"}
-    path = write_methods_page(tmp_path / "study.html", rows, *study[1:], scenarios=scenarios)
+    path = write_methods_page(tmp_path / "study.html", study._replace(rows=rows), scenarios=scenarios)
     page = path.read_text(encoding="utf-8")
     answer = page[page.index('class="answer"') :].split("</p>")[0]
     assert "too few events to say" in answer
@@ -328,9 +328,12 @@ def test_other_scenarios_speak_of_selections_that_the_main_one_is_silent_of(tmp_
         for row in study.rows
     ]
     scenarios = {"data": "another detector", "edge": "far off"}
-    path = write_methods_page(tmp_path / "study.html", rows, *study[1:], scenarios=scenarios)
+    path = write_methods_page(tmp_path / "study.html", study._replace(rows=rows), scenarios=scenarios)
     page = path.read_text(encoding="utf-8")
     assert "In “edge”: W + c" in page
+    captions = re.findall(r"<caption>(.*?)</caption>", page)
+    assert any("W + c" in each and "“edge”" in each for each in captions)
+    assert any("DY" in each and "“data”" in each for each in captions)
     assert "In “edge”: DY" not in page
 
 

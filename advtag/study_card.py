@@ -7,7 +7,7 @@ where the command runs.
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import (
@@ -22,6 +22,8 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+
+from advtag.chain import Folders
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -204,25 +206,8 @@ class StudyCard(_Card):
         return self.title or self.name
 
 
-class StudyFolders(NamedTuple):
-    """Where everything of one study lies."""
-
-    top: Path
-
-    @property
-    def samples(self) -> Path:
-        """Simulated files, and the filesets of them."""
-        return self.top / "samples"
-
-    @property
-    def training_data(self) -> Path:
-        """Shards of jets."""
-        return self.top / "training_data"
-
-    @property
-    def evaluation(self) -> Path:
-        """Areas under the ROC curves."""
-        return self.top / "evaluation"
+class StudyFolders(Folders):
+    """Where everything of one study lies: there are results for each scenario."""
 
     @property
     def areas(self) -> Path:
@@ -261,17 +246,13 @@ class StudyFolders(NamedTuple):
         """Return the folder of the jets that may be adapted to."""
         return self.top / "unlabelled" / selection
 
-    def run(self, tagger: str) -> Path:
-        """Return the run directory of a training."""
-        return self.runs / tagger
-
-    def results(self, scenario: str) -> Path:
+    def results_of(self, scenario: str) -> Path:
         """Return the folder of histograms of a scenario."""
-        return self.top / "results" / scenario
+        return self.results / scenario
 
     def result(self, scenario: str, selection: str) -> Path:
         """Return the histograms of a selection."""
-        return self.results(scenario) / f"{selection}.zip"
+        return self.results_of(scenario) / f"{selection}.zip"
 
 
 def tagger_name(method: str, seed: int) -> str:

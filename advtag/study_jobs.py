@@ -101,5 +101,5 @@ def _merge(study: Study, scenario: str, folder: Path, jobs: Sequence[Any]) -> No
     from condor.manifest import read_manifest
     from condor.merging import merge_outputs
 
-    for result in merge_outputs(read_manifest(folder), folder, jobs, study.folders.results(scenario)):
+    for result in merge_outputs(read_manifest(folder), folder, jobs, study.folders.results_of(scenario)):
         say(f"{scenario}, {result.selection}: {ledger_sentence(result)}")

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from advtag.study_results import comparison_settings, result_settings
-from advtag.study_stages import Study, evaluation_settings, missing_events, results_wanted, taggers
+from advtag.study_stages import (
+    Study,
+    evaluation_settings,
+    filesets,
+    missing_events,
+    results_wanted,
+    taggers,
+)
 from advtag.study_trainings import run_cards, unfinished
 
 _THERE, _TO_DO, _AGAIN = "there", "to do", "to do again"
@@ -48,8 +55,10 @@ def _derived(study: Study) -> Iterator[tuple[str, Path, str]]:
     if not unfinished(run_cards(study.card)):
         checkpoints = taggers(study)
         settings[folders.areas] = evaluation_settings(study)
+        simulated = {name for name, fileset in filesets(study).items() if fileset.is_file()}
         for path, (scenario, _) in zip(results, wanted, strict=True):
-            settings[path] = result_settings(study, checkpoints, scenario)
+            if scenario in simulated:
+                settings[path] = result_settings(study, checkpoints, scenario)
     if all(path.exists() for path in (folders.areas, *results)):
         settings[folders.methods] = comparison_settings(study, wanted)
     stages = ["evaluate", *["process"] * len(results), "compare"]

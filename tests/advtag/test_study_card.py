@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from advtag import study_plan
 from advtag.study_card import StudyCard, read_study_card, tagger_name
 from advtag.study_records import Records, difference
 from advtag.study_stages import Study, check, prepare_card, sample_requests
@@ -214,6 +215,16 @@ def test_the_shipped_study_asks_for_the_samples_that_its_page_describes(tmp_path
     config = prepare_card(study)
     assert (len(config.inputs), len(config.variations)) == (8, 24)
     assert len(run_cards(study.card)) == 3 * len(study.card.methods)
+
+
+def test_the_plan_of_a_trained_study_names_results_of_a_scenario_that_is_not_simulated_yet(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(read_study_card(write(), output=tmp_path))
+    for name, value in {"unfinished": [], "taggers": [], "evaluation_settings": {}}.items():
+        monkeypatch.setattr(study_plan, name, lambda *_, value=value: value)
+    rows = {(row["stage"], row["what"]): row["state"] for row in study_plan.plan_rows(study)}
+    assert rows["process", "results/data/dy.zip"] == "to do"
 
 
 def test_settings_that_changed_are_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The blocks of events: which event is in which, what is filled, and that nothing depends on chunks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,25 @@ def test_two_halves_are_the_whole_and_survive_their_files(
     for score in SCORES:
         one, two = merged.histograms[PREFIX + score], whole.histograms[PREFIX + score]
         np.testing.assert_allclose(one.view(), two.view(), rtol=1e-12, atol=1e-12)
+
+
+def test_data_that_are_the_simulated_events_are_known_by_their_result(
+    fileset: dict[str, Any], taggers: list[Tagger], whole: Result, tmp_path: Path
+) -> None:
+    marked = {
+        name: dataset | {"metadata": dataset["metadata"] | {"same_events": True, "simulated": True}}
+        if dataset["metadata"]["is_data"]
+        else dataset
+        for name, dataset in fileset.items()
+    }
+    path = tmp_path / "same.zip"
+    write_result(run(marked, taggers), path)
+    assert read_result(path).same_events
+    assert not whole.same_events
+    own = merge_results([read_result(path)])
+    own.datasets["data"] = replace(own.datasets["data"], same_events=False)
+    with pytest.raises(ValueError, match="same_events is False in one result and True in another"):
+        merge_results([own, read_result(path)])
 
 
 def test_blocks_become_fewer_until_they_fit() -> None:

@@ -52,6 +52,10 @@ def test_a_fileset_that_was_read_can_be_given_again() -> None:
         ({"dy": {"metadata": DATASET["metadata"]}}, r"no key 'files' in dy"),
         (with_metadata(cross_section_pb=-1.0), r"dy.metadata.cross_section_pb: .*greater than 0"),
         (with_metadata(cross_section_pb=float("inf")), r"dy.metadata.cross_section_pb: .*finite"),
+        (
+            with_metadata(same_events=True),
+            r"dy.metadata: same_events is for simulated data alone",
+        ),
         (with_metadata(is_data="perhaps"), r"dy.metadata.is_data: "),
         ({}, r"no dataset in it"),
         ([], r"no dataset in it"),

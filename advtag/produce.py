@@ -77,7 +77,13 @@ def simulate(
         data = {info.scenario for info in infos if info.is_data}
         listed = {first} | (data if len(data) == 1 else set())
         samples.add_to_fileset(fileset, [info.path for info in infos if info.scenario in listed])
-    show([asdict(info) for info in infos], title="Simulated events", as_json=as_json)
+    rows = [
+        asdict(info)
+        if as_json
+        else {"file": info.path.name, "events": info.n_events, "luminosity_pb": info.luminosity_pb}
+        for info in infos
+    ]
+    show(rows, title=f"Simulated events in {out}", as_json=as_json)
 
 
 def prepare(

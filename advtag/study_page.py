@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datamc.method_tables import MethodRow
 
 SCORE, MEASURE = "CvsB", "kl"
-"""What the table on the terminal and the top of the page show."""
+"""What the table on the terminal and the top of the page show; `measure_of` says where another measure."""
 
 
 def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
@@ -87,11 +87,12 @@ def summary_rows(study: Study) -> list[dict[str, str]]:
     """Return one row a method: areas, what it is worth in each scenario and selection, and scale factors."""
     from datamc.method_scale_factors import ALL, MethodScaleFactors
     from datamc.method_tables import MethodRow
+    from plotting.methods_summary import measure_of
     from storage.tables import read_table
 
     table: dict[str, dict[str, str]] = {}
     for row in read_table(study.folders.methods, kind=MethodRow):
-        if (row.score, row.measure) == (SCORE, MEASURE):
+        if (row.score, row.measure) == (SCORE, measure_of(row.selection, MEASURE)):
             start = {"method": row.method, "AUC": f"{row.auc:.4f}", "attacked": f"{row.auc_attacked:.4f}"}
             place = f"{row.scenario} {row.selection}"
             table.setdefault(row.method, start)[place] = _worth(row, is_null=row.scenario == study.card.null)

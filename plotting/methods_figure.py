@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datamc.method_tables import MethodRow, ReferencePoint, SeedRow
-from plotting.methods_summary import MEASURE_NAMES, chosen_rows, says_something
+from plotting.methods_summary import MEASURE_NAMES, chosen_rows, measure_of, says_something
 from plotting.style import (
     SIMULATION,
     EventLabel,
@@ -65,13 +65,14 @@ def draw_methods(
         figure = Figure(figsize=(8.2, 1.0 + 5.6 * max(len(selections), 1)), layout="constrained")
         panels = figure.subplots(max(len(selections), 1), 1, squeeze=False)[:, 0]
         for axes, selection in zip(panels, selections, strict=False):
-            place = {"scenario": scenario, "selection": selection, "score": score, "measure": measure}
+            own = measure_of(selection, measure)
+            place = {"scenario": scenario, "selection": selection, "score": score, "measure": own}
             here = chosen_rows(rows, **place)
             names = tuple(place.values())
             _draw_curves(axes, [point for point in curves if point[:4] == names])
             _draw_points(axes, here, [seed for seed in seeds if seed[:4] == names])
             axes.set_xlabel(f"AUC of {score_label(score)}")
-            axes.set_ylabel(f"{MEASURE_NAMES.get(measure, measure)}\nbeyond statistics  [$10^{{-4}}$]")
+            axes.set_ylabel(f"{MEASURE_NAMES.get(own, own)}\nbeyond statistics  [$10^{{-4}}$]")
             draw_label(axes, label, title=selection_label(selection))
     return figure
 
@@ -193,7 +194,8 @@ def draw_ratios(
     """
     telling = [
         row for row in rows
-        if row.scenario in scenarios and (row.score, row.measure) == (score, measure) and says_something(row)
+        if row.scenario in scenarios and says_something(row)
+        and (row.score, row.measure) == (score, measure_of(row.selection, measure))
     ]  # fmt: skip
     everywhere = _selections(rows, scenarios[0], score, measure)
     selections = [each for each in everywhere if any(r.selection == each for r in telling)] or everywhere
@@ -204,7 +206,7 @@ def draw_ratios(
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, max(len(selections), 1), squeeze=False, sharey=True)[0]
         for axes, selection in zip(panels, selections, strict=False):
-            place = {"selection": selection, "score": score, "measure": measure}
+            place = {"selection": selection, "score": score, "measure": measure_of(selection, measure)}
             for i, scenario in enumerate(scenarios):
                 here = chosen_rows(rows, scenario=scenario, **place)
                 _draw_ratios(axes, here, order, shift=-0.22 * i, filled=i == 0)

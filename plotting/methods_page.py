@@ -15,6 +15,7 @@ from plotting.methods_summary import (
     MEASURE_NAMES,
     NULL,
     chosen_rows,
+    measure_of,
     null_sentence,
     other_scenarios_sentence,
     place_sentence,
@@ -100,7 +101,7 @@ def write_methods_page(
         tables=[
             main_table(
                 study.rows, scenarios=_most_telling(study, shown, selection, asked), selection=selection,
-                score=score, measure=measure, costs=costs or {},
+                score=score, measure=measure_of(selection, measure), costs=costs or {},
             )
             for selection in selections
         ],
@@ -133,9 +134,8 @@ def _selections(study: MethodStudy, asked: Asked) -> list[str]:
 
 
 def _place(study: MethodStudy, scenario: str, selection: str, asked: Asked) -> list[MethodRow]:
-    return chosen_rows(
-        study.rows, scenario=scenario, selection=selection, score=asked.score, measure=asked.measure
-    )
+    measure = measure_of(selection, asked.measure)
+    return chosen_rows(study.rows, scenario=scenario, selection=selection, score=asked.score, measure=measure)
 
 
 def _most_telling(study: MethodStudy, scenarios: Sequence[str], selection: str, asked: Asked) -> list[str]:
@@ -175,6 +175,8 @@ def _figures(
 ) -> Iterator[PageFigure]:
     score, measure = asked.score, asked.measure
     what = f"{MEASURE_NAMES.get(measure, measure)} of {score_label(score)}"
+    if measure_of("wc", measure) != measure:
+        what += " (of W + c in bins of equal population)"
     figure = draw_ratios(study.rows, scenarios=scenarios, score=score, measure=measure, label=label)
     others = f" Filled: “{scenarios[0]}”; open: {', '.join(scenarios[1:])}." if len(scenarios) > 1 else ""
     yield PageFigure(f"{what} over that of the reference at equal AUC.{others}", _png(figure))

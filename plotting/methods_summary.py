@@ -7,6 +7,7 @@ from typing import NamedTuple
 from scipy.stats import norm
 
 from datamc.method_tables import MethodRow, PairRow
+from datamc.normalisation import default_view
 from plotting.style import SELECTION_NAMES, score_label
 from plotting.summary import CLAIM, minus
 
@@ -35,6 +36,14 @@ class Winner(NamedTuple):
     second: MethodRow | None
     over_second: float
     """How many standard deviations the second is above it; 0 where unknown."""
+
+
+def measure_of(selection: str, measure: str) -> str:
+    """Return what a selection is told in: where same sign is subtracted, bins of equal population for `kl`.
+
+    Some of the 60 bins become negative there, and the divergence jumps with them.
+    """
+    return "kl_equal" if measure == "kl" and default_view(selection) == "OS-SS" else measure
 
 
 def chosen_rows(

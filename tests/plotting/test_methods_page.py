@@ -62,7 +62,7 @@ def made_study(ratios: dict[str, float], *, scenarios: tuple[str, ...] = ("data"
     for scenario in scenarios:
         for selection in SELECTIONS:
             for score in SCORES:
-                for measure in ("kl", "auc"):
+                for measure in ("kl", "kl_equal", "auc"):
                     place = {"scenario": scenario, "selection": selection, "score": score, "measure": measure}
                     _add(study, ratios, place)
     return study
@@ -203,7 +203,11 @@ def test_the_table_of_a_selection() -> None:
     assert lines["fgsm"]["Training time"].text == "–"
     by_score, by_measure = ratio_tables(study.rows, scenario="data", score="CvsB", measure="kl")[:2]
     assert by_score.columns == ["BvsL", "CvsB", "CvsL"]
-    assert by_measure.columns == ["KL divergence", "area of data against simulation"]
+    assert by_measure.columns == [
+        "KL divergence",
+        "KL divergence in bins of equal population",
+        "area of data against simulation",
+    ]
 
 
 def test_scale_factors_have_a_table_per_scenario() -> None:
@@ -332,7 +336,7 @@ def test_other_scenarios_speak_of_selections_that_the_main_one_is_silent_of(tmp_
     page = path.read_text(encoding="utf-8")
     assert "In “edge”: W + c" in page
     captions = re.findall(r"<caption>(.*?)</caption>", page)
-    assert any("W + c" in each and "“edge”" in each for each in captions)
+    assert any("W + c" in each and "equal population" in each and "“edge”" in each for each in captions)
     assert any("DY" in each and "“data”" in each for each in captions)
     assert "In “edge”: DY" not in page
 

@@ -73,10 +73,7 @@ def simulate(
         else:
             infos = simulate_samples(requests, out, n_processes=jobs, progress=progress)
     if fileset is not None:
-        # Variations are the same events again: a fileset holds one scenario of simulation, and one of data.
-        data = {info.scenario for info in infos if info.is_data}
-        listed = {first} | (data if len(data) == 1 else set())
-        samples.add_to_fileset(fileset, [info.path for info in infos if info.scenario in listed])
+        samples.add_to_fileset(fileset, samples.files_to_list(infos, first))
     rows = [
         asdict(info)
         if as_json

@@ -35,6 +35,17 @@ def add_to_fileset(path: Path, added: Iterable[Path]) -> None:
     write_fileset([read_sample_info(file) for file in dict.fromkeys([*files, *added])], path)
 
 
+def files_to_list(infos: Iterable["SampleInfo"], first: str) -> list[Path]:
+    """Return which files of variations a fileset holds: those of the first scenario, and of the only data.
+
+    Variations are the same events again, so there is one scenario of simulation, and one of data.
+    """
+    infos = list(infos)
+    data = {info.scenario for info in infos if info.is_data}
+    listed = {first} | (data if len(data) == 1 else set())
+    return [info.path for info in infos if info.scenario in listed]
+
+
 def _seen_from(folder: Path, file: Path) -> Path:
     """Return a path below the folder relative to it, any other one absolute."""
     absolute = file.resolve()

@@ -70,13 +70,13 @@ class Scenario(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What it is called on the axis of a chunk; no name of a tagger or variant holds a tabulator."""
+        """What it is called on the axis of a chunk; no name of a variant holds a tabulator."""
         return f"{self.tagger}\t{self.epoch}\t{self.variant}"
 
     @classmethod
     def of_label(cls, label: str) -> "Scenario":
         """Return what a label stands for."""
-        tagger, epoch, variant = label.split("\t")
+        tagger, epoch, variant = label.rsplit("\t", 2)
         return cls(tagger, int(epoch), variant)
 
 

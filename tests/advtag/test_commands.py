@@ -240,6 +240,18 @@ def test_real_file_without_tagger_inputs_is_an_error_that_names_them(advtag, pro
     assert read_result(tmp_path / "out" / "dy.zip").cutflows["dy"][0].n_events == 40
 
 
+def test_data_that_see_the_simulated_events_are_listed_with_them(advtag, tmp_path: Path) -> None:
+    detectors = ("--scenario", "mc", "--scenario", "mc+efficiency_scale=0.97", "--scenario", "data_tails")
+    finished = advtag(
+        "simulate", "dy", "--events", "20", *detectors, "--out", "pairs", "--fileset", "pairs/f.json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    fileset = json.loads((tmp_path / "pairs" / "f.json").read_text())
+    assert {name: len(each["files"]) for name, each in fileset.items()} == {"dy": 1, "DoubleMuon": 1}
+    assert fileset["DoubleMuon"]["metadata"]["same_events"] is True
+
+
 def test_simulated_files_go_into_one_fileset(advtag, tmp_path: Path) -> None:
     for scenario in ("mc", "data"):
         finished = advtag(

@@ -127,6 +127,12 @@ def test_scenarios_get_axes_of_tagger_epoch_and_variant() -> None:
     assert by_tagger(control) is control
 
 
+def test_a_label_stands_for_its_scenario() -> None:
+    for name in ("basic", "a b", "a\tb"):
+        scenario = Scenario(name, 20, "fgsm:0.1")
+        assert Scenario.of_label(scenario.label) == scenario
+
+
 def test_counts_are_those_of_the_histograms_own_filling() -> None:
     rng = np.random.default_rng(1)
     n_jets = 500

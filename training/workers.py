@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
+import torch.distributed.nn
 from torch import distributed
+
+# torch.distributed.nn is not called here. Its functions have the process group of the moment of their import
+# as a default argument, and an optimiser's first step imports it: a group made before that would stay in
+# those arguments, its threads would outlive `destroy_process_group`, and one of them that drops a tensor
+# while the interpreter ends aborts the process ("terminate called without an active exception").
 
 
 class Workers(NamedTuple):

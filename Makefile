@@ -63,7 +63,7 @@ study: pretrained  ## the thesis's phenomena on simulated events: the table of d
 	  --variants raw,noise:0.1,noise:0.5,noise:1,fgsm:0.05,fgsm:0.1,fgsm:0.5,fgsm:1 --out $(STUDY)/evaluation
 
 .PHONY: defences
-defences: $(ENVIRONMENT)  ## fifteen ways to train at equal performance: docs/defences.md; many hours on two cores
+defences: $(ENVIRONMENT)  ## twenty-one ways to train at equal performance: docs/defences.md; many hours on two cores
 	$(BIN)/advtag study configs/defences.yaml
 
 unpinned:  ## the documented check against the newest versions of everything but torch and PYTHIA

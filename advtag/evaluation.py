@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         InputStatistics,
     )
     from training.studies.noised_areas import NoisedArea
-    from training.studies.samples import FlavourContentRow, LossRow, ReweightingRow
+    from training.studies.samples import FlavourContentRow, LossRow, LossTermRow, ReweightingRow
     from training.studies.scores import ScoreShapeRow
     from training.studies.surface import LossSurfaceRow
     from training.studies.thesis import ThesisRow
@@ -66,7 +66,7 @@ STUDIES: Mapping[str, Study] = {
     "reweighting": Study("pT and eta of the training jets before and after reweighting", ("reweighting",)),
     "flavour_content": Study("Flavours of each split", ("flavour_content",)),
     "transfer": Study("Attacks made against one checkpoint, shown to another", ("transfer",)),
-    "losses": Study("Loss over the epochs", ("losses",)),
+    "losses": Study("Loss over the epochs, and what methods add to it", ("losses", "loss_terms")),
     "trainings": Study("Trainings side by side: gamma, weighting, attack", ("trainings",)),
     "feature_ranking": Study("Features ranked by their own AUC, raw and distorted", ("feature_ranking",)),
     "correlations": Study("Correlations of the inputs, raw and distorted", ("correlations",)),
@@ -104,6 +104,7 @@ class Tables:
     flavour_content: list["FlavourContentRow"] = field(default_factory=list)
     transfer: list["TransferRow"] = field(default_factory=list)
     losses: list["LossRow"] = field(default_factory=list)
+    loss_terms: list["LossTermRow"] = field(default_factory=list)
     trainings: list["TrainingRow"] = field(default_factory=list)
     loss_surface: list["LossSurfaceRow"] = field(default_factory=list)
     label_leak: list["LabelLeakRow"] = field(default_factory=list)
@@ -263,7 +264,7 @@ def _tables_of_data(
 ) -> dict[str, Any]:
     from models.tagger import load_taggers
     from training.scanning import read_blocks
-    from training.studies.samples import flavour_content_rows, loss_rows, reweighting_rows
+    from training.studies.samples import flavour_content_rows, loss_rows, loss_term_rows, reweighting_rows
     from training.studies.surface import loss_surface
 
     last = last_epochs(taggers)
@@ -273,7 +274,8 @@ def _tables_of_data(
     if "flavour_content" in wanted:
         found["flavour_content"] = flavour_content_rows(data)
     if "losses" in wanted:
-        found["losses"] = loss_rows((load_taggers([run])[0].name, run) for run in runs if run.is_dir())
+        trainings = [(load_taggers([run])[0].name, run) for run in runs if run.is_dir()]
+        found["losses"], found["loss_terms"] = loss_rows(trainings), loss_term_rows(trainings)
     if "loss_surface" in wanted:
         final = [tagger for tagger in taggers if last[tagger.name] == tagger.epoch]
         found["loss_surface"] = loss_surface(final, next(read_blocks(data)), reach=reach)

@@ -1,6 +1,7 @@
 """From the rows of studies to their figures: what was computed before is drawn elsewhere."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -248,22 +249,32 @@ def _transfer(tables: Tables) -> Figures:
 
 
 def _losses(tables: Tables) -> Figures:
-    quantities = list(dict.fromkeys(row.quantity for row in tables.losses))
     for tagger in in_order(row.tagger for row in tables.losses):
-        lines = []
-        for dashes, quantity in enumerate(quantities):
-            own = [row for row in tables.losses if (row.tagger, row.quantity) == (tagger, quantity)]
-            own = [row for row in own if np.isfinite(row.value)]
-            if own:
-                name = quantity.replace("_", " ")
-                lines.append(Line(name, [r.epoch for r in own], [r.value for r in own], None, dashes, dashes))
-        if lines:
-            yield (
-                f"losses_{tagger}",
-                partial(
-                    draw_lines, lines, xlabel="Epoch", ylabel="Loss", title=tagger, whole_numbers=True
-                ),
-            )  # fmt: skip
+        of_tagger = [(row.quantity, row.epoch, row.value) for row in tables.losses if row.tagger == tagger]
+        yield from _over_epochs(f"losses_{tagger}", of_tagger, ylabel="Loss", title=tagger)
+    added: dict[tuple[str, str, int], float] = defaultdict(
+        float
+    )  # a training may have two methods of one kind
+    for row in tables.loss_terms:
+        added[row.method, row.tagger, row.epoch] += row.value
+    for method in dict.fromkeys(of for of, *_ in added):
+        of_method = [(tagger, epoch, value) for (of, tagger, epoch), value in added.items() if of == method]
+        label = f"Part of the training loss: {method.replace('_', ' ')}"
+        yield from _over_epochs(f"losses_of_{method}", of_method, ylabel=label)
+
+
+def _over_epochs(
+    figure: str, points: Sequence[tuple[str, int, float]], *, ylabel: str, title: str = ""
+) -> Figures:
+    """Yield a line for each name of (name, epoch, value), those of numbers; nothing if there is none."""
+    points = [point for point in points if np.isfinite(point[2])]
+    lines = []
+    for number, name in enumerate(dict.fromkeys(name for name, *_ in points)):
+        epochs, values = zip(*((epoch, value) for of, epoch, value in points if of == name), strict=True)
+        lines.append(Line(name.replace("_", " "), epochs, values, None, number, number))
+    if lines:
+        draw = partial(draw_lines, lines, xlabel="Epoch", ylabel=ylabel, title=title, whole_numbers=True)
+        yield figure, draw
 
 
 def _trainings(tables: Tables) -> Figures:

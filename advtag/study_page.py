@@ -45,7 +45,7 @@ def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
 
 def costs(study: Study) -> dict[str, float]:
     """Return the time a training of each method takes, over that of the reference."""
-    from training.checkpoints import read_history
+    from training.history import read_history
 
     seconds: dict[str, float] = {}
     for method, names in taggers_by_method(study).items():

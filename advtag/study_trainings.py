@@ -114,7 +114,8 @@ def unfinished(cards: Sequence["TrainConfig"]) -> list["TrainConfig"]:
 
 
 def _is_complete(card: "TrainConfig") -> bool:
-    from training.checkpoints import changed_keys, epochs_of, is_unused, read_history, read_run
+    from training.checkpoints import changed_keys, epochs_of, is_unused, read_run
+    from training.history import read_history
     from training.schedules import is_exhausted
 
     if is_unused(card.output):

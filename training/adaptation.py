@@ -62,6 +62,8 @@ class MmdOutputs(Adaptation):
         A. Gretton et al., "A Kernel Two-Sample Test", JMLR 13 (2012) 723.
     """
 
+    term = "mmd_outputs"
+
     def _looked_at(self, network: TaggerNetwork, scaled: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = network(scaled)
         return logits.log_softmax(dim=1).clamp(min=_LOWEST)
@@ -77,6 +79,8 @@ class MmdHidden(MmdOutputs):
     Source:
         M. Long et al., "Learning Transferable Features with Deep Adaptation Networks", arXiv:1502.02791.
     """
+
+    term = "mmd_hidden"
 
     def _looked_at(self, network: TaggerNetwork, scaled: torch.Tensor) -> torch.Tensor:
         hidden: torch.Tensor = network.trunk(scaled)
@@ -102,6 +106,7 @@ class GradientReversal(Adaptation):
     """
 
     module: torch.nn.ModuleList
+    term = "gradient_reversal"
 
     def __init__(
         self,

@@ -22,7 +22,6 @@ from models.network import TaggerNetwork, dense_layers
 from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
 from models.scaler import FeatureScaler
 from storage.files import remove_remnants, replaced_file, write_text
-from storage.tables import read_table, write_table
 from training.config import TrainConfig
 from training.manifest import SCALER_NAME
 
@@ -30,31 +29,12 @@ CHECKPOINT_FORMAT: Final = "advtag checkpoint"
 SCHEMA_VERSION: Final = 2
 CONFIG_NAME: Final = "config.json"
 FEATURES_NAME: Final = "features.json"
-HISTORY_NAME: Final = "history.csv"
 INTERRUPTED_NAME: Final = "interrupted.pt"
 MAY_CHANGE: Final = frozenset(
     {"output", "data", "epochs", "threads", "device", "compile", "tensorboard", "patience", "monitor"}
 )
 """What may differ when a training is resumed: where it runs and for how long, not what it learns."""
 _CHECKPOINT: Final = re.compile(r"epoch_(\d+)\.pt")
-
-
-class EpochRecord(NamedTuple):
-    """One line of `history.csv`.
-
-    The training loss is weighted, with dropout and, where the training has one, under attack; the validation
-    losses are unweighted, on raw inputs and under the `validation_attack`. The areas are of BvsL on the
-    validation split.
-    """
-
-    epoch: int
-    learning_rate: float
-    train_loss: float
-    validation_loss: float
-    validation_loss_attacked: float
-    auc_raw: float
-    auc_attacked: float
-    jets_per_second: float
 
 
 class Learner(NamedTuple):
@@ -68,7 +48,7 @@ class Learner(NamedTuple):
 class Position(NamedTuple):
     """Where a training stands: in `epoch`, counted from 1, with the losses of the batches done in it.
 
-    After a complete epoch it is the beginning of the next.
+    After a complete epoch it is the beginning of the next. Losses are those of `training.train.train_step`.
     """
 
     epoch: int
@@ -369,14 +349,3 @@ def export(folder: Path) -> list[Path]:
         restore_network(run, checkpoint_path(run.folder, epoch), network)
         paths += export_onnx(run, epoch, network)
     return paths
-
-
-def read_history(folder: Path) -> list[EpochRecord]:
-    """Return the lines of `history.csv`, none if it does not exist."""
-    path = folder / HISTORY_NAME
-    return read_table(path, kind=EpochRecord) if path.is_file() else []
-
-
-def write_history(folder: Path, records: list[EpochRecord]) -> None:
-    """Write `history.csv` in one stroke."""
-    write_table(records, folder / HISTORY_NAME, kind=EpochRecord)

@@ -71,6 +71,8 @@ class Distilled(Method):
         G. Hinton, O. Vinyals, J. Dean, arXiv:1503.02531 (the factor); thesis, section 5.2.
     """
 
+    term = "distillation"
+
     def __init__(self, teacher: TaggerNetwork, *, temperature: float, weight: float) -> None:
         self._teacher, self._temperature, self._weight = teacher, temperature, weight
 

@@ -1,16 +1,17 @@
-"""What a training reports of each epoch beside `history.csv`."""
+"""What a training reports of each epoch beside its tables."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from training.checkpoints import EpochRecord, Run
+from training.checkpoints import Run
+from training.history import EpochRecord, LossTerm
 
-EpochLog = Callable[[EpochRecord], None]
-"""Called after each complete epoch."""
+EpochLog = Callable[[EpochRecord, Sequence[LossTerm]], None]
+"""Called after each complete epoch, with its terms."""
 
 
-def _log_nothing(record: EpochRecord) -> None:
-    del record
+def _log_nothing(record: EpochRecord, terms: Sequence[LossTerm]) -> None:
+    del record, terms
 
 
 @contextmanager
@@ -31,9 +32,11 @@ def epoch_log(run: Run, *, is_on: bool) -> Iterator[EpochLog]:
         ) from error
     with SummaryWriter(run.folder / "tensorboard") as writer:
 
-        def log(record: EpochRecord) -> None:
+        def log(record: EpochRecord, terms: Sequence[LossTerm]) -> None:
             for name, value in record._asdict().items():
                 writer.add_scalar(name, value, record.epoch)
+            for term in terms:
+                writer.add_scalar(f"terms/{term.number}_{term.name}", term.value, record.epoch)
             writer.flush()
 
         yield log

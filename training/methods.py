@@ -6,6 +6,7 @@ last hidden layer and `network.head` the logits, for a loss that looks at either
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 
@@ -20,9 +21,11 @@ class Method:
     Attributes:
         module: What a method trains beside the network, by the same optimiser; it is kept in the checkpoints
             and left out of the tagger. None for nothing.
+        term: The name of the loss that it adds; None if it adds none.
     """
 
     module: torch.nn.Module | None = None
+    term: ClassVar[str | None] = None
 
     def batch_transform(self, network: TaggerNetwork, batch: Batch, *, step: int) -> Batch:
         """Return the jets that the loss is computed on.
@@ -104,6 +107,8 @@ class Consistency(Method):
         H. Zhang et al., "Theoretically Principled Trade-off between Robustness and Accuracy",
         arXiv:1901.08573 (TRADES, which crafts the attack on the divergence; here it is crafted on the loss).
     """
+
+    term = "consistency"
 
     def __init__(self, perturbation: Perturbation, *, weight: float) -> None:
         self._perturbation, self._weight = perturbation, weight

@@ -56,6 +56,8 @@ class PairConsistency(Method):
         there); on pairs of inputs: D. Hendrycks et al., "AugMix", arXiv:1912.02781 (Jensen-Shannon there).
     """
 
+    term = "pair_consistency"
+
     def __init__(self, *, weight: float) -> None:
         self._weight = weight
 

@@ -36,6 +36,8 @@ class ScaleFactorPenalty(Adaptation):
         Thesis, section 5.3.
     """
 
+    term = "scale_factor_penalty"
+
     def __init__(
         self,
         loader: UnlabelledLoader,

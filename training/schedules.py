@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from math import cos, pi
 
-from training.checkpoints import EpochRecord
 from training.config import TrainConfig
+from training.history import EpochRecord
 
 
 def learning_rate(config: TrainConfig, epoch: int, progress: float = 0.0) -> float:

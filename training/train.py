@@ -18,20 +18,18 @@ from models.network import TaggerNetwork
 from training.attacks import Perturbation
 from training.batches import Batch, ShuffledTrainingJets, StoredJets, seed_of
 from training.checkpoints import (
-    EpochRecord,
     Learner,
     Position,
     Run,
     newest_state,
     open_run,
-    read_history,
     restore,
     save_checkpoint,
     save_interrupted,
-    write_history,
 )
 from training.composition import Sources, methods_of, read_sources
 from training.config import TrainConfig
+from training.history import EpochRecord, LossTerm, read_history, read_terms, write_history
 from training.interruption import Interrupted, Interruption, noted_signals
 from training.logs import EpochLog, epoch_log
 from training.losses import focal_loss
@@ -126,7 +124,9 @@ class _Training:
         self._position = Position(1, [])
         if state:
             self._position = restore(run, state, self._learner, device=device)
-        self._history = [record for record in read_history(run.folder) if record.epoch < self._position.epoch]
+        first = self._position.epoch
+        self._history = [record for record in read_history(run.folder) if record.epoch < first]
+        self._terms = [term for term in read_terms(run.folder) if term.epoch < first]
 
     def complete(self, log: EpochLog, progress: Progress | None) -> None:
         """Train the epochs that are left, or until the patience is exhausted."""
@@ -136,15 +136,15 @@ class _Training:
                 if progress and epoch > first:
                     progress((epoch - 1) * self._n_jets, (epoch - 1) * self._n_jets)
                 return
-            loss, speed = self._train_epoch(progress)
-            self._finish_epoch(loss, speed)
-            log(self._history[-1])
+            losses, speed = self._train_epoch(progress)
+            terms = self._finish_epoch(losses, speed)
+            log(self._history[-1], terms)
             _log.info("%s: %s", self._config.name, self._history[-1])
             if progress:
                 progress(*self._jets_done(epoch, 1.0))
 
-    def _train_epoch(self, progress: Progress | None) -> tuple[float, float]:
-        """Take the steps that are left of an epoch; return the mean of the batches' losses, and jets/s."""
+    def _train_epoch(self, progress: Progress | None) -> tuple[list[float], float]:
+        """Take the steps that are left of an epoch; return the means of `train_step`'s losses, and jets/s."""
         epoch, losses = self._position
         n_batches, n_before = self._jets.n_batches(epoch), len(losses)
         self._network.train()
@@ -157,18 +157,18 @@ class _Training:
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             step = (epoch - 1) * n_batches + done
-            loss = train_step(
+            found = train_step(
                 self._network, self._optimizer, batch, self._config,
                 methods=self._methods, step=step, workers=self._workers,
             )  # fmt: skip
-            losses.append(loss)
+            losses.append(found)
             self._stop_if_told()
             if progress and time.perf_counter() - reported > _REPORT_EVERY:
                 reported = time.perf_counter()
                 progress(*self._jets_done(epoch, len(losses) / n_batches))
-        mean_loss = float(torch.stack(losses).mean())
+        means = torch.stack(losses).mean(dim=0).tolist()
         n_jets = self._n_jets * (n_batches - n_before) / n_batches
-        return mean_loss, n_jets / (time.perf_counter() - start)
+        return means, n_jets / (time.perf_counter() - start)
 
     def _jets_done(self, epoch: int, share: float) -> tuple[int, int]:
         return round((epoch - 1 + share) * self._n_jets), self._config.epochs * self._n_jets
@@ -186,9 +186,10 @@ class _Training:
                 save_interrupted(self._run, self._position, self._learner)
         raise Interrupted(received)
 
-    def _finish_epoch(self, loss: float, speed: float) -> None:
-        """Validate, and write the files of an epoch."""
+    def _finish_epoch(self, losses: Sequence[float], speed: float) -> list[LossTerm]:
+        """Validate, write the files of an epoch, and return its terms."""
         epoch, config = self._position.epoch, self._config
+        loss, *added = losses
         rate = learning_rate(config, epoch, 0.5)
         if not math.isfinite(loss):
             raise ValueError(
@@ -198,11 +199,18 @@ class _Training:
             self._network, self._validation_jets, config, self._attack, after_batch=self._stop_if_told
         )
         self._history.append(EpochRecord(epoch, rate, loss, *found, speed))
+        terms = [
+            LossTerm(epoch, number, method.term, value)
+            for number, (method, value) in enumerate(zip(self._methods, added, strict=True), start=1)
+            if method.term
+        ]
+        self._terms += terms
         if self._workers.is_first:
             with _said_where(self._run, f"epoch {epoch}"):
-                write_history(self._run.folder, self._history)
+                write_history(self._run.folder, self._history, self._terms)
                 save_checkpoint(self._run, epoch, self._learner)
         self._position = Position(epoch + 1, [])
+        return terms
 
 
 def train_step(
@@ -215,9 +223,10 @@ def train_step(
     step: int = 0,
     workers: Workers = ALONE,
 ) -> torch.Tensor:
-    """Take one step of the optimiser and return the batch's loss, sum(w L) / sum(w), a scalar.
+    """Take one step of the optimiser and return the batch's losses, shape ``(1 + n_methods,)``.
 
-    A batch is computed in pieces of `micro_batch` jets whose gradients add up, which changes the speed only.
+    The first is the whole, sum(w L) / sum(w) and what methods add; the others are what each of them adds. A
+    batch is computed in pieces of `micro_batch` jets whose gradients add up, which changes the speed only.
 
     Args:
         network: In train mode.
@@ -230,7 +239,7 @@ def train_step(
     """
     optimizer.zero_grad()
     sum_of_weights = workers.add_up(batch.weights.sum())
-    batch_loss = torch.zeros((), device=sum_of_weights.device)
+    found = torch.zeros(1 + len(methods), device=sum_of_weights.device)
     for piece in batch.pieces(config.micro_batch or config.batch_size):
         extra_losses = [method.extra_loss(network, piece, step=step) for method in methods]
         share = piece.weights.sum() / sum_of_weights
@@ -244,19 +253,22 @@ def train_step(
             loss_input=config.loss_input,
         )
         loss = (piece.weights * losses).sum() / sum_of_weights
-        for extra_loss in extra_losses:
-            loss = loss if extra_loss is None else loss + share * extra_loss
+        for number, extra_loss in enumerate(extra_losses, start=1):
+            if extra_loss is not None:
+                part = share * extra_loss
+                found[number] += part.detach()
+                loss = loss + part
         loss.backward()
-        batch_loss += loss.detach()
-    for method in methods:
+        found[0] += loss.detach()
+    for number, method in enumerate(methods, start=1):
         step_loss = method.step_loss(network, step=step)
         if step_loss is not None:
             step_loss = step_loss / workers.number  # all have the same, and their gradients are added up
             step_loss.backward()
-            batch_loss += step_loss.detach()
+            found[[0, number]] += step_loss.detach()
     workers.add_up_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()
-    return workers.add_up(batch_loss)
+    return workers.add_up(found)
 
 
 @contextmanager

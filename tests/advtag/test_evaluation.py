@@ -1,6 +1,8 @@
 """All studies on the demo's taggers: every table and every figure is there."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from advtag.evaluation import STUDIES, Tables, parse_studies, run_studies, write_tables
 from advtag.study_figures import draw_studies, plan_figures
 from models.perturbations import parse_variants
+from training.studies.samples import LossTermRow
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +35,10 @@ def test_studies_are_chosen_by_name() -> None:
 
 def test_every_study_leaves_its_tables(tables: Tables, tmp_path: Path) -> None:
     written = {path.name for path in write_tables(tables, tmp_path, studies=STUDIES)}
-    # Simulated events may hold no scores of a reference tagger; then its tables are not there.
-    of_reference = {"reference_roc", "reference_auc"}
-    names = {table for study in STUDIES.values() for table in study.tables} - of_reference
+    # Simulated events may hold no scores of a reference tagger, and these trainings have no methods that add
+    # to the loss: then these tables are not there.
+    absent = {"reference_roc", "reference_auc", "loss_terms"}
+    names = {table for study in STUDIES.values() for table in study.tables} - absent
     assert {f"{name}.csv" for name in names} <= written
     assert {row.epoch for row in tables.roc_epochs} == {1, 20}
 
@@ -55,6 +59,25 @@ def test_every_study_has_a_figure(tables: Tables, study: str) -> None:
     assert len({figure.name for figure in planned}) == len(planned)
     assert all(figure.name.startswith((study, "auc_")) for figure in planned)
     assert planned[-1].draw().axes
+
+
+def test_what_methods_add_to_the_loss_is_a_figure_for_each_with_all_trainings(tables: Tables) -> None:
+    terms = [
+        LossTermRow("short", 1, 1, "mmd_outputs", 0.5),
+        LossTermRow("short", 1, 2, "consistency", 0.1),
+        LossTermRow("long", 1, 1, "mmd_outputs", 0.5),
+        LossTermRow("long", 2, 1, "mmd_outputs", 0.25),
+        LossTermRow("long", 2, 2, "mmd_outputs", 0.125),  # a second card of the same kind
+        LossTermRow("long", 3, 1, "mmd_outputs", math.nan),
+    ]
+    planned = plan_figures(replace(tables, loss_terms=terms), ["losses"])
+    figures = {figure.name: figure.draw() for figure in planned if "losses_of" in figure.name}
+    assert list(figures) == ["losses_of_mmd_outputs", "losses_of_consistency"]
+    (axes,) = figures["losses_of_mmd_outputs"].axes
+    assert axes.get_ylabel() == "Part of the training loss: mmd outputs"
+    short, long = (container.lines[0] for container in axes.containers)
+    assert (list(short.get_xdata()), list(short.get_ydata())) == ([1], [0.5])
+    assert (list(long.get_xdata()), list(long.get_ydata())) == ([1, 2], [0.5, 0.375])
 
 
 def test_unknown_features_are_named(tables: Tables) -> None:

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from storage.tables import read_table
-from training.checkpoints import EpochRecord
+from training.history import EpochRecord
 
 Run = Callable[..., Any]
 

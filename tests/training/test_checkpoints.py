@@ -16,7 +16,6 @@ from training.checkpoints import (
     epochs_of,
     export,
     load_checkpoint,
-    read_history,
     read_run,
 )
 from training.config import TrainConfig
@@ -165,10 +164,3 @@ def test_a_broken_run_directory_is_one_sentence(own_run: Path, name: str) -> Non
     (own_run / name).write_text("{")
     with pytest.raises(ValueError, match="not a run directory of this version"):
         read_run(own_run)
-
-
-def test_history_survives_reading(finished_run: Path, tmp_path: Path) -> None:
-    history = read_history(finished_run)
-    assert [record.epoch for record in history] == [1, 2]
-    assert all(record.jets_per_second > 0 for record in history)
-    assert read_history(tmp_path) == []

@@ -22,10 +22,11 @@ from models.variants import parse_variant
 from training.adaptation import GradientReversal, MmdOutputs
 from training.attacks import in_proportion_to
 from training.batches import StoredJets
-from training.checkpoints import checkpoint_path, export, load_checkpoint, read_history, read_run
+from training.checkpoints import checkpoint_path, export, load_checkpoint, read_run
 from training.composition import methods_of, read_sources
 from training.config import TrainConfig
 from training.distillation import Distilled
+from training.history import read_history, read_terms
 from training.interruption import Interrupted
 from training.methods import Perturbed, modules_of
 from training.shards import TrainingData
@@ -107,6 +108,10 @@ def test_a_training_with_a_method_goes_on_bit_by_bit_from_anywhere(
         assert_same(all_of(whole, epoch), all_of(parts.output, epoch))
     without_speed = [[record[:-1] for record in read_history(folder)] for folder in (whole, parts.output)]
     assert without_speed[0] == without_speed[1]
+    terms = read_terms(whole)
+    assert read_terms(parts.output) == terms
+    assert [(term.epoch, term.number, term.name) for term in terms] == [(1, 1, method), (2, 1, method)]
+    assert all(np.isfinite(term.value) and term.value for term in terms)
     plain = train(train_config(output=tmp_path / "plain", epochs=1))
     state = load_checkpoint(checkpoint_path(plain, 1))["network"]
     changed = all_of(whole, 1)
@@ -167,6 +172,7 @@ def test_all_methods_fit_together(train_config: MakeConfig, cards: Callable[...,
     )
     folder = train(config)
     assert all(np.isfinite(number) for number in read_history(folder)[-1])
+    assert [term[1:3] for term in read_terms(folder)] == list(enumerate(METHODS, start=1))
     assert load_taggers([folder])[-1].metadata.method == "fgsm+mix+" + "+".join(METHODS)
 
 

@@ -16,8 +16,9 @@ import pytest
 import torch
 
 from storage.files import replaced_file
-from training.checkpoints import checkpoint_path, epochs_of, load_checkpoint, read_history
+from training.checkpoints import checkpoint_path, epochs_of, load_checkpoint
 from training.config import TrainConfig
+from training.history import read_history
 from training.interruption import Interrupted
 from training.shards import TrainingData
 from training.train import train

@@ -113,6 +113,31 @@ def test_a_method_of_ones_own_needs_no_change_of_the_loop(
     assert network.trunk(batch.scaled).square().mean() < before
 
 
+def test_a_step_tells_what_each_method_added(
+    train_config: Callable[..., TrainConfig], network: TaggerNetwork, batch: Batch
+) -> None:
+    class OfJets(Method):
+        """Adds a number to the loss of each jet: the mean is that of the weights."""
+
+        def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
+            return (batch.weights * 0.5 * batch.labels).sum() / batch.weights.sum()
+
+    class OfStep(Method):
+        def step_loss(self, network: TaggerNetwork, *, step: int) -> torch.Tensor:
+            return 0.25 * step + 0.0 * network.head.weight.sum()
+
+    def losses(methods: list[Method], micro_batch: int) -> torch.Tensor:
+        still = torch.optim.SGD(network.parameters(), lr=0.0)
+        config = train_config(batch_size=300, micro_batch=micro_batch)
+        return train_step(network, still, batch, config, methods=methods, step=3)
+
+    (plain,) = losses([], 300).tolist()
+    of_jets = 0.5 * float((batch.weights * batch.labels).sum() / batch.weights.sum())
+    for micro_batch in (300, 70):
+        found = losses([OfStep(), Method(), OfJets()], micro_batch)
+        assert found.tolist() == pytest.approx([plain + 0.75 + of_jets, 0.75, 0.0, of_jets], rel=1e-5)
+
+
 def test_the_basic_training_has_no_method(train_config: Callable[..., TrainConfig]) -> None:
     config = train_config(attack="fgsm:0", consistency=1.0)
     assert methods_of(config, read_sources(config, TrainingData(config.data), CPU), CPU) == []

@@ -3,8 +3,8 @@ from collections.abc import Callable
 
 import pytest
 
-from training.checkpoints import EpochRecord
 from training.config import TrainConfig
+from training.history import EpochRecord
 from training.schedules import is_exhausted, learning_rate
 
 MakeConfig = Callable[..., TrainConfig]

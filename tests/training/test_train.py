@@ -11,9 +11,10 @@ from models.network import TaggerNetwork
 from models.variants import Variant
 from training.attacks import Perturbation
 from training.batches import Batch, StoredJets
-from training.checkpoints import checkpoint_path, load_checkpoint, read_history
+from training.checkpoints import checkpoint_path, load_checkpoint
 from training.composition import methods_of, read_sources
 from training.config import TrainConfig
+from training.history import read_history, read_terms
 from training.losses import focal_loss
 from training.shards import TrainingData
 from training.train import train, train_step
@@ -308,3 +309,13 @@ def test_tensorboard_holds_the_history(train_config: MakeConfig) -> None:
             pytest.approx(record.auc_raw)
         ]
     assert len(events.Scalars("train_loss")) == 2
+
+
+def test_tensorboard_holds_what_methods_add(train_config: MakeConfig) -> None:
+    folder = train(train_config(tensorboard=True, attack="fgsm:0.1", consistency=1.0))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard")).Reload().Scalars("terms/2_consistency")
+    terms = read_terms(folder)
+    assert [term[:3] for term in terms] == [(1, 2, "consistency"), (2, 2, "consistency")]
+    assert [event.value for event in events] == pytest.approx([term.value for term in terms])

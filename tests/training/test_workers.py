@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.checkpoints import checkpoint_path, load_checkpoint, read_history
+from training.checkpoints import checkpoint_path, load_checkpoint
 from training.config import TrainConfig
+from training.history import read_history, read_terms
 from training.train import train
 
 SCRIPT = """
@@ -100,4 +101,7 @@ def test_two_processes_train_as_one_does_on_their_joint_batches(
         torch.testing.assert_close(states[1][name], tensor, atol=2e-4, rtol=1e-2)
     histories = [read_history(config.output)[-1] for config in (one, two)]
     assert histories[1][2:-1] == pytest.approx(histories[0][2:-1], rel=1e-3)
+    terms = [[term.value for term in read_terms(config.output)] for config in (one, two)]
+    assert len(terms[0]) == len(methods)
+    assert terms[1] == pytest.approx(terms[0], rel=1e-2)
     assert {path.name for path in one.output.iterdir()} == {path.name for path in two.output.iterdir()}

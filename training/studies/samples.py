@@ -1,6 +1,5 @@
 """What the training data hold: weights in (pT, eta), flavours per split; and how trainings went."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import FLAVOURS, index_of
+from training.history import read_history, read_terms
 from training.reweighting import ETA_RANGE, PT_RANGE
 from training.shards import TrainingData
 from training.splitting import SPLITS
@@ -44,6 +44,16 @@ class LossRow(NamedTuple):
     tagger: str
     epoch: int
     quantity: str
+    value: float
+
+
+class LossTermRow(NamedTuple):
+    """What a method, the number-th of a training, added to the loss on average over an epoch's batches."""
+
+    tagger: str
+    epoch: int
+    number: int
+    method: str
     value: float
 
 
@@ -109,21 +119,21 @@ def loss_rows(runs: Iterable[tuple[str, Path]]) -> list[LossRow]:
     """Return the losses of every epoch from the histories of trainings, (name, run directory).
 
     Raises:
-        ValueError: If a history is no table of numbers.
+        ValueError: If a history is no such table.
     """
-    rows = []
-    for name, folder in runs:
-        path = folder / "history.csv"
-        if not path.is_file():
-            continue
-        with path.open(newline="", encoding="utf-8") as file:
-            try:
-                rows += [
-                    LossRow(name, int(line["epoch"]), quantity, float(value))
-                    for line in csv.DictReader(file)
-                    for quantity, value in line.items()
-                    if "loss" in quantity
-                ]
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: no history of a training: train again or remove it") from error
-    return rows
+    return [
+        LossRow(name, record.epoch, quantity, value)
+        for name, folder in runs
+        for record in read_history(folder)
+        for quantity, value in record._asdict().items()
+        if "loss" in quantity
+    ]
+
+
+def loss_term_rows(runs: Iterable[tuple[str, Path]]) -> list[LossTermRow]:
+    """Return what methods added to the loss in every epoch of trainings, (name, run directory).
+
+    Raises:
+        ValueError: If one of the tables is none.
+    """
+    return [LossTermRow(name, *term) for name, folder in runs for term in read_terms(folder)]

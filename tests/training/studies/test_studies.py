@@ -10,11 +10,12 @@ from models.discriminators import SCORES, scores
 from models.perturbations import parse_variants
 from models.tagger import load_taggers
 from training.evaluate import AucRatioRow, AucRow, ScoreRanks, auc_rows, evaluate
+from training.history import EpochRecord, LossTerm, write_history
 from training.metrics import auc
 from training.scanning import read_blocks, scan
 from training.shards import TrainingData
 from training.studies.comparisons import label_leak_rows, reweighting_of, training_rows
-from training.studies.samples import flavour_content_rows, loss_rows, reweighting_rows
+from training.studies.samples import flavour_content_rows, loss_rows, loss_term_rows, reweighting_rows
 from training.studies.scores import ScoreShapes
 from training.studies.surface import cross_entropy, loss_surface
 from training.studies.thesis import roles_of, size_factor, thesis_rows
@@ -88,15 +89,19 @@ def test_flavour_shares_of_a_split_add_up_to_one(training_data):
 
 
 def test_losses_are_those_of_the_history(tmp_path, finished_run):
-    (tmp_path / "history.csv").write_text("epoch,learning_rate,train_loss,validation_loss\n1,0.1,0.5,0.25\n")
-    rows = loss_rows([("mine", tmp_path), ("absent", tmp_path / "none")])
-    assert [tuple(row) for row in rows] == [
+    record = EpochRecord(1, 0.1, 0.5, 0.25, 0.75, 0.9, 0.8, 1e5)
+    write_history(tmp_path, [record], [LossTerm(1, 2, "mmd_outputs", 0.125)])
+    trainings = [("mine", tmp_path), ("absent", tmp_path / "none")]
+    assert [tuple(row) for row in loss_rows(trainings)] == [
         ("mine", 1, "train_loss", 0.5),
         ("mine", 1, "validation_loss", 0.25),
+        ("mine", 1, "validation_loss_attacked", 0.75),
     ]
+    assert [tuple(row) for row in loss_term_rows(trainings)] == [("mine", 1, 2, "mmd_outputs", 0.125)]
     assert {row.epoch for row in loss_rows([("a", finished_run)])} == {1, 2}
+    assert loss_term_rows([("a", finished_run)]) == []
     (tmp_path / "history.csv").write_text("epoch,train_loss\nx,y\n")
-    with pytest.raises(ValueError, match=r"history\.csv: no history of a training"):
+    with pytest.raises(ValueError, match=r"history\.csv: not a table of EpochRecord"):
         loss_rows([("mine", tmp_path)])
 
 

@@ -8,6 +8,7 @@ from advtag.job_folders import judge
 from advtag.progress import say
 from advtag.study_stages import Study, filesets, tagger_paths
 from advtag.study_trainings import Waiting
+from storage.wording import few
 
 _FILES_PER_JOB, _EVENTS_PER_JOB = 20, 500_000
 
@@ -51,7 +52,7 @@ def _scenario_at_site(
         )
     jobs = judge(folder)
     if failed := [job for job in jobs if job.needs_resubmission]:
-        named = "; ".join(f"{job.job:05d} ({job.reason or job.state})" for job in failed)
+        named = few([f"{job.job:05d} ({job.reason or job.state})" for job in failed])
         return Waiting(
             f"{scenario}: {len(failed)} jobs need you: {named}: `advtag condor resubmit {folder}`.", True
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from storage.files import write_text
+from storage.wording import few
 
 Settings = Mapping[str, Any]
 
@@ -71,13 +72,9 @@ def _told(key: str, before: Settings, after: Settings) -> str:
         gone, new = (
             [each for each in one if each not in other] for one, other in ((there, here), (here, there))
         )
-        return f"{_few(gone)} there, {_few(new)} here"
+        gone_words, new_words = (few(each, most=2, joint=", ") or "nothing else" for each in (gone, new))
+        return f"{gone_words} there, {new_words} here"
     return f"{there} there, {here} here"
-
-
-def _few(entries: list[Any]) -> str:
-    more = f" and {len(entries) - 2} more" if len(entries) > 2 else ""
-    return ", ".join(map(str, entries[:2])) + more if entries else "nothing else"
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

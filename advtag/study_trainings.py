@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from advtag.progress import ProgressCallback
 from advtag.study_card import OF_THE_STUDY, StudyCard, StudyFolders, complaint, tagger_name
+from storage.wording import few
 
 if TYPE_CHECKING:
     from condor.judging import JobStatus
@@ -182,7 +183,7 @@ def train_on_site(cards: Sequence["TrainConfig"], folder: Path, *, site: str) ->
     if handed_in := [known[card.name] for card in waiting if card.name in known]:
         failed = [(place, job) for place, job in handed_in if job.needs_resubmission]
         if failed:
-            named = "; ".join(f"{job.selection} ({job.reason})" for _, job in failed)
+            named = few([f"{job.selection} ({job.reason})" for _, job in failed])
             places = " and ".join(f"`advtag slurm resubmit {place}`" for place in _places(failed))
             return Waiting(f"{len(failed)} trainings need you: {named}: {places}.", has_failed=True)
     place = folder / f"trainings_{len(arrays) + 1}"
@@ -191,7 +192,7 @@ def train_on_site(cards: Sequence["TrainConfig"], folder: Path, *, site: str) ->
         number = submit(new, place, site=site)
         said = f"{len(new)} trainings submitted as {number}"
     else:
-        named = ", ".join(f"{job.selection} ({job.reason})" for _, job in handed_in)
+        named = few([f"{job.selection} ({job.reason})" for _, job in handed_in])
         said, place = f"{len(handed_in)} trainings have not ended: {named}", _places(handed_in)[-1]
     return Waiting(f"{said}: give the same command again once `advtag slurm status {place}` says done.")
 

@@ -14,6 +14,7 @@ from processors.filesets import Dataset, DatasetMetadata, Fileset
 from processors.opening import FileError, PlannedFile, open_file, side_by_side
 from selections.branches import Branches
 from selections.parameters import Selection
+from storage.wording import few
 
 T = TypeVar("T")
 
@@ -81,13 +82,15 @@ def make_plan(
             wanted[name] = dataset
     _add_files(plan, wanted, branches)
     if plan.lost and not skip_bad_files:
-        complaints = "; ".join(f"{entry.file}: {entry.reason}" for entry in plan.lost)
+        n_files = len(plan.lost) + len(plan.files)
+        of_many = f"{len(plan.lost)} of {n_files} files cannot be read: " if len(plan.lost) > 1 else ""
+        complaints = few([f"{entry.file}: {entry.reason}" for entry in plan.lost])
         raise UnreadableFilesError(
-            f"{complaints}: mend the fileset, or ask for files that cannot be read to be skipped"
+            f"{of_many}{complaints}: mend the fileset, or ask for files that cannot be read to be skipped"
         )
     plan.notes += [f"{entry.dataset}: {entry.file} skipped, {entry.reason}" for entry in plan.lost]
     if not plan.files:
-        raise ValueError(f"nothing to process ({'; '.join(plan.notes)}): check the fileset")
+        raise ValueError(f"nothing to process ({few(plan.notes)}): check the fileset")
     _refuse_same_events(plan.files)
     _refuse_mixed_weights(plan.files)
     plan.notes += _primary_dataset_notes(plan.datasets, parameters)

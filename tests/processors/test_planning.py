@@ -82,7 +82,9 @@ def test_all_files_that_cannot_be_read_are_named(mc: Path, tmp_path: Path, skip_
     if not skip_bad_files:
         with pytest.raises(UnreadableFilesError, match="skipped") as caught:
             plan(fileset)
-        assert all(path in str(caught.value) for path in bad)
+        assert "6 of 7 files cannot be read: " in str(caught.value)
+        assert [path for path in bad if path in str(caught.value)] == bad[:5]
+        assert "and 1 more: mend the fileset" in str(caught.value)
         return
     planned = plan(fileset, skip_bad_files=True)
     assert [file.path for file in planned.files] == [str(mc)]

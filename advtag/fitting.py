@@ -71,6 +71,12 @@ def fit(
     _show(factors, as_json=as_json)
     if not any((each.status == "ok").any() for each in factors):
         say("no factor was measured, all are 1: scale_factors.csv says why, cell by cell", heading="Note:")
+    if any(result.same_events for result in found.values()):
+        say(
+            "data are the events of the simulation in another detector; the errors are those of independent "
+            "events, and so too large",
+            heading="Note:",
+        )
     say(f"{folder}: {len(factors)} fits as .json (correctionlib), .npz and .root, with tables of all")
 
 

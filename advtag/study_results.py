@@ -149,7 +149,12 @@ def _scale_factors(study: Study, wanted: Sequence[tuple[str, str]]) -> "list[Met
         if set(FIT_SELECTIONS) <= {selection for each, selection in wanted if each == scenario}:
             results = {name: read_result(study.folders.result(scenario, name)) for name in FIT_SELECTIONS}
             fits = production.solve_all(results, coarse=True)
-            rows += method_scale_factors(fits, scenario=scenario, methods=taggers_by_method(study))
+            rows += method_scale_factors(
+                fits,
+                scenario=scenario,
+                methods=taggers_by_method(study),
+                same_events=any(result.same_events for result in results.values()),
+            )
     return rows
 
 

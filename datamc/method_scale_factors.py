@@ -37,7 +37,7 @@ class MethodScaleFactors(NamedTuple):
     excess: float
     """Root of the mean square of SF - 1 beyond statistics."""
     chi2_per_degree: float
-    """Of all factors against 1."""
+    """Of all factors against 1; 0 where data are the events of the simulation: it is for independent ones."""
     p_value: float
     """Of the mean chi2 and its mean degrees of freedom: on a null data set this is a test of closure."""
 
@@ -48,6 +48,7 @@ def method_scale_factors(
     scenario: str,
     methods: Mapping[str, Sequence[str]],
     variant: str = "raw",
+    same_events: bool = False,
 ) -> list[MethodScaleFactors]:
     """Return one row per method and flavour, at the last epoch of each training.
 
@@ -56,6 +57,8 @@ def method_scale_factors(
         scenario: What their data are.
         methods: The taggers of each method, one per seed.
         variant: The inputs of the simulation.
+        same_events: Whether data are the events of the simulation. Errors, and what statistics alone make,
+            are then those of independent events, and so too large; there is no chi2.
     """
     last: dict[str, ScaleFactors] = {}
     for each in scale_factors:
@@ -72,7 +75,7 @@ def method_scale_factors(
         own = {m: [row for row in history if row.flavour == flavour] for m, history in histories.items()}
         scatter = _pooled_scatter([[row.mean_deviation for row in several] for several in own.values()])
         rows += [_row(scenario, method, own[method], fits, scatter) for method, fits in found.items()]
-    return rows
+    return [row._replace(chi2_per_degree=0.0, p_value=1.0) for row in rows] if same_events else rows
 
 
 def chi2_of_one(scale_factors: ScaleFactors, flavour: str = ALL) -> tuple[float, int]:

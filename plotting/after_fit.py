@@ -45,11 +45,17 @@ def agreement(templates: Templates) -> Agreement:
     return Agreement(float((difference[used] ** 2 / variance[used]).sum()), int(used.sum()))
 
 
-def draw_after_fit(templates: Templates, *, title: str, xlabel: str, label: EventLabel) -> Figure:
-    """Return the stack of one discriminator from the plane, with its chi2; jets without score lie below 0."""
-    found = agreement(templates)
-    text = f"{title}\nχ² = {found.chi2:.1f} in {found.n_bins} bins"
-    return draw_stack(templates, xlabel=xlabel, title=text, label=label)
+def draw_after_fit(
+    templates: Templates, *, title: str, xlabel: str, label: EventLabel, same_events: bool = False
+) -> Figure:
+    """Return the stack of one discriminator from the plane; jets without score lie below 0.
+
+    Its chi2 is for independent samples: where data are the events of the simulation, it is left out.
+    """
+    if not same_events:
+        found = agreement(templates)
+        title += f"\nχ² = {found.chi2:.1f} in {found.n_bins} bins"
+    return draw_stack(templates, xlabel=xlabel, title=title, label=label)
 
 
 def draw_efficiencies(
@@ -129,6 +135,7 @@ def plot_after_fit(
                         title=title,
                         xlabel=axis,
                         label=label,
+                        same_events=results[selection].same_events,
                     )
                     stem = file_stem(each.tagger, each.epoch, each.variant)
                     name = f"fit_{when}_{selection}_{axis}_{stem}"

@@ -1,10 +1,14 @@
-"""The commands about scale factors that need no events."""
+"""The command that fits scale factors."""
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from datamc.planes import FIT_SELECTIONS
+from datamc.results import read_result, write_result
 
 
 def test_toys_leave_a_table_and_a_figure(advtag, tmp_path: Path) -> None:
@@ -35,3 +39,19 @@ def test_what_is_wrong_is_one_sentence(advtag, tmp_path: Path, arguments: tuple[
     assert told in " ".join(finished.stderr.split())
     assert "Traceback" not in finished.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_the_same_events_in_two_detectors_are_called_too_large(
+    advtag, production: Path, tmp_path: Path
+) -> None:
+    for name in FIT_SELECTIONS:
+        result = read_result(production / "results" / f"{name}.zip")
+        datasets = {
+            key: replace(record, same_events=True) if record.is_data else record
+            for key, record in result.datasets.items()
+        }
+        write_result(replace(result, datasets=datasets), tmp_path / f"{name}.zip")
+    finished = advtag("fit", tmp_path, "--coarse")
+    assert finished.returncode == 0, finished.stderr
+    assert "Note: data are the events of the simulation in another detector" in finished.stderr
+    assert "Note: data are" not in advtag("fit", production / "results", "--coarse", "--out", tmp_path).stderr

@@ -62,6 +62,15 @@ def test_cells_that_were_not_measured_do_not_count() -> None:
     assert all((row.deviation, row.p_value) == (0.0, 1.0) for row in rows)
 
 
+def test_there_is_no_chi2_where_data_are_the_events_of_the_simulation() -> None:
+    fit = made_fit([[1.2, 1.3, 1.0]])
+    how = {"scenario": "edge", "methods": {"basic": ["basic.s1"]}}
+    apart, together = (method_scale_factors([fit], same_events=same, **how) for same in (False, True))
+    assert all(row.chi2_per_degree > 0 for row in apart if row.flavour == "all")
+    for before, after in zip(apart, together, strict=True):
+        assert after == before._replace(chi2_per_degree=0.0, p_value=1.0)
+
+
 def test_factors_of_one_have_flat_p_values() -> None:
     random = np.random.default_rng(1)
     p_values = []

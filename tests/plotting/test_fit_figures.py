@@ -82,3 +82,6 @@ def test_agreement_is_the_chi2_of_data_and_simulation() -> None:
     assert agreement(templates) == (0.25, 2)
     figure = draw_after_fit(templates, title="W + c, after the fit", xlabel="CvsL", label=SIMULATION)
     assert any("χ² = 0.2 in 2 bins" in text.get_text() for text in figure.axes[0].texts)
+    # which is for independent samples
+    figure = draw_after_fit(templates, title="W + c", xlabel="CvsL", label=SIMULATION, same_events=True)
+    assert [text for text in figure.axes[0].texts if "χ²" in text.get_text()] == []

@@ -153,7 +153,7 @@ def test_an_interrupt_leaves_neither_parts_of_files_nor_processes(tmp_path, n_pr
     else:
         process.send_signal(signal.SIGINT)
     # The end of the output: no process that could write to it is left.
-    written, _ = process.communicate(timeout=60)
+    written, _ = process.communicate(timeout=300)
     assert process.returncode == 130
     assert max([0, *map(int, written.split())]) < 15_000
     assert [path for path in samples.rglob("*") if path.suffix != ".root" or path.name.startswith(".")] == []
@@ -190,7 +190,7 @@ def test_a_terminated_process_leaves_no_part_of_a_file(tmp_path):
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     assert "was ended from outside" in finished.stdout

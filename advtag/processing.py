@@ -12,6 +12,7 @@ from advtag import clusters, production
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, say
 from advtag.tables import show
+from storage.wording import few
 
 if TYPE_CHECKING:
     from datamc.results import Result
@@ -261,8 +262,8 @@ def held_out_events(asked_for: str | None, taggers: Sequence["Tagger"]) -> "Even
     if found is not None:
         adapted = [tagger.name for tagger in taggers if tagger.metadata.adapted_on is not None]
         say(
-            f"the events of the split {found.name} are held out, in data and simulation, since "
-            f"{', '.join(dict.fromkeys(adapted))} was adapted to jets of them",
+            f"the events of the split {found.name} are held out, in data and simulation: taggers were "
+            f"adapted to jets of them ({few(list(dict.fromkeys(adapted)), joint=', ')})",
             heading="Note:",
         )
     return found

@@ -293,7 +293,7 @@ def test_the_command_collects_and_process_leaves_these_events_out(
     finished = advtag(*command, "--out", tmp_path / "results")
     assert finished.returncode == 0, finished.stderr
     told = " ".join(finished.stderr.split())
-    assert "Note: the events of the split 0.5:2 are held out, in data and simulation, since mmd was" in told
+    assert "Note: the events of the split 0.5:2 are held out, in data and simulation: taggers were" in told
     result = read_result(tmp_path / "results" / "dy.zip")
     assert result.config["held_out"] == "0.5:2"
     assert [row.cut for row in result.cutflows["data"][:2]] == ["all", "held_out"]

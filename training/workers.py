@@ -3,19 +3,14 @@
 `torchrun` starts them, one a GPU, and tells each its rank in the environment.
 """
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-import torch.distributed.nn
 from torch import distributed
-
-# torch.distributed.nn is not called here. Its functions have the process group of the moment of their import
-# as a default argument, and an optimiser's first step imports it: a group made before that would stay in
-# those arguments, its threads would outlive `destroy_process_group`, and one of them that drops a tensor
-# while the interpreter ends aborts the process ("terminate called without an active exception").
 
 
 class Workers(NamedTuple):
@@ -81,6 +76,11 @@ def joined_workers(device: torch.device) -> Iterator[Workers]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    # Functions of this module have the group of the moment of their import as a default argument, and an
+    # optimiser's first step imports them: a group made before would stay in there, its threads would outlive
+    # the destruction below, and one that drops a tensor while the interpreter ends aborts the process
+    # ("terminate called without an active exception").
+    importlib.import_module("torch.distributed.nn")
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Workers(distributed.get_rank(), distributed.get_world_size())

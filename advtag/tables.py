@@ -34,40 +34,54 @@ def show(rows: Sequence[Row], *, title: str, as_json: bool) -> None:
         typer.echo(as_json_text(list(rows)))
         return
     console = Console()
-    parts = _parts(rows, console.width) if rows else [[]]
-    for number, columns in enumerate(parts):
+    parts = _parts(rows, console.width) if rows else [{}]
+    for number, widths in enumerate(parts):
         heading = Text(title if number == 0 else "continued", style="bold" if number == 0 else "dim")
         table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0))
-        for column in columns:
+        for column, width in widths.items():
             justify: Any = "right" if _is_number(rows[0][column]) else "left"
-            table.add_column(column, justify=justify, min_width=_width(rows, column), overflow="fold")
+            table.add_column(column, justify=justify, width=width, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(_text(row[column])) for column in columns))
+            table.add_row(*(Text(_text(row[column])) for column in widths))
         console.print(table)
 
 
-def _parts(rows: Sequence[Row], width: int) -> list[list[str]]:
-    """Return which columns stand side by side, all of them if they fit."""
+def _parts(rows: Sequence[Row], width: int) -> list[dict[str, int]]:
+    """Return which columns stand side by side, and how wide each is: all of them if they fit."""
     columns = list(rows[0])
-    first_number = next((i for i, column in enumerate(columns) if _is_figure(rows[0][column])), 1)
+    texts = {column: [_text(row[column]) for row in rows] for column in columns}
+    wanted = {column: max(map(len, [column, *texts[column]])) for column in columns}
+    # Headings may be broken between words, cells only if they are long.
+    least = {
+        column: max([*map(len, column.split()), *(min(len(text), _LONGEST) for text in texts[column])])
+        for column in columns
+    }
+    first_number = next((i for i, column in enumerate(columns) if _is_figure(texts[column][0])), 1)
     names = columns[: max(1, first_number)]
-    needed = {column: _width(rows, column) + _GAP for column in columns}
-    if sum(needed[name] for name in names) > width / 2:  # nothing to repeat that leaves no room for the rest
+    if sum(least[name] + _GAP for name in names) > width / 2:  # too little would be left beside them
         names = columns[:1]
-    room = width - sum(needed[name] for name in names) - 1  # where the box begins
-    parts, left = [list(names)], room
+    parts = [list(names)]
     for column in columns[len(names) :]:
-        if needed[column] > left and len(parts[-1]) > len(names):
+        if _room(least, [*parts[-1], column], width) < 0 and len(parts[-1]) > len(names):
             parts.append(list(names))
-            left = room
         parts[-1].append(column)
-        left -= needed[column]
-    return parts
+    return [_widths(least, wanted, part, width) for part in parts]
 
 
-def _width(rows: Sequence[Row], column: str) -> int:
-    """Return how wide a column must be."""
-    return max(len(column), *(min(len(_text(row[column])), _LONGEST) for row in rows))
+def _room(widths: Mapping[str, int], columns: Sequence[str], width: int) -> int:
+    """Return what is left beside columns, less than 0 if they do not fit; a table begins with a space."""
+    return width - 1 - sum(widths[column] + _GAP for column in columns)
+
+
+def _widths(
+    least: Mapping[str, int], wanted: Mapping[str, int], columns: Sequence[str], width: int
+) -> dict[str, int]:
+    """Return the widths of columns: the least, and what is left for the first that want more."""
+    found, room = {}, max(0, _room(least, columns, width))
+    for column in columns:
+        more = min(room, wanted[column] - least[column])
+        found[column], room = least[column] + more, room - more
+    return found
 
 
 def as_json_text(content: Sequence[Row] | Mapping[str, Sequence[Row]]) -> str:
@@ -80,9 +94,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_figure(value: object) -> bool:
-    """Tell whether a cell shows a number, also one that is a text already, or none."""
-    text = _text(value)
+def _is_figure(text: str) -> bool:
+    """Tell whether a cell shows a number, or that there is none."""
     return text[:1] in ("", "\u2013") or text.lstrip("+-\u2212")[:1].isdigit()
 
 

@@ -252,9 +252,8 @@ def _losses(tables: Tables) -> Figures:
     for tagger in in_order(row.tagger for row in tables.losses):
         of_tagger = [(row.quantity, row.epoch, row.value) for row in tables.losses if row.tagger == tagger]
         yield from _over_epochs(f"losses_{tagger}", of_tagger, ylabel="Loss", title=tagger)
-    added: dict[tuple[str, str, int], float] = defaultdict(
-        float
-    )  # a training may have two methods of one kind
+    # A training may have two methods of one kind: their sum is drawn.
+    added: dict[tuple[str, str, int], float] = defaultdict(float)
     for row in tables.loss_terms:
         added[row.method, row.tagger, row.epoch] += row.value
     for method in dict.fromkeys(of for of, *_ in added):

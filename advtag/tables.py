@@ -12,7 +12,6 @@ from rich.text import Text
 
 Row = Mapping[str, Any]
 
-
 _LONGEST = 24
 """Characters of a cell that stand in one line; longer ones are prose or paths, which may be broken."""
 _GAP = 2

@@ -192,7 +192,7 @@ def train_on_site(cards: Sequence["TrainConfig"], folder: Path, *, site: str) ->
         number = submit(new, place, site=site)
         said = f"{len(new)} trainings submitted as {number}"
     else:
-        named = few([f"{job.selection} ({job.reason})" for _, job in handed_in])
+        named = few([f"{job.selection} ({job.reason})" for _, job in handed_in], joint=", ")
         said, place = f"{len(handed_in)} trainings have not ended: {named}", _places(handed_in)[-1]
     return Waiting(f"{said}: give the same command again once `advtag slurm status {place}` says done.")
 

@@ -39,6 +39,8 @@ def read_table(path: Path, *, kind: type[Row]) -> list[Row]:
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         try:
+            if len(line) != len(types):
+                raise ValueError(f"{len(line)} values for {len(types)} columns")
             rows.append(kind(*(convert(text) for convert, text in zip(types, line, strict=True))))
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}: write it again or remove it") from error

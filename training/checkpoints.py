@@ -210,6 +210,8 @@ def restore(run: Run, path: Path, learner: Learner, *, device: torch.device | No
         learner.network.load_state_dict(state["network"])
         learner.modules.load_state_dict(state.get("modules", {}))  # there were none before methods
         learner.optimizer.load_state_dict(state["optimizer"])
+        if len(state["losses"]) and state["losses"].ndim != 2:
+            raise ValueError("losses without those of the methods")
         position = Position(int(state["epoch"]) + 1, list(state["losses"].unbind()))
     _check_finite(path, learner.network, learner.modules)
     return position

@@ -41,3 +41,6 @@ def test_a_missing_another_or_a_damaged_table_is_one_sentence(tmp_path: Path) ->
     path.write_text("tagger,epoch,auc\nbasic,one,0.5\n")
     with pytest.raises(ValueError, match="line 2"):
         read_table(path, kind=Area)
+    path.write_text("tagger,epoch,auc\nbasic,1\n")
+    with pytest.raises(ValueError, match="line 2: 2 values for 3 columns: write it again or remove it"):
+        read_table(path, kind=Area)

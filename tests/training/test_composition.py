@@ -19,7 +19,7 @@ from models.network import TaggerNetwork
 from models.tagger import load_taggers
 from models.unlabelled import UnlabelledJets, write_unlabelled
 from models.variants import parse_variant
-from training.adaptation import GradientReversal, MmdOutputs
+from training.adaptation import GradientReversal, MmdHidden, MmdOutputs
 from training.attacks import in_proportion_to
 from training.batches import StoredJets
 from training.checkpoints import checkpoint_path, export, load_checkpoint, read_run
@@ -28,7 +28,9 @@ from training.config import TrainConfig
 from training.distillation import Distilled
 from training.history import read_history, read_terms
 from training.interruption import Interrupted
-from training.methods import Perturbed, modules_of
+from training.methods import Consistency, Method, Perturbed, modules_of
+from training.paired_methods import Augmented, PairConsistency
+from training.penalty import ScaleFactorPenalty
 from training.shards import TrainingData
 from training.train import train
 
@@ -164,6 +166,16 @@ def test_methods_come_in_the_written_order_and_attacks_last(
     modules = modules_of(methods)
     assert list(modules) == ["1"]
     assert sum(parameter.numel() for parameter in modules.parameters()) == 2 * (100 * 64 + 64 + 64 + 1)
+
+
+def test_what_adds_to_the_loss_has_a_name_in_the_table_of_terms() -> None:
+    kinds = [Augmented, Perturbed, PairConsistency, Consistency, Distilled]
+    kinds += [MmdOutputs, MmdHidden, GradientReversal, ScaleFactorPenalty]
+    for kind in kinds:
+        adds = kind.extra_loss is not Method.extra_loss or kind.step_loss is not Method.step_loss
+        assert (kind.term is not None) == adds, kind
+    terms = [kind.term for kind in kinds if kind.term]
+    assert len(set(terms)) == len(terms) == 7
 
 
 def test_all_methods_fit_together(train_config: MakeConfig, cards: Callable[..., Any]) -> None:

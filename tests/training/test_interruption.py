@@ -108,6 +108,17 @@ def test_an_interrupted_training_is_not_begun_anew_by_mistake(train_config: Make
         train(train_config())
 
 
+@pytest.mark.usefixtures("every_step_is_reported")
+def test_a_state_without_the_losses_of_methods_is_one_sentence(train_config: MakeConfig) -> None:
+    with pytest.raises(Interrupted):
+        train(train_config(), progress=signalled_at(1))
+    path = train_config().output / "interrupted.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"losses": state["losses"][:, 0]}, path)
+    with pytest.raises(ValueError, match=r"interrupted\.pt: .*: remove it"):
+        train(train_config(), resume=True)
+
+
 def test_a_training_in_a_thread_leaves_signals_alone(train_config: MakeConfig) -> None:
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(train, train_config(epochs=1)).result().is_dir()

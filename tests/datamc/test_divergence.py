@@ -226,6 +226,10 @@ def test_other_tables_are_refused(tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"d\.csv: not a table of DivergenceRow"):
         read_divergence(path)
-    path.write_text(",".join(DivergenceRow._fields) + "\ndy,b,basic,one\n")
+    names, n_columns = ",".join(DivergenceRow._fields), len(DivergenceRow._fields)
+    path.write_text(f"{names}\ndy,b,basic\n")
+    with pytest.raises(ValueError, match=rf"d\.csv, line 2: 3 values for {n_columns} columns"):
+        read_divergence(path)
+    path.write_text(f"{names}\n" + ",".join(["one"] * n_columns) + "\n")
     with pytest.raises(ValueError, match=r"d\.csv, line 2: .*'one'"):
         read_divergence(path)

@@ -1,8 +1,8 @@
 /* Lines over the epochs, agreement against performance, ROC curves. */
 // ---- lines over the epochs --------------------------------------------------------------------------------
 const DIVERGENCE_COLUMNS = ["selection", "score", "training", "epoch", "variant", "kl", "low", "high", "offset", "chi2", "n_degrees", "dropped_fraction", "n_replaced",
-  "kl_equal", "kl_equal_offset", "js", "emd", "p_value"];
-const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, DEGREES, DROPPED, REPLACED, KL_EQUAL, EQUAL_OFFSET, JS, EMD, P_VALUE] = DIVERGENCE_COLUMNS.keys();
+  "kl_equal", "kl_equal_offset", "js", "emd", "data_mc_auc", "p_value"];
+const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, DEGREES, DROPPED, REPLACED, KL_EQUAL, EQUAL_OFFSET, JS, EMD, DATA_MC_AUC, P_VALUE] = DIVERGENCE_COLUMNS.keys();
 
 function divergenceRow(training) {
   return numbers.divergence.find((row) => row[SELECTION] === state.selection && row[SCORE] === state.score &&

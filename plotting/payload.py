@@ -3,6 +3,7 @@
 The page computes totals, ratios and Gaussian errors itself; all that needs a library is computed here.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -122,7 +123,8 @@ def report_payload(
             [row.selection, row.score, row.tagger, row.epoch, row.variant]
             + [short(value) for value in (row.kl, row.low, row.high, row.offset)]
             + [short(value, 3) for value in (row.chi2, row.n_degrees, row.dropped_fraction, row.n_replaced)]
-            + [short(value, 4) for value in (row.kl_equal, row.kl_equal_offset, row.js, row.emd, row.p_value)]
+            + [short(value, 4) for value in (row.kl_equal, row.kl_equal_offset, row.js, row.emd)]
+            + [short(value, 4) for value in (row.data_mc_auc if row.n_blocks else math.nan, row.p_value)]
             for row in divergence
             if row.status == "ok"
         ],

@@ -66,7 +66,9 @@ function nullText(training) {
 /* The other measures, where they were computed. */
 const others = (row) => (row[KL_EQUAL] || row[JS] || row[EMD]
   ? `in bins of equal population ${shown(row[KL_EQUAL])} (statistics alone ${shown(row[EQUAL_OFFSET], 2)}), Jensen–Shannon ${shown(row[JS])}, ` +
-    `earth mover ${shown(row[EMD], 2)}, p(χ²) = ${shown(row[P_VALUE], 2)}; ` : "");
+    `earth mover ${shown(row[EMD], 2)}, ${dataMcAuc(row)}p(χ²) = ${shown(row[P_VALUE], 2)}; ` : "");
+
+const dataMcAuc = (row) => (row[DATA_MC_AUC] === null ? "" : `AUC of data against simulation ${shown(row[DATA_MC_AUC], 4)}, `);
 
 function offer(id, items, blank) {
   const list = blank ? [{ key: "", name: blank }, ...items] : items;

@@ -88,6 +88,7 @@ MEASURES = {
     "kl_equal": "KL, equal population",
     "js": "Jensen–Shannon",
     "emd": "earth mover",
+    "auc": "data against simulation, AUC",
 }
 """What a difference is measured in, and its name."""
 

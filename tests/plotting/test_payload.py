@@ -100,15 +100,18 @@ def test_controls_offer_what_there_is(results):
 
 def test_rows_travel_without_those_that_hold_nothing(row, auc_row):
     rows = [row("basic", 0.25, error=0.125), row("basic", 0.0, status="empty_data")]
+    rows.append(rows[0]._replace(epoch=4, data_mc_auc=0.53125, n_blocks=32))
     payload = report_payload(
         Stacks({}, {}, {}, {}), divergence=rows, auc_rows=[auc_row("basic", 3, "raw", "CvsL", float("nan"))]
     )
     assert payload["divergence"] == [
-        ["dy", "CvsL", "basic", 3, "raw", 0.25, 0.125, 0.375, 0.01, 70, 50, 0, 0, 0, 0, 0, 0, 1]
+        ["dy", "CvsL", "basic", 3, "raw", 0.25, 0.125, 0.375, 0.01, 70, 50, 0, 0, 0, 0, 0, 0, None, 1],
+        # the area is of the fine bins of blocks: without these nobody knows it
+        ["dy", "CvsL", "basic", 4, "raw", 0.25, 0.125, 0.375, 0.01, 70, 50, 0, 0, 0, 0, 0, 0, 0.5312, 1],
     ]
     assert payload["auc"] == [["basic", 3, "raw", "CvsL", None, 0.002]]
     null = report_payload(Stacks({}, {}, {}, {}), null=rows)["null"]
-    assert null == [["dy", "CvsL", "basic", 3, "raw", 0.25, 0.125, 0.375, 0.01]]
+    assert null == [["dy", "CvsL", "basic", epoch, "raw", 0.25, 0.125, 0.375, 0.01] for epoch in (3, 4)]
 
 
 def test_epochs_beyond_the_budget_are_thinned(results):

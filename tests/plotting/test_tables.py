@@ -106,11 +106,13 @@ def test_verdicts_in_every_measure_where_events_are_shared(row, paired):
         paired(-0.1, 0.01),
         paired(0.3, 0.1, measure="js"),
         paired(1.0, 0.1, measure="js", epoch=1),
+        paired(-0.2, 0.1, measure="auc"),
     ]
     (table,) = verdict_tables(rows, differences)
     assert [(line.name, [cell.text for cell in line.cells]) for line in table.rows] == [
         ("DY + jets, undistorted, KL, 60 bins", ["−10.0 σ"]),
         ("DY + jets, undistorted, Jensen–Shannon", ["+3.0 σ"]),
+        ("DY + jets, undistorted, data against simulation, AUC", ["−2.0 σ"]),
     ]
 
 

@@ -11,6 +11,7 @@ from models.scaler import FeatureScaler
 from training.batches import Batch, Partner
 from training.checkpoints import checkpoint_path, epochs_of, read_run, restore_network
 from training.methods import Method
+from training.passes import Passes
 
 
 class Teacher(NamedTuple):
@@ -83,12 +84,12 @@ class Distilled(Method):
             return _emptied(batch)  # or a pass through the network would be computed for nothing
         return batch._replace(weights=batch.weights * (1.0 - self._weight))
 
-    def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
+    def extra_loss(self, passes: Passes, batch: Batch, *, step: int) -> torch.Tensor:
         """Return the weighted mean divergence from the teacher's scores, times its factors."""
         del step
         with torch.no_grad():
             taught = (self._teacher(batch.scaled) / self._temperature).log_softmax(dim=1)
-        learned = (network(batch.scaled) / self._temperature).log_softmax(dim=1)
+        learned = (passes(batch.scaled) / self._temperature).log_softmax(dim=1)
         divergence = (taught.exp() * (taught - learned)).sum(dim=1)
         mean: torch.Tensor = (batch.weights * divergence).sum() / batch.weights.sum()
         return self._weight * self._temperature**2 * mean

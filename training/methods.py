@@ -13,6 +13,7 @@ import torch
 from models.network import TaggerNetwork
 from training.attacks import Perturbation
 from training.batches import Batch, joined
+from training.passes import Passes
 
 
 class Method:
@@ -40,15 +41,15 @@ class Method:
         del network, step
         return batch
 
-    def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor | None:
+    def extra_loss(self, passes: Passes, batch: Batch, *, step: int) -> torch.Tensor | None:
         """Return what is added to the batch's mean loss, a scalar, or None.
 
         Args:
-            network: In train mode.
+            passes: Through the network, which is in train mode; the loss shares them.
             batch: The jets of a micro-batch, before `batch_transform`.
             step: Steps of the optimiser before this one, in all epochs.
         """
-        del network, batch, step
+        del passes, batch, step
         return None
 
     def step_loss(self, network: TaggerNetwork, *, step: int) -> torch.Tensor | None:
@@ -113,11 +114,11 @@ class Consistency(Method):
     def __init__(self, perturbation: Perturbation, *, weight: float) -> None:
         self._perturbation, self._weight = perturbation, weight
 
-    def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
+    def extra_loss(self, passes: Passes, batch: Batch, *, step: int) -> torch.Tensor:
         """Return the weighted mean divergence times lambda."""
         del step
-        moved = self._perturbation(network, batch.scaled, batch.labels, batch.frozen)
-        raw, perturbed = (network(inputs).log_softmax(dim=1) for inputs in (batch.scaled, moved))
+        moved = self._perturbation(passes.network, batch.scaled, batch.labels, batch.frozen)
+        raw, perturbed = (passes(inputs).log_softmax(dim=1) for inputs in (batch.scaled, moved))
         divergence = (raw.exp() * (raw - perturbed)).sum(dim=1)
         mean: torch.Tensor = (batch.weights * divergence).sum() / batch.weights.sum()
         return self._weight * mean

@@ -9,6 +9,7 @@ import torch
 from models.network import TaggerNetwork
 from training.batches import Batch, Partner
 from training.methods import Method
+from training.passes import Passes
 
 
 class Augmented(Method):
@@ -61,23 +62,15 @@ class PairConsistency(Method):
     def __init__(self, *, weight: float) -> None:
         self._weight = weight
 
-    def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
+    def extra_loss(self, passes: Passes, batch: Batch, *, step: int) -> torch.Tensor:
         """Return the weighted mean divergence times lambda."""
         del step
-        own, others = _log_scores(network, batch.scaled, _partner_of(batch).scaled)
+        partner = _partner_of(batch)
+        own = passes(batch.scaled).log_softmax(dim=1)
+        others = passes.with_nodes_of(batch.scaled, partner.scaled).log_softmax(dim=1)
         divergence = ((own.exp() - others.exp()) * (own - others)).sum(dim=1)
         mean: torch.Tensor = (batch.weights * divergence).sum() / batch.weights.sum()
         return 0.5 * self._weight * mean
-
-
-def _log_scores(
-    network: TaggerNetwork, jets: torch.Tensor, partners: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the logarithms of both scores, computed with the same draws of torch's generator."""
-    devices = [jets.device] if jets.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        own = network(jets).log_softmax(dim=1)
-    return own, network(partners).log_softmax(dim=1)
 
 
 def _partner_of(batch: Batch) -> Partner:

@@ -34,6 +34,7 @@ from training.interruption import Interrupted, Interruption, noted_signals
 from training.logs import EpochLog, epoch_log
 from training.losses import focal_loss
 from training.methods import Method, modules_of
+from training.passes import Passes
 from training.schedules import is_exhausted, learning_rate
 from training.shards import TrainingData
 from training.validation import validate
@@ -241,12 +242,13 @@ def train_step(
     sum_of_weights = workers.add_up(batch.weights.sum())
     found = torch.zeros(1 + len(methods), device=sum_of_weights.device)
     for piece in batch.pieces(config.micro_batch or config.batch_size):
-        extra_losses = [method.extra_loss(network, piece, step=step) for method in methods]
+        passes = Passes(network)
+        extra_losses = [method.extra_loss(passes, piece, step=step) for method in methods]
         share = piece.weights.sum() / sum_of_weights
         for method in methods:
             piece = method.batch_transform(network, piece, step=step)
         losses = focal_loss(
-            network(piece.scaled),
+            passes(piece.scaled),
             piece.labels,
             gamma=config.gamma,
             alpha=config.alpha,

@@ -14,6 +14,7 @@ from training.checkpoints import checkpoint_path, load_checkpoint
 from training.composition import methods_of, read_sources
 from training.config import TrainConfig
 from training.distillation import Distilled, read_teacher
+from training.passes import Passes
 from training.shards import TrainingData
 from training.train import train_step
 
@@ -39,13 +40,13 @@ def test_the_divergence_at_a_temperature_by_hand(batch: Batch) -> None:
     # Teacher 4 ln 3, 0, 0, 0 at T = 4: 3/6, 1/6, 1/6, 1/6. Network 0: 1/4 each.
     expected = 0.5 * math.log(2) + 3 / 6 * math.log(4 / 6)
     method = Distilled(_Constant([4 * math.log(3), 0, 0, 0]), temperature=4.0, weight=0.5)
-    found = method.extra_loss(_Constant([0, 0, 0, 0]), batch, step=0)
+    found = method.extra_loss(Passes(_Constant([0, 0, 0, 0])), batch, step=0)
     assert found.item() == pytest.approx(0.5 * 16 * expected, rel=1e-4)
 
 
 def test_the_gradient_at_temperature_one_is_that_of_soft_labels(batch: Batch) -> None:
     teacher, network = _Constant([1.0, 0.0, 2.0, -1.0]), _Constant([0.3, -0.2, 0.0, 0.5])
-    loss = Distilled(teacher, temperature=1.0, weight=1.0).extra_loss(network, batch, step=0)
+    loss = Distilled(teacher, temperature=1.0, weight=1.0).extra_loss(Passes(network), batch, step=0)
     (found,) = torch.autograd.grad(loss, network.head.bias)
     # Cross entropy with soft labels q: p - q
     expected = network.head.bias.softmax(dim=0) - teacher.head.bias.softmax(dim=0)

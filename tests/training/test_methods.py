@@ -13,6 +13,7 @@ from training.composition import methods_of, read_sources
 from training.config import TrainConfig
 from training.losses import focal_loss
 from training.methods import Consistency, Method, Perturbed
+from training.passes import Passes
 from training.shards import TrainingData
 from training.train import train_step
 
@@ -79,7 +80,7 @@ def test_consistency_is_the_divergence_of_the_scores(network: TaggerNetwork, bat
     q = network(FGSM(network, *one[:2], one.frozen)).softmax(dim=1).squeeze().tolist()
     expected = 2.5 * sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
     assert expected > 0
-    found = Consistency(FGSM, weight=2.5).extra_loss(network, one, step=0)
+    found = Consistency(FGSM, weight=2.5).extra_loss(Passes(network), one, step=0)
     assert found.item() == pytest.approx(expected, rel=1e-3)
 
 
@@ -104,8 +105,8 @@ def test_a_method_of_ones_own_needs_no_change_of_the_loop(
     class SmallHidden(Method):
         """Draws the last hidden layer towards 0: the trunk is open to methods."""
 
-        def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
-            return 100.0 * network.trunk(batch.scaled).square().mean()
+        def extra_loss(self, passes: Passes, batch: Batch, *, step: int) -> torch.Tensor:
+            return 100.0 * passes.network.trunk(batch.scaled).square().mean()
 
     before = network.trunk(batch.scaled).square().mean()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
@@ -119,7 +120,7 @@ def test_a_step_tells_what_each_method_added(
     class OfJets(Method):
         """Adds a number to the loss of each jet: the mean is that of the weights."""
 
-        def extra_loss(self, network: TaggerNetwork, batch: Batch, *, step: int) -> torch.Tensor:
+        def extra_loss(self, passes: Passes, batch: Batch, *, step: int) -> torch.Tensor:
             return (batch.weights * 0.5 * batch.labels).sum() / batch.weights.sum()
 
     class OfStep(Method):

@@ -13,6 +13,7 @@ from training.checkpoints import checkpoint_path, load_checkpoint
 from training.config import TrainConfig
 from training.interruption import Interrupted
 from training.paired_methods import Augmented, PairConsistency
+from training.passes import Passes
 from training.shards import TrainingData
 from training.train import train, train_step
 
@@ -84,18 +85,18 @@ def test_consistency_is_the_weighted_mean_of_both_divergences(network: TaggerNet
     # The weights are 1 and 3, lambda is 2.
     expected = 2.0 * (1.0 * means[0] + 3.0 * means[1]) / 4.0
     assert expected > 0
-    found = PairConsistency(weight=2.0).extra_loss(network, jets, step=0)
+    found = PairConsistency(weight=2.0).extra_loss(Passes(network), jets, step=0)
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_equal_pairs_cost_exactly_nothing_with_dropout(network: TaggerNetwork, batch: Batch) -> None:
     assert network.training
     alike = batch._replace(partner=Partner(batch.scaled, batch.frozen_bits))
-    loss = PairConsistency(weight=5.0).extra_loss(network, alike, step=0)
+    loss = PairConsistency(weight=5.0).extra_loss(Passes(network), alike, step=0)
     assert loss.item() == 0.0
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     assert all((gradient == 0).all() for gradient in gradients)
-    assert PairConsistency(weight=5.0).extra_loss(network, batch, step=0).item() > 0
+    assert PairConsistency(weight=5.0).extra_loss(Passes(network), batch, step=0).item() > 0
 
 
 def test_consistency_draws_scores_of_pairs_together(
@@ -103,7 +104,7 @@ def test_consistency_draws_scores_of_pairs_together(
 ) -> None:
     method = PairConsistency(weight=10.0)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    before = method.extra_loss(network.eval(), batch, step=0).item()
+    before = method.extra_loss(Passes(network.eval()), batch, step=0).item()
     network.train()
     for step in range(20):
         train_step(network, optimizer, batch, train_config(batch_size=400), methods=[method], step=step)
@@ -111,16 +112,19 @@ def test_consistency_draws_scores_of_pairs_together(
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
     for step in range(20):
         train_step(plain, optimizer, batch, train_config(batch_size=400), step=step)
-    without, after = (method.extra_loss(each.eval(), batch, step=0).item() for each in (plain, network))
+    without, after = (
+        method.extra_loss(Passes(each.eval()), batch, step=0).item() for each in (plain, network)
+    )
     assert after < without
     assert before > 0
 
 
 def test_methods_without_partners_are_refused(network: TaggerNetwork, varied_data: Path) -> None:
     alone = next(StoredJets(TrainingData(varied_data), "train", device=CPU).in_order(10))
-    for method in (Augmented(share=0.5).batch_transform, PairConsistency(weight=1.0).extra_loss):
-        with pytest.raises(ValueError, match="the jets have no partners"):
-            method(network, alone, step=0)
+    with pytest.raises(ValueError, match="the jets have no partners"):
+        Augmented(share=0.5).batch_transform(network, alone, step=0)
+    with pytest.raises(ValueError, match="the jets have no partners"):
+        PairConsistency(weight=1.0).extra_loss(Passes(network), alone, step=0)
 
 
 def test_data_without_variations_leave_no_run_directory(train_config: MakeConfig) -> None:

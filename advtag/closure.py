@@ -20,6 +20,7 @@ def process_revealed(
     selections: Sequence[str],
     taggers: Sequence["Tagger"],
     *,
+    joined: ProgressCallback,
     progress: Mapping[str, ProgressCallback],
     **options: Any,
 ) -> dict[str, "Result"]:
@@ -33,6 +34,7 @@ def process_revealed(
         fileset: Datasets; simulation in it is left out.
         selections: Which selections to process.
         taggers: Whose scores are filled.
+        joined: Called with the data files joined with their truth, and how many there are.
         progress: By selection.
         options: Of `processors.run.run_selection`.
 
@@ -44,7 +46,7 @@ def process_revealed(
 
     results = {}
     with tempfile.TemporaryDirectory(prefix="advtag_revealed_") as folder:
-        twice = _twice(fileset, Path(folder))
+        twice = _twice(fileset, Path(folder), joined)
         for selection in selections:
             result = run_selection(
                 selection=selection, fileset=_own_data(twice, selection), taggers=taggers,
@@ -54,20 +56,26 @@ def process_revealed(
     return results
 
 
-def _twice(fileset: "Fileset", folder: Path) -> dict[str, dict[str, Any]]:
+def _twice(fileset: "Fileset", folder: Path, joined: ProgressCallback) -> dict[str, dict[str, Any]]:
     """Return the data of a fileset with, for each, a dataset of the same events with truth."""
     from simulation.revealed import reveal
 
-    datasets: dict[str, dict[str, Any]] = {}
-    for name, dataset in fileset.items():
-        metadata = dataset.metadata
-        if metadata is None or not metadata.is_data:
-            continue
+    data = {
+        name: (dataset, dataset.metadata)
+        for name, dataset in fileset.items()
+        if dataset.metadata is not None and dataset.metadata.is_data
+    }
+    for name, (_, metadata) in data.items():
         if not metadata.simulated:
             raise ValueError(f"{name}: recorded data have no truth: take them out of the fileset")
-        copies = [
-            reveal(Path(path), folder / f"{name}_{number}.root") for number, path in enumerate(dataset.files)
-        ]
+    n_files, n_joined = sum(len(dataset.files) for dataset, _ in data.values()), 0
+    datasets: dict[str, dict[str, Any]] = {}
+    for name, (dataset, metadata) in data.items():
+        copies = []
+        for number, path in enumerate(dataset.files):
+            copies.append(reveal(Path(path), folder / f"{name}_{number}.root"))
+            n_joined += 1
+            joined(n_joined, n_files)
         datasets[name] = dataset.model_dump()
         datasets[f"{name} revealed"] = {
             "files": [str(copy) for copy in copies],
@@ -107,13 +115,38 @@ def _counting_jets(result: "Result") -> "Result":
     return replace(result, datasets=records)
 
 
+def taggers_in(results: Mapping[str, "Result"], taggers: Sequence["Tagger"]) -> list["Tagger"]:
+    """Return the taggers whose scores the results hold.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    from datamc.histograms import taggers_of
+
+    known = set(taggers_of(next(iter(results.values()))))
+    found = [tagger for tagger in taggers if (tagger.name, tagger.epoch) in known]
+    if not found:
+        raise ValueError("the results hold none of these taggers: process them first, or leave --results out")
+    return found
+
+
 def compare_with_truth(
-    results: Mapping[str, "Result"], revealed: Mapping[str, "Result"], *, coarse: bool
+    results: Mapping[str, "Result"],
+    revealed: Mapping[str, "Result"],
+    *,
+    coarse: bool,
+    progress: ProgressCallback | None = None,
 ) -> list["TrueScaleFactors"]:
     """Return the true scale factors of every revealed checkpoint, and variant, in the cells of its fit.
 
+    Args:
+        results: Data and simulation of all selections of the fit; checkpoints that are not revealed stay out.
+        revealed: What `process_revealed` returns.
+        coarse: Whether the cells are few and large.
+        progress: Called with the fits done and their total.
+
     Raises:
-        ValueError: If the results hold none of the checkpoints.
+        ValueError: If not all selections of the fit hold a revealed checkpoint.
     """
     from advtag.production import solve_all
     from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING
@@ -121,10 +154,8 @@ def compare_with_truth(
     from datamc.histograms import taggers_of
 
     binning = COARSE_BINNING if coarse else PUBLISHED_BINNING
-    known = set(taggers_of(next(iter(revealed.values()))))
-    factors = [each for each in solve_all(results, coarse=coarse) if (each.tagger, each.epoch) in known]
-    if not factors:
-        raise ValueError("the results hold none of these taggers: process them first, or leave --results out")
+    known = taggers_of(next(iter(revealed.values())))
+    factors = solve_all(results, coarse=coarse, only=known, progress=progress)
     return [
         true_scale_factors(fitted, results=results, revealed=revealed, binning=binning) for fitted in factors
     ]

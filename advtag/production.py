@@ -1,6 +1,6 @@
 """What a production left on disk, read back for the commands that compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -227,16 +227,19 @@ def solve_all(
     *,
     coarse: bool,
     card: "FitCard | None" = None,
+    only: Collection[tuple[str, int]] | None = None,
     progress: ProgressCallback | None = None,
 ) -> list["ScaleFactors"]:
     """Return the scale factors of every checkpoint and variant that all three selections hold.
+
+    Those of some checkpoints (tagger, epoch) alone if they are given.
 
     Raises:
         ValueError: If a selection of the fit is missing, or there is no such checkpoint.
     """
     from datamc.fit import card_for, fit_history
 
-    return fit_history(results, card=card_for(card, coarse=coarse), progress=progress)
+    return fit_history(results, card=card_for(card, coarse=coarse), only=only, progress=progress)
 
 
 def write_scale_factors(

@@ -149,7 +149,7 @@ def true_scale_factors(
     taggers: Annotated[list[Path], typer.Option(help="Run directories with ONNX taggers.")],
     selection: Annotated[str, typer.Option(help="The selections of the fit.")] = "dy,wc,ttsemilep",
     results: Annotated[
-        Path | None, typer.Option(help="Folder of `process` with the same taggers, not to process mc again.")
+        Path | None, typer.Option(help="Folder of `process` with these taggers, not to process mc again.")
     ] = None,
     epochs: Annotated[str | None, typer.Option(help="Epochs, e.g. 1,5,20; all if not given.")] = None,
     variants: Annotated[str, typer.Option(help="Inputs of mc: raw, noise:SIGMA, fgsm:EPSILON.")] = "raw",
@@ -173,6 +173,8 @@ def true_scale_factors(
     files, names = read_fileset(fileset), selection.split(",")
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs))
     found = {} if results is None else production.read_results([results])
+    if found:
+        loaded = closure.taggers_in(found, loaded)
     held_out = next((result.config.get("held_out") for result in found.values()), None)
     options: dict[str, Any] = {
         "executor": "futures" if workers > 1 else "iterative",
@@ -189,11 +191,13 @@ def true_scale_factors(
                     )
                     for name, moved in zip(names, bars, strict=True)
                 }  # fmt: skip
-        with stage(board, *(f"count flavours in {name} data" for name in names)) as bars:
+        counting = (f"count flavours in {name} data" for name in names)
+        with stage(board, "join data with their truth", *counting) as (joined, *bars):
             revealed = closure.process_revealed(
-                files, names, loaded, progress=dict(zip(names, bars, strict=True)), **options
+                files, names, loaded, joined=joined, progress=dict(zip(names, bars, strict=True)), **options
             )
-    trues = closure.compare_with_truth(found, revealed, coarse=coarse)
+        with stage(board, "fit") as (fitted,):
+            trues = closure.compare_with_truth(found, revealed, coarse=coarse, progress=fitted)
     write_table(
         [row for true in trues for row in true_rows(true)], out / "true_scale_factors.csv", kind=TrueRow
     )

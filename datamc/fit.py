@@ -1,6 +1,6 @@
 """One interface to the scale-factor fits: an engine by name, one checkpoint or a whole training history."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -125,8 +125,14 @@ def _run(
     return solve_planes(planes, variations=variations, binning=card.binning, thresholds=card.thresholds)
 
 
-def fit_points(results: Mapping[str, Result]) -> list[tuple[str, int, str]]:
+def fit_points(
+    results: Mapping[str, Result], *, only: Collection[tuple[str, int]] | None = None
+) -> list[tuple[str, int, str]]:
     """Return every checkpoint and variant that all three selections hold: tagger, epoch, variant.
+
+    Args:
+        results: One result per selection, by name.
+        only: The checkpoints that are wanted; None for all.
 
     Raises:
         ValueError: If a selection is missing, or there is no such checkpoint.
@@ -138,12 +144,15 @@ def fit_points(results: Mapping[str, Result]) -> list[tuple[str, int, str]]:
             f"the fit needs dy, wc and ttsemilep, but {' and '.join(missing)} {verb} missing: process first"
         )
     chosen = [results[name] for name in FIT_SELECTIONS]
-    first = chosen[0]
+    # Once for each result: a look through all cells.
+    taggers, variants = ([of(result) for result in chosen] for of in (taggers_of, variants_of))
+    common = [tagger for tagger in taggers[0] if all(tagger in others for others in taggers[1:])]
     points = [
         (*tagger, variant)
-        for tagger in taggers_of(first)
-        for variant in variants_of(first)
-        if all(tagger in taggers_of(other) and variant in variants_of(other) for other in chosen[1:])
+        for tagger in common
+        if only is None or tagger in only
+        for variant in variants[0]
+        if all(variant in others for others in variants[1:])
     ]
     if not points:
         raise ValueError(
@@ -157,6 +166,7 @@ def fit_history(
     results: Mapping[str, Result],
     *,
     card: FitCard | None = None,
+    only: Collection[tuple[str, int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ScaleFactors]:
     """Return the scale factors of every checkpoint and variant that all three selections hold.
@@ -164,13 +174,14 @@ def fit_history(
     Args:
         results: One result per selection, by name.
         card: How to fit.
+        only: The checkpoints (tagger, epoch) to fit; None for all.
         progress: Called with the checkpoints and variants done and their total.
 
     Raises:
         ValueError: If a selection is missing, or there is no such checkpoint.
     """
     card = card or FitCard()
-    points = fit_points(results)
+    points = fit_points(results, only=only)
     at_once = 1 if card.engine == "likelihood" else _AT_ONCE
     found: list[ScaleFactors] = []
     for start in range(0, len(points), at_once):

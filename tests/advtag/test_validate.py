@@ -71,7 +71,7 @@ def test_folder_without_files_is_named(advtag, tmp_path: Path) -> None:
 def test_true_scale_factors_are_beside_the_fitted_ones(advtag, production: Path, tmp_path: Path) -> None:
     finished = advtag(
         "true-scale-factors", "--fileset", production / "samples" / "fileset.json",
-        "--taggers", production / "runs" / "basic", "--epochs", "20", "--results", production / "results",
+        "--taggers", production / "runs" / "basic", "--epochs", "3,20", "--results", production / "results",
         "--coarse", "--workers", "1", "--out", tmp_path, "--json",
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
@@ -99,6 +99,16 @@ def test_table_of_true_scale_factors_fits_a_terminal(capsys: pytest.CaptureFixtu
     assert max(map(len, lines)) <= 80
     expected = "adversarial fgsm:0.05 light 10/12 0.123 0.235 -1.23 12.34 0.01"
     assert [" ".join(line.split()) for line in lines].count(expected) == 1
+
+
+def test_taggers_that_the_results_lack_are_left_out(advtag, production: Path, tmp_path: Path) -> None:
+    shown = ["--fileset", production / "samples" / "fileset.json", "--taggers", production / "runs" / "basic"]
+    # Every epoch was exported; the results hold some of them.
+    given = ["--results", production / "results", "--out", tmp_path, "--epochs"]
+    finished = advtag("true-scale-factors", *shown, *given, "3")
+    assert finished.returncode == 1
+    assert "the results hold none of these taggers: process them first, or leave" in finished.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_true_scale_factors_need_the_truth(advtag, production: Path, tmp_path: Path) -> None:

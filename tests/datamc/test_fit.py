@@ -235,6 +235,11 @@ def test_history_tells_deviation_error_and_noise(results: dict[str, Result]) -> 
     assert row.expected == pytest.approx(np.sqrt(2 / np.pi) * np.average(one.error[ok, 0], weights=jets[ok]))
     assert 0 < row.error < row.expected
     assert history_rows(found) == rows
+    two = fit_history(results, card=FitCard(binning=COARSE_BINNING), only=[("basic", 3), ("other", 1)])
+    chosen = [each for each in found if (each.tagger, each.epoch) == ("basic", 3)]
+    assert [each.variant for each in two] == [each.variant for each in chosen]
+    for each, before in zip(two, chosen, strict=True):
+        np.testing.assert_array_equal(each.value, before.value)
 
 
 def test_missing_selection_and_tagger_are_one_sentence(results: dict[str, Result]) -> None:
@@ -246,6 +251,8 @@ def test_missing_selection_and_tagger_are_one_sentence(results: dict[str, Result
     bare = results | {"dy": replace(results["dy"], histograms=histograms)}
     with pytest.raises(ValueError, match="no tagger has scores in all"):
         fit_history(bare)
+    with pytest.raises(ValueError, match="no tagger has scores in all"):
+        fit_history(results, only=[("other", 1)])
 
 
 def test_card_is_read_and_wrong_keys_are_one_sentence(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def show(rows: Sequence[Row], *, title: str, as_json: bool) -> None:
     parts = _parts(rows, console.width) if rows else [{}]
     for number, widths in enumerate(parts):
         heading = Text(title if number == 0 else "continued", style="bold" if number == 0 else "dim")
-        table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0))
+        # Above the table, as a title of it would be broken where a narrow table ends.
+        console.print(heading)
+        table = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0))
         for column, width in widths.items():
             justify: Any = "right" if _is_number(rows[0][column]) else "left"
             table.add_column(column, justify=justify, width=width, overflow="fold")

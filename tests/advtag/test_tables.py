@@ -16,9 +16,10 @@ def printed(
     monkeypatch: pytest.MonkeyPatch,
     width: int,
     rows: list[dict[str, object]] = ROWS,
+    title: str = "Title",
 ) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(width))
-    show(rows, title="Title", as_json=False)
+    show(rows, title=title, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= width for line in lines)
     return [" ".join(line.split()) for line in lines if line.strip(" \u2500")]
@@ -31,6 +32,13 @@ def test_a_table_that_fits_is_one(capsys, monkeypatch) -> None:
         "basic.s1 raw 0.9 0.0 \u00b1 0.03 1",
         "consistency_mmd_40.s1 raw 0.91 0.1 \u00b1 0.03 10",
     ]
+
+
+def test_a_title_is_broken_where_the_terminal_ends_not_the_table(capsys, monkeypatch) -> None:
+    title = "what this is, in some more words than the table is wide"
+    assert printed(capsys, monkeypatch, 80, [{"a": 1, "b": 2}], title) == [title, "a b", "1 2"]
+    lines = printed(capsys, monkeypatch, 40, [{"a": 1, "b": 2}], title)
+    assert lines[:2] == ["what this is, in some more words than", "the table is wide"]
 
 
 def test_what_does_not_fit_comes_below_with_what_a_row_is(capsys, monkeypatch) -> None:

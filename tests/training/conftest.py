@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 import awkward as ak
 import numpy as np
 import pytest
+import torch
 import uproot
 
 from models.event_split import EventSplit
 from models.features import BRANCHES, FEATURES
 from models.unlabelled import UnlabelledJets, write_unlabelled
+from training.batches import Batch, ShuffledTrainingJets
 from training.config import PrepareConfig, TrainConfig
 from training.prepare import prepare
+from training.shards import TrainingData
 from training.train import train
 
 JetColumns = dict[str, np.ndarray]
@@ -272,3 +275,12 @@ def varied_data(
 ) -> Path:
     """Training jets with two variations each."""
     return prepare(varied_config(tmp_path_factory.mktemp("varied") / "data")).parent
+
+
+@pytest.fixture
+def paired(varied_data: Path) -> Batch:
+    """A batch of jets with partners: one of their variations each."""
+    jets = ShuffledTrainingJets(
+        TrainingData(varied_data), batch_size=400, device=torch.device("cpu"), with_partners=True
+    )
+    return next(jets.batches(1))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.network import TaggerNetwork
-from training.batches import Batch, Partner, ShuffledTrainingJets, StoredJets
+from training.batches import Batch, Partner, StoredJets
 from training.checkpoints import checkpoint_path, load_checkpoint
 from training.config import TrainConfig
 from training.interruption import Interrupted
@@ -20,12 +20,6 @@ from training.train import train, train_step
 CPU = torch.device("cpu")
 MakeConfig = Callable[..., TrainConfig]
 METHODS = [{"method": "augment", "share": 0.4}, {"method": "pair_consistency", "weight": 0.7}]
-
-
-@pytest.fixture
-def batch(varied_data: Path) -> Batch:
-    jets = ShuffledTrainingJets(TrainingData(varied_data), batch_size=400, device=CPU, with_partners=True)
-    return next(jets.batches(1))
 
 
 @pytest.fixture
@@ -58,15 +52,15 @@ def test_a_replaced_jet_has_its_partners_features_and_frozen_cells(network: Tagg
 
 
 def test_augmentation_leaves_jets_without_variation_as_they_are(
-    network: TaggerNetwork, varied_data: Path, batch: Batch
+    network: TaggerNetwork, varied_data: Path, paired: Batch
 ) -> None:
-    augmented = Augmented(share=1.0).batch_transform(network, batch, step=0)
-    assert batch.partner is not None
-    is_alone = (batch.partner.scaled == batch.scaled).all(dim=1)
+    augmented = Augmented(share=1.0).batch_transform(network, paired, step=0)
+    assert paired.partner is not None
+    is_alone = (paired.partner.scaled == paired.scaled).all(dim=1)
     assert 0.05 < is_alone.float().mean() < 0.15
-    assert torch.equal(augmented.scaled[is_alone], batch.scaled[is_alone])
-    assert torch.equal(augmented.frozen_bits[is_alone], batch.frozen_bits[is_alone])
-    assert (augmented.scaled[~is_alone] != batch.scaled[~is_alone]).any(dim=1).all()
+    assert torch.equal(augmented.scaled[is_alone], paired.scaled[is_alone])
+    assert torch.equal(augmented.frozen_bits[is_alone], paired.frozen_bits[is_alone])
+    assert (augmented.scaled[~is_alone] != paired.scaled[~is_alone]).any(dim=1).all()
 
 
 def test_consistency_is_the_weighted_mean_of_both_divergences(network: TaggerNetwork) -> None:
@@ -89,31 +83,31 @@ def test_consistency_is_the_weighted_mean_of_both_divergences(network: TaggerNet
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_equal_pairs_cost_exactly_nothing_with_dropout(network: TaggerNetwork, batch: Batch) -> None:
+def test_equal_pairs_cost_exactly_nothing_with_dropout(network: TaggerNetwork, paired: Batch) -> None:
     assert network.training
-    alike = batch._replace(partner=Partner(batch.scaled, batch.frozen_bits))
+    alike = paired._replace(partner=Partner(paired.scaled, paired.frozen_bits))
     loss = PairConsistency(weight=5.0).extra_loss(Passes(network), alike, step=0)
     assert loss.item() == 0.0
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     assert all((gradient == 0).all() for gradient in gradients)
-    assert PairConsistency(weight=5.0).extra_loss(Passes(network), batch, step=0).item() > 0
+    assert PairConsistency(weight=5.0).extra_loss(Passes(network), paired, step=0).item() > 0
 
 
 def test_consistency_draws_scores_of_pairs_together(
-    network: TaggerNetwork, batch: Batch, train_config: MakeConfig
+    network: TaggerNetwork, paired: Batch, train_config: MakeConfig
 ) -> None:
     method = PairConsistency(weight=10.0)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    before = method.extra_loss(Passes(network.eval()), batch, step=0).item()
+    before = method.extra_loss(Passes(network.eval()), paired, step=0).item()
     network.train()
     for step in range(20):
-        train_step(network, optimizer, batch, train_config(batch_size=400), methods=[method], step=step)
+        train_step(network, optimizer, paired, train_config(batch_size=400), methods=[method], step=step)
     plain = TaggerNetwork(dropout=0.2)
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
     for step in range(20):
-        train_step(plain, optimizer, batch, train_config(batch_size=400), step=step)
+        train_step(plain, optimizer, paired, train_config(batch_size=400), step=step)
     without, after = (
-        method.extra_loss(Passes(each.eval()), batch, step=0).item() for each in (plain, network)
+        method.extra_loss(Passes(each.eval()), paired, step=0).item() for each in (plain, network)
     )
     assert after < without
     assert before > 0

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 def process_revealed(
     fileset: "Fileset",
-    selections: Sequence[str],
     taggers: Sequence["Tagger"],
     *,
     joined: ProgressCallback,
@@ -32,10 +31,9 @@ def process_revealed(
 
     Args:
         fileset: Datasets; simulation in it is left out.
-        selections: Which selections to process.
         taggers: Whose scores are filled.
         joined: Called with the data files joined with their truth, and how many there are.
-        progress: By selection.
+        progress: By selection, of those that are processed.
         options: Of `processors.run.run_selection`.
 
     Raises:
@@ -47,11 +45,11 @@ def process_revealed(
     results = {}
     with tempfile.TemporaryDirectory(prefix="advtag_revealed_") as folder:
         twice = _twice(fileset, Path(folder), joined)
-        for selection in selections:
+        for selection, moved in progress.items():
+            own = _own_data(twice, selection)
             result = run_selection(
-                selection=selection, fileset=_own_data(twice, selection), taggers=taggers,
-                progress=progress[selection], **options,
-            )  # fmt: skip
+                selection=selection, fileset=own, taggers=taggers, progress=moved, **options
+            )
             results[selection] = _counting_jets(result)
     return results
 
@@ -116,14 +114,14 @@ def _counting_jets(result: "Result") -> "Result":
 
 
 def taggers_in(results: Mapping[str, "Result"], taggers: Sequence["Tagger"]) -> list["Tagger"]:
-    """Return the taggers whose scores the results hold.
+    """Return the taggers whose scores the results of all selections of the fit hold.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or a selection is missing.
     """
-    from datamc.histograms import taggers_of
+    from datamc.fit import fit_points
 
-    known = set(taggers_of(next(iter(results.values()))))
+    known = {(name, epoch) for name, epoch, _ in fit_points(results)}
     found = [tagger for tagger in taggers if (tagger.name, tagger.epoch) in known]
     if not found:
         raise ValueError("the results hold none of these taggers: process them first, or leave --results out")

@@ -147,7 +147,6 @@ def true_scale_factors(
     fileset: Annotated[Path, typer.Option(help="JSON: simulated data with their truth beside them, and mc.")],
     out: Annotated[Path, typer.Option(help="Folder for true_scale_factors.csv and closure.csv.")],
     taggers: Annotated[list[Path], typer.Option(help="Run directories with ONNX taggers.")],
-    selection: Annotated[str, typer.Option(help="The selections of the fit.")] = "dy,wc,ttsemilep",
     results: Annotated[
         Path | None, typer.Option(help="Folder of `process` with these taggers, not to process mc again.")
     ] = None,
@@ -163,6 +162,7 @@ def true_scale_factors(
     """
     from advtag import closure, production
     from datamc.closure import ClosureRow, TrueRow, closure_rows, true_rows
+    from datamc.planes import FIT_SELECTIONS
     from models.perturbations import parse_variants
     from models.tagger import load_taggers
     from processors.extras import Extras
@@ -170,11 +170,12 @@ def true_scale_factors(
     from processors.run import run_selection
     from storage.tables import write_table
 
-    files, names = read_fileset(fileset), selection.split(",")
-    loaded = load_taggers(taggers, epochs=parse_epochs(epochs))
+    files, asked = read_fileset(fileset), load_taggers(taggers, epochs=parse_epochs(epochs))
     found = {} if results is None else production.read_results([results])
-    if found:
-        loaded = closure.taggers_in(found, loaded)
+    loaded = asked if results is None else closure.taggers_in(found, asked)
+    if missing := len(asked) - len(loaded):
+        left_out = f"{missing} of {len(asked)} checkpoints are left out"
+        say(f"{left_out}: {results} does not hold them", heading="Note:")
     held_out = next((result.config.get("held_out") for result in found.values()), None)
     options: dict[str, Any] = {
         "executor": "futures" if workers > 1 else "iterative",
@@ -183,19 +184,18 @@ def true_scale_factors(
     }
     with progress_board() as board:
         if results is None:
-            with stage(board, *(f"process {name}" for name in names)) as bars:
+            with stage(board, *(f"process {name}" for name in FIT_SELECTIONS)) as bars:
                 found = {
                     name: run_selection(
                         selection=name, fileset=files, taggers=loaded, variants=parse_variants(variants),
                         progress=moved, **options,
                     )
-                    for name, moved in zip(names, bars, strict=True)
+                    for name, moved in zip(FIT_SELECTIONS, bars, strict=True)
                 }  # fmt: skip
-        counting = (f"count flavours in {name} data" for name in names)
+        counting = (f"count flavours in {name} data" for name in FIT_SELECTIONS)
         with stage(board, "join data with their truth", *counting) as (joined, *bars):
-            revealed = closure.process_revealed(
-                files, names, loaded, joined=joined, progress=dict(zip(names, bars, strict=True)), **options
-            )
+            counted = dict(zip(FIT_SELECTIONS, bars, strict=True))
+            revealed = closure.process_revealed(files, loaded, joined=joined, progress=counted, **options)
         with stage(board, "fit") as (fitted,):
             trues = closure.compare_with_truth(found, revealed, coarse=coarse, progress=fitted)
     write_table(

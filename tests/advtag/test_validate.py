@@ -80,6 +80,8 @@ def test_true_scale_factors_are_beside_the_fitted_ones(advtag, production: Path,
     with (tmp_path / "true_scale_factors.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["selection"] for row in rows} == {"wc", "ttsemilep", "dy"}
+    assert {row["epoch"] for row in rows} == {"20"}
+    assert f"1 of 2 checkpoints are left out: {production / 'results'} does not hold them" in finished.stderr
     light = [row for row in rows if row["flavour"] == "light" and row["is_own"] == "1"]
     # Data and simulation are normalised to each other, and nearly all jets of Drell-Yan events are light.
     raw = [row for row in light if row["variant"] == "raw"]
@@ -108,7 +110,16 @@ def test_taggers_that_the_results_lack_are_left_out(advtag, production: Path, tm
     finished = advtag("true-scale-factors", *shown, *given, "3")
     assert finished.returncode == 1
     assert "the results hold none of these taggers: process them first, or leave" in finished.stderr
-    assert not list(tmp_path.iterdir())
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "dy.zip").write_bytes((production / "results" / "dy.zip").read_bytes())
+    finished = advtag(
+        "true-scale-factors", *shown, "--results", tmp_path / "some", "--out", tmp_path / "closure"
+    )
+    assert finished.returncode == 1
+    assert "wc and ttsemilep are missing: process first" in finished.stderr
+    # It was said before any data were joined with their truth.
+    assert "join data" not in finished.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["some"]
 
 
 def test_true_scale_factors_need_the_truth(advtag, production: Path, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""How often jets go through the network in a step, and that sharing a pass changes no gradient."""
+
 from collections.abc import Callable
 
 import pytest
@@ -12,8 +14,6 @@ from training.methods import Method
 from training.paired_methods import Augmented, PairConsistency
 from training.passes import Passes
 from training.train import train_step
-
-CPU = torch.device("cpu")
 
 
 class Counting(TaggerNetwork):

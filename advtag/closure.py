@@ -86,17 +86,19 @@ def _twice(fileset: "Fileset", folder: Path, joined: ProgressCallback) -> dict[s
 def _own_data(twice: Mapping[str, dict[str, Any]], selection: str) -> dict[str, Any]:
     """Return the datasets of a selection's primary dataset."""
     from selections.parameters import parameters_of
+    from selections.primary_datasets import names_of, starts_from
 
-    wanted = parameters_of(selection).primary_dataset
+    row = parameters_of(selection)
     own = {}
     for name, dataset in twice.items():
         metadata = dataset["metadata"]
         primary = dataset.get("primary_dataset", metadata.get("primary_dataset"))
-        if None in (wanted, primary) or primary == wanted:
+        if starts_from(row, primary):
             own[name] = {"files": dataset["files"], "metadata": metadata}
     if not own:
         raise ValueError(
-            f"no simulated data of {wanted} for the selection {selection}: add them to the fileset"
+            f"no simulated data of {' or '.join(names_of(row))} for the selection {selection}: "
+            "add them to the fileset"
         )
     return own
 

@@ -149,6 +149,8 @@ def _require_replaceable(out: Path) -> None:
 
 def _require_both(files: "Fileset", parameters: "Selection", *, source: Path) -> None:
     """Raise if the fileset cannot give jets of data and scaled ones of simulation, before work of hours."""
+    from selections.primary_datasets import names_of, starts_from
+
     known = {name: dataset.metadata for name, dataset in files.items() if dataset.metadata is not None}
     without = [name for name, each in known.items() if not each.is_data and each.cross_section_pb is None]
     if without:
@@ -157,10 +159,10 @@ def _require_both(files: "Fileset", parameters: "Selection", *, source: Path) ->
         )
     if len(known) < len(files):
         return
-    wanted = parameters.primary_dataset
     data = [each for each in known.values() if each.is_data]
-    if not any(wanted is None or each.primary_dataset in (None, wanted) for each in data):
-        of_what = "data" if wanted is None else f"data of {wanted}"
+    if not any(starts_from(parameters, each.primary_dataset) for each in data):
+        names = " or ".join(names_of(parameters))
+        of_what = f"data of {names}" if names else "data"
         raise ValueError(f"{source}: no {of_what} for {parameters.name}: add them to adapt to")
     if len(data) == len(known):
         raise ValueError(f"{source}: no simulation: add what is to be compared with the data")

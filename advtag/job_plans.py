@@ -3,12 +3,13 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from advtag.progress import one_bar
+from advtag.progress import one_bar, say
 from advtag.staging import ProcessCommand
 
 if TYPE_CHECKING:
     from condor.manifest import Manifest
     from condor.sites import Site
+    from processors.filesets import Fileset
 
 
 def site_asked_for(site: str, *, memory_mb: int | None, minutes: int | None) -> "Site":
@@ -33,6 +34,7 @@ def plan_jobs(
 
     Raises:
         OSError: If files cannot be read; all of them are named.
+        ValueError: If a selection, profile or year is unknown, or a primary dataset of the fileset.
     """
     from condor.folder import advtag_version, hashes_of
     from condor.manifest import Manifest, metadata_of, with_fingerprint
@@ -40,6 +42,7 @@ def plan_jobs(
     from processors.filesets import read_fileset
 
     files = read_fileset(command.fileset)
+    datasets = _datasets_by_selection(command, files)
     if no_count:
         inputs, parts = uncounted_inputs(files)
     else:
@@ -51,7 +54,7 @@ def plan_jobs(
     jobs = split(
         inputs,
         selections=command.selections,
-        primary_datasets={name: (each or {}).get("primary_dataset") for name, each in metadata.items()},
+        datasets=datasets,
         parts=parts,
         files_per_job=files_per_job,
         events_per_job=events_per_job,
@@ -67,6 +70,21 @@ def plan_jobs(
             jobs=tuple(jobs),
         )
     )
+
+
+def _datasets_by_selection(command: ProcessCommand, files: "Fileset") -> dict[str, list[str]]:
+    """Return the datasets that a local run of each selection would read, and say which are left out."""
+    from processors.planning import datasets_of
+    from selections.parameters import parameters_of
+
+    datasets = {}
+    for selection in command.selections:
+        row = parameters_of(selection, profile=command.profile, year=command.year)
+        wanted, notes = datasets_of(files, row)
+        datasets[selection] = list(wanted)
+        for note in notes:
+            say(note, heading="Note:")
+    return datasets
 
 
 def sentence_of(manifest: "Manifest") -> str:

@@ -171,6 +171,7 @@ def process(
     from processors.corrections import read_corrections
     from processors.extras import Extras
     from processors.filesets import read_fileset
+    from processors.planning import datasets_of
     from processors.scale_factor_weights import read_scale_factor_weights
     from selections.parameters import SELECTIONS, parameters_of
     from storage.files import require_writable
@@ -178,7 +179,7 @@ def process(
     require_writable(out)
     files, names = read_fileset(fileset), selection.split(",")
     for name in names:
-        parameters_of(name, profile=profile, year=year)
+        datasets_of(files, parameters_of(name, profile=profile, year=year))
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
     distorted = parse_variants(variants)

@@ -98,9 +98,10 @@ def _analysed(files: Iterable[Path]) -> tuple[list["SampleInfo"], dict[str, list
 
 def _own_data(infos: Sequence["SampleInfo"], selection: str) -> list["SampleInfo"]:
     from selections.parameters import parameters_of
+    from selections.primary_datasets import starts_from
 
-    wanted = parameters_of(selection).primary_dataset
-    return [info for info in infos if info.primary_dataset == wanted]
+    row = parameters_of(selection)
+    return [info for info in infos if starts_from(row, info.primary_dataset)]
 
 
 def _scenarios(data: Mapping[str, Sequence["SampleInfo"]], selection: str) -> list[str | None]:

@@ -22,12 +22,16 @@ class ProcessCommand(NamedTuple):
 
     Attributes:
         selections: The selections, each a job of its own.
+        profile: Of their rows in the parameter table.
+        year: Of their rows, too.
         fileset: The file with all datasets.
         words: The other options; files among them as `{inputs}/...`.
         staged: Those files.
     """
 
     selections: tuple[str, ...]
+    profile: str
+    year: str
     fileset: Path
     words: tuple[str, ...]
     staged: tuple["Staged", ...]
@@ -53,7 +57,14 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
             raise ValueError(f"{parameter.opts[0]}: the batch system decides that: leave it out")
         words += _words(parameter, context.params, staged)
     words += _held_out_by_default(context.params)
-    return ProcessCommand(tuple(selection.split(",")), fileset, tuple(words), tuple(staged))
+    return ProcessCommand(
+        selections=tuple(selection.split(",")),
+        profile=context.params["profile"],
+        year=context.params["year"],
+        fileset=fileset,
+        words=tuple(words),
+        staged=tuple(staged),
+    )
 
 
 def _held_out_by_default(values: dict[str, Any]) -> list[str]:

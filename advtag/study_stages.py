@@ -285,13 +285,14 @@ def results_wanted(study: Study) -> list[tuple[str, str]]:
     """Return scenario and selection of all results: those whose primary dataset a scenario has data of."""
     from processors.filesets import read_fileset
     from selections.parameters import parameters_of
+    from selections.primary_datasets import starts_from
 
-    starts = {name: parameters_of(name).primary_dataset for name in study.card.selections}
+    rows = [parameters_of(name) for name in study.card.selections]
     wanted = []
     for scenario, path in filesets(study).items():
         if not path.is_file():
             # Not simulated yet: every selection may come of it.
-            wanted += [(scenario, selection) for selection in starts]
+            wanted += [(scenario, row.name) for row in rows]
             continue
         data = [
             each.metadata
@@ -299,7 +300,7 @@ def results_wanted(study: Study) -> list[tuple[str, str]]:
             if each.metadata is None or each.metadata.is_data
         ]
         held = {None if each is None else each.primary_dataset for each in data}
-        wanted += [(scenario, name) for name, start in starts.items() if None in held or start in held]
+        wanted += [(scenario, row.name) for row in rows if any(starts_from(row, name) for name in held)]
     return wanted
 
 

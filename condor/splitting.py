@@ -1,13 +1,12 @@
 """Files into jobs: so many files each, or so many events."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from condor.manifest import Input, Job, Range
 from processors.filesets import Fileset
 from processors.opening import FileError, count_events, side_by_side
-from selections.parameters import parameters_of
 
 Progress = Callable[[int, int], None]
 
@@ -67,7 +66,7 @@ def split(
     inputs: Sequence[Input],
     *,
     selections: Sequence[str],
-    primary_datasets: Mapping[str, str | None],
+    datasets: Mapping[str, Collection[str]],
     parts: Mapping[int, tuple[int, int]] | None = None,
     files_per_job: int = 10,
     events_per_job: int | None = None,
@@ -79,7 +78,7 @@ def split(
     Args:
         inputs: The files.
         selections: Their names.
-        primary_datasets: The primary dataset of each dataset of data; None for simulation.
+        datasets: The datasets that each selection starts from.
         parts: The range of an input, by number, where only a part of it is wanted.
         files_per_job: At most so many files a job.
         events_per_job: At most so many events a job, cutting files if need be; None counts files alone.
@@ -98,7 +97,7 @@ def split(
         Job(selection, tuple(ranges))
         for selection in selections
         for dataset in dict.fromkeys(file.dataset for file in inputs)
-        if _starts_from(selection, primary_datasets.get(dataset))
+        if dataset in datasets[selection]
         for ranges in _groups(
             (part for part in wanted if inputs[part.input].dataset == dataset), files_per_job, events_per_job
         )
@@ -106,11 +105,6 @@ def split(
     if not jobs:
         raise ValueError(f"no dataset for {', '.join(selections)}: check the primary datasets of the fileset")
     return jobs
-
-
-def _starts_from(selection: str, primary_dataset: str | None) -> bool:
-    own = parameters_of(selection).primary_dataset
-    return primary_dataset is None or own is None or primary_dataset == own
 
 
 def _groups(ranges: Iterable[Range], files_per_job: int, events_per_job: int | None) -> Iterator[list[Range]]:

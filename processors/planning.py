@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from datamc.results import LedgerEntry
 from models.features import BRANCHES
-from processors.filesets import Dataset, DatasetMetadata, Fileset
+from processors.filesets import DatasetMetadata, Fileset
 from processors.opening import FileError, PlannedFile, open_file, side_by_side
 from selections.branches import Branches
 from selections.parameters import Selection
+from selections.primary_datasets import names_of, require_usable, starts_from
 from storage.wording import few
 
 T = TypeVar("T")
@@ -71,15 +72,10 @@ def make_plan(
     Raises:
         UnreadableFilesError: If files are absent, truncated or hold no such tree.
         ValueError: If a file lacks a needed branch, is there twice or is not what its dataset is declared to
-            be, the files of a dataset are not alike, or nothing is left.
+            be, the files of a dataset are not alike, a primary dataset is unknown, or nothing is left.
     """
-    plan = Plan()
-    wanted = {}
-    for name, dataset in fileset.items():
-        if (reason := _other_primary_dataset(dataset, parameters)) is not None:
-            plan.notes.append(f"{name}: left out, {reason}")
-        else:
-            wanted[name] = dataset
+    wanted, notes = datasets_of(fileset, parameters)
+    plan = Plan(notes=notes)
     _add_files(plan, wanted, branches)
     if plan.lost and not skip_bad_files:
         n_files = len(plan.lost) + len(plan.files)
@@ -99,16 +95,36 @@ def make_plan(
     return plan
 
 
-def _other_primary_dataset(dataset: Dataset, parameters: Selection) -> str | None:
-    metadata = dataset.metadata
-    if metadata is None or not metadata.is_data or metadata.primary_dataset is None:
-        return None
-    if parameters.primary_dataset in (None, metadata.primary_dataset):
-        return None
-    return (
-        f"it holds {metadata.primary_dataset} data and the selection {parameters.name} "
-        f"starts from {parameters.primary_dataset}"
-    )
+def datasets_of(fileset: Fileset, parameters: Selection) -> tuple[Fileset, list[str]]:
+    """Return the datasets that a selection starts from, and one sentence for each that is left out.
+
+    Whoever plans the work of a selection, here or in jobs, asks this.
+
+    Args:
+        fileset: The datasets.
+        parameters: The row of the selection, of the year in question.
+
+    Raises:
+        ValueError: If a primary dataset is unknown or of another year, or all data would be left out.
+    """
+    data = {name: one.metadata for name, one in fileset.items() if one.metadata and one.metadata.is_data}
+    left_out: dict[str, str] = {}
+    for name, metadata in data.items():
+        try:
+            require_usable(parameters, metadata.primary_dataset)
+        except ValueError as error:
+            raise ValueError(f"dataset {name}: {error}") from None
+        if not starts_from(parameters, metadata.primary_dataset):
+            left_out[name] = f"it holds {metadata.primary_dataset} data"
+    starts = f"the selection {parameters.name} starts from {' or '.join(names_of(parameters))}"
+    if left_out and len(left_out) == len(data):
+        held = few([f"{name} of {data[name].primary_dataset}" for name in left_out])
+        raise ValueError(
+            f"nothing to process in data ({held}): {starts} in {parameters.year}: "
+            "check primary_dataset in the fileset, and the year, or leave these datasets out"
+        )
+    wanted = {name: dataset for name, dataset in fileset.items() if name not in left_out}
+    return wanted, [f"{name}: left out, {reason} and {starts}" for name, reason in left_out.items()]
 
 
 def _add_files(plan: Plan, fileset: Fileset, branches: Branches) -> None:

@@ -81,11 +81,17 @@ class QcdSuppression:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What all selections have: a name, the events they start from, and what a good jet is."""
+    """What all selections have: a name, the events they start from, and what a good jet is.
+
+    `other_primary_datasets` are further names of the data of `primary_dataset`: its parts (Muon0 and Muon1 of
+    Muon), or what it was called in some periods of the year. `year` is set as soon as a year filled it in.
+    """
 
     name: str
     calibrates: Literal["light", "c", "b", "none"]
+    year: str | None = None
     primary_dataset: str | None = None
+    other_primary_datasets: tuple[str, ...] = ()
     triggers: TriggerGroups = ()
     met_filters: tuple[str, ...] = ()
     jet: JetCuts = JetCuts()

@@ -42,6 +42,9 @@ _ELECTRON_MUON = tuple(
 
 _JETS = JetCuts()
 
+PrimaryDatasets = tuple[str, ...]
+"""Names under which the data of one kind of trigger are found; the first one stands for all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Era:
@@ -52,27 +55,50 @@ class Era:
     single_electron: TriggerGroups
     dielectron: TriggerGroups = ((_DIELECTRON,),)
     electron_muon: TriggerGroups = (_ELECTRON_MUON,)
-    single_muon_data: str = "SingleMuon"
-    dimuon_data: str = "DoubleMuon"
-    single_electron_data: str = "SingleElectron"
-    dielectron_data: str = "DoubleEG"
+    single_muon_data: PrimaryDatasets = ("SingleMuon",)
+    dimuon_data: PrimaryDatasets = ("DoubleMuon",)
+    single_electron_data: PrimaryDatasets = ("SingleElectron",)
+    dielectron_data: PrimaryDatasets = ("DoubleEG",)
+    electron_muon_data: PrimaryDatasets = ("MuonEG",)
     jet: JetCuts = _JETS
     met: MetKind = "PF"
     met_filters: tuple[str, ...] = MET_FILTERS
 
+    def primary_datasets(self) -> tuple[PrimaryDatasets, ...]:
+        """Return the names of the data of each kind of trigger."""
+        return (
+            self.single_muon_data,
+            self.dimuon_data,
+            self.single_electron_data,
+            self.dielectron_data,
+            self.electron_muon_data,
+        )
+
+
+_MUON_PARTS = ("Muon", "Muon0", "Muon1")
+_EGAMMA_PARTS = ("EGamma", "EGamma0", "EGamma1")
 
 _RUN_3 = Era(
     single_muon=(("HLT_IsoMu24",),),
     dimuon=((f"{_DIMUON}_DZ_Mass3p8",),),
     single_electron=(("HLT_Ele32_WPTight_Gsf",),),
-    single_muon_data="Muon",
-    dimuon_data="Muon",
-    single_electron_data="EGamma",
-    dielectron_data="EGamma",
+    single_muon_data=_MUON_PARTS,
+    dimuon_data=_MUON_PARTS,
+    single_electron_data=_EGAMMA_PARTS,
+    dielectron_data=_EGAMMA_PARTS,
     # PUPPI jets need no identification against pileup.
     jet=JetCuts(jet_id=4, pu_id=None),
     met="PUPPI",
     met_filters=MET_FILTERS_RUN_3,
+)
+
+# Muon and EGamma are whole in 2022. Until the middle of Run2022C single muons and pairs of them are apart.
+_2022 = replace(
+    _RUN_3,
+    single_muon_data=("Muon", "SingleMuon"),
+    dimuon_data=("Muon", "DoubleMuon"),
+    single_electron_data=("EGamma",),
+    dielectron_data=("EGamma",),
 )
 
 _RUN_2: Mapping[str, Era] = {
@@ -95,8 +121,8 @@ _RUN_2: Mapping[str, Era] = {
         single_muon=(("HLT_IsoMu24",),),
         dimuon=((f"{_DIMUON}_DZ_Mass3p8",),),
         single_electron=(("HLT_Ele32_WPTight_Gsf",),),
-        single_electron_data="EGamma",
-        dielectron_data="EGamma",
+        single_electron_data=("EGamma",),
+        dielectron_data=("EGamma",),
     ),
 }
 
@@ -109,8 +135,8 @@ def _ultra_legacy(era: Era) -> Era:
 ERAS: Mapping[str, Era] = {
     **_RUN_2,
     **{f"{year}UL": _ultra_legacy(era) for year, era in _RUN_2.items()},
-    "2022": _RUN_3,
+    "2022": _2022,
     "2023": _RUN_3,
 }
-"""By year. A suffix UL means the ultra-legacy reconstruction; Muon stands for Muon0 and Muon1, too, and
-EGamma likewise. Source of triggers: CMS high-level trigger menus, and BTVNanoCommissioning."""
+"""By year. A suffix UL means the ultra-legacy reconstruction. Source of triggers: CMS high-level trigger
+menus, and BTVNanoCommissioning; of primary datasets: CMS Data Aggregation Service."""

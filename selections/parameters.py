@@ -25,7 +25,7 @@ from selections.cuts import (
     SoftMuonCuts,
     TriggerGroups,
 )
-from selections.eras import ERAS, Era
+from selections.eras import ERAS, Era, PrimaryDatasets
 
 __all__ = [
     "PROFILES",
@@ -133,7 +133,8 @@ def parameters_of(selection: str, *, profile: str = "btv20001", year: str = "201
     _known("selection", selection, tuple(SELECTIONS))
     _known("profile", profile, PROFILES)
     _known("year", year, YEARS)
-    return _of_year(_of_profile(SELECTIONS[selection], profile), ERAS[year])
+    row = replace(_of_profile(SELECTIONS[selection], profile), year=year)
+    return _of_year(row, ERAS[year])
 
 
 def _known(what: str, value: str, choices: tuple[str, ...]) -> None:
@@ -160,22 +161,27 @@ def _of_profile(row: Selection, profile: str) -> Selection:
 def _of_year(row: Selection, era: Era) -> Selection:
     if isinstance(row, InclusiveSelection):
         return replace(row, jet=replace(row.jet, abs_eta=era.jet.abs_eta))
-    triggers, primary_dataset = _recorded_by(row, era)
+    triggers, (primary_dataset, *others) = _recorded_by(row, era)
     row = replace(
-        row, triggers=triggers, primary_dataset=primary_dataset, met_filters=era.met_filters, jet=era.jet
+        row,
+        triggers=triggers,
+        primary_dataset=primary_dataset,
+        other_primary_datasets=tuple(others),
+        met_filters=era.met_filters,
+        jet=era.jet,
     )
     return replace(row, met=era.met) if isinstance(row, SingleLeptonSelection | DileptonSelection) else row
 
 
-def _recorded_by(row: Selection, era: Era) -> tuple[TriggerGroups, str]:
-    """Return triggers and primary dataset of the leptons of a row."""
+def _recorded_by(row: Selection, era: Era) -> tuple[TriggerGroups, PrimaryDatasets]:
+    """Return triggers and primary datasets of the leptons of a row."""
     match row:
         case SingleLeptonSelection(lepton="electron"):
             return era.single_electron, era.single_electron_data
         case SingleLeptonSelection():
             return era.single_muon, era.single_muon_data
         case DileptonSelection(lepton="both"):
-            return era.electron_muon, "MuonEG"
+            return era.electron_muon, era.electron_muon_data
         case DYSelection(lepton="electron"):
             return era.dielectron, era.dielectron_data
     return era.dimuon, era.dimuon_data

@@ -169,12 +169,47 @@ def test_simulation_without_flavours_is_refused_before_it_is_read(
         plan({"dy": [str(path)]})
 
 
+def of_primary_dataset(path: Path, name: str) -> dict[str, Any]:
+    return {"files": {str(path): "Events"}, "metadata": DATA | {"primary_dataset": name}}
+
+
 def test_data_of_another_primary_dataset_are_left_out_and_noted(mc: Path, data: Path) -> None:
-    other = {"files": {str(data): "Events"}, "metadata": DATA | {"primary_dataset": "SingleMuon"}}
-    planned = plan({"mc": [str(mc)], "SingleMuon": other})
-    assert list(planned.datasets) == ["mc"]
+    other = of_primary_dataset(data, "SingleMuon")
+    both = {
+        "mc": [str(mc)],
+        "SingleMuon": of_primary_dataset(mc, "SingleMuon"),
+        "own": of_primary_dataset(data, "DoubleMuon"),
+    }
+    planned = plan(both)
+    assert list(planned.datasets) == ["mc", "own"]
     assert any("SingleMuon: left out" in note and "starts from DoubleMuon" in note for note in planned.notes)
     assert list(plan({"SingleMuon": other}, "inclusive").datasets) == ["SingleMuon"]
+
+
+def test_a_run_without_any_of_the_data_listed_ends_in_a_sentence(mc: Path, data: Path) -> None:
+    fileset = {"mc": [str(mc)], "SingleMuon_2017B": of_primary_dataset(data, "SingleMuon")}
+    with pytest.raises(
+        ValueError, match=r"SingleMuon_2017B of SingleMuon.* dy starts from DoubleMuon in 2017"
+    ):
+        plan(fileset)
+    # Without data there is nothing to leave out.
+    assert list(plan({"mc": [str(mc)]}).datasets) == ["mc"]
+
+
+@pytest.mark.parametrize(
+    ("primary_dataset", "named"),
+    [
+        ("DubleMuon", "DoubleMuon"),
+        ("", "DoubleMuon"),
+        ("Muon_2022C", "2022"),
+        ("/DoubleMuon/Run2018A-v1/NANOAOD", "2018"),
+    ],
+)
+def test_primary_datasets_that_do_not_exist_or_are_of_another_year_are_refused(
+    mc: Path, data: Path, primary_dataset: str, named: str
+) -> None:
+    with pytest.raises(ValueError, match=f"dataset d: .*{named}"):
+        plan({"mc": [str(mc)], "d": of_primary_dataset(data, primary_dataset)})
 
 
 def test_data_of_an_unknown_primary_dataset_are_noted(mc: Path, data: Path) -> None:

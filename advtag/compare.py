@@ -54,9 +54,10 @@ def divergence(
     from datamc.agreement import agreement, divergence_table
 
     options: dict[str, Any] = {"n_bootstrap": replicas, "seed": seed}
+    read = production.read_results(results)
     with progress_board() as board:
         found = agreement(
-            production.read_results(results),
+            read,
             areas=production.noised_areas(evaluation),
             area_errors=production.area_errors(evaluation),
             progress=bar(board, "divergence"),
@@ -75,6 +76,7 @@ def divergence(
     else:
         summary.show_divergence(found.divergence)
         summary.show_differences(found.differences)
+    production.tell_what_has_no_result(read)
 
 
 def plot(
@@ -133,6 +135,7 @@ def plot(
             paths += plot_after_fit(
                 found.results, found.scale_factors, folder, progress=bar(board, "plot after the fit")
             )
+    production.tell_what_has_no_result(found.results)
     typer.echo(f"{len(paths)} files in {folder}")
 
 
@@ -187,6 +190,7 @@ def _write_report(
             null=production.read_results(null) if null else None,
             progress=progress,
         )
+    production.tell_what_has_no_result(found.results)
     tables = production.read_evaluation(evaluation)
     return write_report(
         out or production.beside(results) / "report.html",

@@ -69,6 +69,7 @@ def fit(
     folder = out or production.beside(results) / "scale_factors"
     _write(found, factors, card, folder, with_workspaces=workspaces)
     _show(factors, as_json=as_json)
+    production.tell_what_has_no_result(found)
     if not any((each.status == "ok").any() for each in factors):
         say("no factor was measured, all are 1: scale_factors.csv says why, cell by cell", heading="Note:")
     if any(result.same_events for result in found.values()):

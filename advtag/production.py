@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from advtag.progress import ProgressCallback
+from advtag.progress import ProgressCallback, say
 
 if TYPE_CHECKING:
     from datamc.agreement import Agreement
@@ -194,6 +194,14 @@ def read_results(paths: Sequence[Path]) -> dict[str, "Result"]:
         parts.setdefault(result.selection, []).append(result)
     # Always in the same order, so that tables and random numbers do not depend on the names of files.
     return {name: merge_results(parts[name]) for name in sorted(parts)}
+
+
+def tell_what_has_no_result(results: "Mapping[str, Result]") -> None:
+    """Say which checkpoints and variants are left out since jets got no scores."""
+    from datamc.unscored import no_result_sentences
+
+    for sentence in no_result_sentences(results.values()):
+        say(sentence, heading="Note:")
 
 
 class Evaluation(NamedTuple):

@@ -17,7 +17,7 @@ from datamc.blocks import has_blocks
 from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.differences import DifferenceRow, Measured, difference_rows
 from datamc.divergence import DivergenceRow, chi_squared, distance, statistical_offset
-from datamc.histograms import Floats, bin_edges, scores_of, taggers_of, variants_of
+from datamc.histograms import Floats, Point, bin_edges, points_of, scores_of
 from datamc.measures import (
     ShapeTest,
     data_mc_area,
@@ -40,6 +40,7 @@ from datamc.reference_curve import (
 from datamc.replicas import spread
 from datamc.score_replicas import Replicated, ScoreReplicas, centres_of, measure, measured_by_replicas
 from datamc.templates import SignedTemplates, signed_templates
+from datamc.unscored import without_result
 
 CURVE_MEASURES = ("kl", "kl_equal")
 """What the curve at equal AUC is made of."""
@@ -69,7 +70,8 @@ def agreement(
 ) -> Agreement:
     """Return the disagreement of every selection, score, checkpoint and variant, and all differences.
 
-    A result without data (the inclusive selection) is left out, which the log tells.
+    A result without data (the inclusive selection) is left out, which the log tells. A checkpoint without
+    scores (`datamc.unscored`) has rows with the status `no_scores`, and is compared with nothing.
 
     Args:
         results: One result per selection.
@@ -129,14 +131,14 @@ class _ScoreAgreement:
         self.n_blocks = self._replicas.n_blocks if self._replicas else 0
         self.rows: list[DivergenceRow] = []
         self.measured: dict[tuple[str, int, str], dict[str, Measured]] = {}
-        for tagger, epoch in taggers_of(result):
-            recorded: Floats | None = None  # data and their replicas are the same for every variant
-            for variant in variants_of(result):
-                point = {"tagger": tagger, "epoch": epoch, "variant": variant}
-                signed = signed_templates(result, score, **point)  # type: ignore[arg-type]
-                recorded = self._data(signed, tagger, epoch) if recorded is None else recorded
-                replicated = self._with_simulation(recorded, signed, tagger, epoch, variant)
-                self._add(signed, replicated, (tagger, epoch, variant))
+        without, recorded = without_result(result), {}
+        for point in points_of(result):
+            signed = signed_templates(result, score, **point._asdict())
+            checkpoint = point[:2]
+            if checkpoint not in recorded:  # data and their replicas are the same for every variant
+                recorded = {checkpoint: self._data(signed, *checkpoint)}
+            replicated = self._with_simulation(recorded[checkpoint], signed, point)
+            self._add(signed, replicated, point, is_scored=point not in without)
 
     def at_equal_auc(
         self, areas: Areas, area_errors: AreaErrors | None = None
@@ -184,11 +186,9 @@ class _ScoreAgreement:
             return self._replicas.data(tagger, epoch)
         return self._by_bin(signed.data, signed.data_variance, "data")
 
-    def _with_simulation(
-        self, data: Floats, signed: SignedTemplates, tagger: str, epoch: int, variant: str
-    ) -> Replicated:
+    def _with_simulation(self, data: Floats, signed: SignedTemplates, point: Point) -> Replicated:
         if self._replicas:
-            simulated = self._replicas.mc(tagger, epoch, variant)
+            simulated = self._replicas.mc(*point)
             return Replicated(self._replicas.edges, data, simulated, self.n_blocks)
         mc = self._by_bin(signed.mc.sum(axis=0), signed.mc_variance.sum(axis=0), "mc")
         return Replicated(signed.edges, data, mc, 0)
@@ -200,9 +200,10 @@ class _ScoreAgreement:
         both = np.concatenate([values[np.newaxis], drawn])
         return combine_signs(both, both, self._view, axis=1)[0]
 
-    def _add(self, signed: SignedTemplates, replicated: Replicated, place: tuple[str, int, str]) -> None:
+    def _add(self, signed: SignedTemplates, replicated: Replicated, place: Point, *, is_scored: bool) -> None:
         data, mc = _combined(signed, self._view, self._factor)
         row = _row((self._result.selection, self._score, *place), data, mc)
+        row = row if is_scored or row.status != "ok" else row._replace(status="no_scores")
         if row.status == "ok":
             if self._result.same_events:
                 # No formula for independent samples holds: replicas say what statistics add.

@@ -42,7 +42,7 @@ class DivergenceRow(NamedTuple):
     n_replaced: int
     """Bins where data have jets but simulation has none."""
     status: str
-    """`ok`, `empty_data` or `empty_mc`."""
+    """`ok`, `empty_data`, `empty_mc`, or `no_scores` where jets got no scores (`datamc.unscored`)."""
     error: float = 0.0
     """Of `kl`."""
     offset_replicas: float = 0.0

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING, Binning
-from datamc.histograms import taggers_of, variants_of
+from datamc.histograms import Point, points_of
 from datamc.iterative import DEFAULT_ITERATION, IterativeOptions
 from datamc.iterative_planes import iterate_planes
 from datamc.planes import FIT_SELECTIONS, PlaneTemplates, plane_templates
@@ -16,7 +16,9 @@ from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
 from datamc.solve import DEFAULT_THRESHOLDS, Thresholds, solve_planes
 from datamc.systematics import RATE_SOURCES, RateSource, shifted_planes
+from datamc.unscored import no_result_sentences, without_result
 from datamc.yields import normalise_yields
+from storage.wording import few
 
 Engine = Literal["solve", "iterative", "likelihood"]
 
@@ -127,15 +129,15 @@ def _run(
 
 def fit_points(
     results: Mapping[str, Result], *, only: Collection[tuple[str, int]] | None = None
-) -> list[tuple[str, int, str]]:
-    """Return every checkpoint and variant that all three selections hold: tagger, epoch, variant.
+) -> list[Point]:
+    """Return every checkpoint and variant that all three selections hold, and have scores of.
 
     Args:
         results: One result per selection, by name.
         only: The checkpoints that are wanted; None for all.
 
     Raises:
-        ValueError: If a selection is missing, or there is no such checkpoint.
+        ValueError: If a selection is missing, there is no such checkpoint, or none has scores.
     """
     missing = [name for name in FIT_SELECTIONS if name not in results]
     if missing:
@@ -145,20 +147,21 @@ def fit_points(
         )
     chosen = [results[name] for name in FIT_SELECTIONS]
     # Once for each result: a look through all cells.
-    taggers, variants = ([of(result) for result in chosen] for of in (taggers_of, variants_of))
-    common = [tagger for tagger in taggers[0] if all(tagger in others for others in taggers[1:])]
-    points = [
-        (*tagger, variant)
-        for tagger in common
-        if only is None or tagger in only
-        for variant in variants[0]
-        if all(variant in others for others in variants[1:])
+    filled = [points_of(result) for result in chosen]
+    common = [
+        point
+        for point in filled[0]
+        if all(point in others for others in filled[1:]) and (only is None or point[:2] in only)
     ]
-    if not points:
+    if not common:
         raise ValueError(
             "no tagger has scores in all of dy, wc and ttsemilep: process them with the same --taggers, or "
             "more events"
         )
+    without = {point for result in chosen for point in without_result(result)}
+    points = [point for point in common if point not in without]
+    if not points:
+        raise ValueError(f"nothing to fit: {few(no_result_sentences(chosen), most=1)}")
     return points
 
 

@@ -31,6 +31,14 @@ _CATEGORIES = ("dataset", "flavour", "sign", "tagger", "epoch", "variant", "syst
 _N_SIGNS = 2
 
 
+class Point(NamedTuple):
+    """What is compared with data: a checkpoint, and what was done to its inputs in simulation."""
+
+    tagger: str
+    epoch: int
+    variant: str
+
+
 class RateShift(NamedTuple):
     """More or fewer simulated jets: those of some processes, of one flavour group or of all."""
 
@@ -68,24 +76,36 @@ def control_variables_of(result: Result) -> list[str]:
     return [name for name in _jet_histograms(result) if "tagger" not in result.histograms[name].axes.name]
 
 
-def taggers_of(result: Result) -> list[tuple[str, int]]:
-    """Return every checkpoint (tagger, epoch) that filled the scores, by tagger, then epoch."""
+def points_of(result: Result) -> list[Point]:
+    """Return every (tagger, epoch, variant) that filled the scores: by tagger, then epoch, then as filled.
+
+    The axes of a histogram hold more combinations than were filled: a tagger read from the files has no
+    variants, trainings may have different epochs. What is in here was filled; whether it is a number is
+    another question.
+    """
     for score in scores_of(result):
         histogram = result.histograms[score]
-        taggers, epochs = histogram.axes["tagger"], histogram.axes["epoch"]
-        others = tuple(i for i, name in enumerate(histogram.axes.name) if name not in ("tagger", "epoch"))
-        is_filled = np.asarray(histogram.view(flow=True)["variance"]).sum(axis=others) > 0
-        if histogram.axes.name.index("tagger") > histogram.axes.name.index("epoch"):
-            is_filled = is_filled.T
-        return sorted((taggers[i], int(epochs[j])) for i, j in np.argwhere(is_filled))
+        names = list(histogram.axes.name)
+        kept = [names.index(name) for name in Point._fields]
+        others = tuple(axis for axis in range(len(names)) if axis not in kept)
+        content = np.asarray(histogram.view(flow=True)["variance"]).sum(axis=others)
+        # (tagger, epoch, variant); a NaN is content, too
+        filled = content.transpose([sorted(kept).index(axis) for axis in kept]) != 0
+        taggers, epochs, variants = (list(histogram.axes[name]) for name in Point._fields)
+        filled = filled[: len(taggers), : len(epochs), : len(variants)]
+        found = ((taggers[i], int(epochs[j]), k) for i, j, k in np.argwhere(filled))
+        return [Point(tagger, epoch, variants[k]) for tagger, epoch, k in sorted(found)]
     return []
+
+
+def taggers_of(result: Result) -> list[tuple[str, int]]:
+    """Return every checkpoint (tagger, epoch) that filled the scores, by tagger, then epoch."""
+    return list(dict.fromkeys((point.tagger, point.epoch) for point in points_of(result)))
 
 
 def variants_of(result: Result) -> list[str]:
-    """Return the variants of the inputs, in the order they were filled."""
-    for score in scores_of(result):
-        return list(result.histograms[score].axes["variant"])
-    return []
+    """Return the variants of the inputs that any checkpoint filled."""
+    return list(dict.fromkeys(point.variant for point in points_of(result)))
 
 
 def bin_edges(result: Result, name: str, *, axis: str = "value") -> Floats:
@@ -154,13 +174,13 @@ def content_of(
     if "tagger" in histogram.axes.name:
         of_data |= {"tagger": tagger, "epoch": epoch, "variant": DATA_VARIANT}
         of_mc |= {"tagger": tagger, "epoch": epoch, "variant": variant}
-    data = _sum_data(result, histogram, _chosen_cells(histogram, of_data))
+    data = _sum_data(result, histogram, chosen_cells(histogram, of_data))
     scales = dataset_scales(result, systematic)
-    simulated = _chosen_cells(histogram, of_mc)
+    simulated = chosen_cells(histogram, of_mc)
     if systematic != NOMINAL:
         # A dataset without this variation stays as it is.
         is_varied = simulated["variance"].any(axis=tuple(range(1, simulated.ndim)), keepdims=True)
-        nominal = _chosen_cells(histogram, of_mc | {"systematic": NOMINAL})
+        nominal = chosen_cells(histogram, of_mc | {"systematic": NOMINAL})
         simulated = np.where(is_varied, simulated, nominal)
     mc = _sum_simulation(result, histogram, simulated, scales, rate)
     return Content(*data, *mc)
@@ -187,7 +207,7 @@ def _histogram(result: Result, name: str) -> hist.Hist[Any]:
     return result.histograms[name]
 
 
-def _chosen_cells(histogram: hist.Hist[Any], chosen: Mapping[str, str | int | None]) -> NDArray[Any]:
+def chosen_cells(histogram: hist.Hist[Any], chosen: Mapping[str, str | int | None]) -> NDArray[Any]:
     """Return the cells `(dataset, flavour, sign, *bins)` of the chosen categories, or zeros."""
     names = list(histogram.axes.name)
     bins = [name for name in names if name not in _CATEGORIES]

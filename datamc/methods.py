@@ -8,12 +8,13 @@ log-odds as takes it to the same AUC (`datamc.reference_curve`).
 from collections.abc import Mapping, Sequence
 
 from datamc.area_errors import AreaErrors
-from datamc.histograms import scores_of, taggers_of
+from datamc.histograms import DATA_VARIANT, Point, scores_of, taggers_of
 from datamc.method_tables import MethodRow, MethodStudy, PairRow, ReferencePoint, SeedRow
 from datamc.records import Result
 from datamc.reference_curve import Areas
 from datamc.score_methods import ScoreMethods
 from datamc.score_replicas import ScoreReplicas
+from datamc.unscored import without_result
 
 __all__ = ["MethodRow", "MethodStudy", "PairRow", "ReferencePoint", "SeedRow", "method_rows", "method_study"]
 
@@ -48,7 +49,8 @@ def method_study(
         seed: Of the replicas.
 
     Raises:
-        ValueError: If the result holds no blocks of events, or a tagger or the reference is missing.
+        ValueError: If the result holds no blocks of events, a tagger or the reference is missing, or jets got
+            no scores.
     """
     checkpoints = _checkpoints(result, methods, reference, epoch)
     study = MethodStudy([], [], [], [])
@@ -88,7 +90,7 @@ def _checkpoints(
     result: Result, methods: Mapping[str, Sequence[str]], reference: str, epoch: int | None
 ) -> dict[str, list[tuple[str, int]]]:
     """Return the checkpoints of each method, one per seed."""
-    last = dict(taggers_of(result)) if epoch is None else {t: e for t, e in taggers_of(result) if e == epoch}
+    last = {tagger: at for tagger, at in taggers_of(result) if epoch in (None, at)}
     missing = [tagger for taggers in methods.values() for tagger in taggers if tagger not in last]
     if missing:
         at = "" if epoch is None else f" at epoch {epoch}"
@@ -97,4 +99,8 @@ def _checkpoints(
         )
     if reference not in methods:
         raise ValueError(f"no method {reference!r} to compare with, but {', '.join(methods)}: name one")
+    without = without_result(result)
+    for tagger in (each for taggers in methods.values() for each in taggers):
+        if (point := Point(tagger, last[tagger], DATA_VARIANT)) in without:
+            raise ValueError(f"{result.selection}: {tagger}, epoch {last[tagger]}: {without[point]}")
     return {method: [(t, last[t]) for t in taggers] for method, taggers in methods.items() if taggers}

@@ -10,7 +10,7 @@ from scipy.stats import chi2 as chi2_distribution
 from datamc.agreement import shape_test_of
 from datamc.area_errors import AreaErrors
 from datamc.differences import Measured
-from datamc.histograms import taggers_of
+from datamc.histograms import DATA_VARIANT
 from datamc.measures import ShapeTest
 from datamc.method_means import (
     UNKNOWN,
@@ -30,6 +30,7 @@ from datamc.records import Result
 from datamc.reference_curve import Areas, Curve
 from datamc.replicas import is_smooth
 from datamc.score_replicas import MEASURES, ScoreReplicas
+from datamc.unscored import points_with_result
 
 WEAK = 2.0
 """A ratio to what is not this many errors above zero says nothing."""
@@ -117,8 +118,8 @@ class ScoreMethods:
         last = min(epoch for _, epoch in self._checkpoints[self._reference])
         there = {
             (tagger, epoch)
-            for tagger, epoch in taggers_of(self._result)
-            if epoch <= last and self._areas.get((tagger, epoch, self._place[2]))
+            for tagger, epoch, variant in points_with_result(self._result)
+            if variant == DATA_VARIANT and epoch <= last and self._areas.get((tagger, epoch, self._place[2]))
         }
         epochs = sorted({epoch for _, epoch in there})
         return [epoch for epoch in epochs if all((tagger, epoch) in there for tagger in taggers)]

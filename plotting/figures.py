@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from matplotlib.figure import Figure
 
 from datamc.divergence import DivergenceRow
-from datamc.histograms import scores_of, taggers_of, variants_of
+from datamc.histograms import scores_of
 from datamc.history import history_rows
 from datamc.normalisation import View, default_view
 from datamc.records import Result
@@ -17,6 +17,7 @@ from datamc.reference_curve import CurvePoint
 from datamc.scale_factors import ScaleFactors
 from datamc.stacks import process_templates, systematic_shifts
 from datamc.templates import score_templates
+from datamc.unscored import points_with_result
 from plotting.divergence import draw_divergence
 from plotting.history import draw_history
 from plotting.scale_factors import draw_scale_factors
@@ -115,9 +116,11 @@ def _stacks(
     for selection, result in results.items():
         if not any(record.is_data for record in result.datasets.values()):
             continue
-        last = dict(sorted(taggers_of(result), key=lambda checkpoint: checkpoint[1]))
+        points = points_with_result(result)
+        last = {point.tagger: point.epoch for point in sorted(points, key=lambda point: point.epoch)}
         for tagger in in_order(last):
-            for variant in _raw_and_fgsm(variants_of(result)):
+            own = [point.variant for point in points if point[:2] == (tagger, last[tagger])]
+            for variant in _raw_and_fgsm(own):
                 for score in (each for each in scores if each in scores_of(result)):
                     for view in options.views_of(selection):
                         place = StackPlace(score, tagger, last[tagger], variant, view)

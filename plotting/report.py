@@ -15,6 +15,7 @@ from datamc.history import history_rows
 from datamc.records import Result
 from datamc.reference_curve import CurvePoint, EqualAucRow
 from datamc.scale_factors import ScaleFactors
+from datamc.unscored import no_result_sentences
 from plotting.details import details
 from plotting.json_numbers import embedded_json
 from plotting.null_data import null_sentence
@@ -140,6 +141,7 @@ def render_report(
         verdicts=verdict_tables(divergence, differences),
         equal_auc=equal_auc_tables(equal_auc),
         trivial_loss=equal_auc_sentence(equal_auc),
+        left_out_points=no_result_sentences(results.values()),
         claim=f"{CLAIM:g}",
         paired_note=_error_note(differences),
         has_curve=bool(curve),

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamc.histograms import GROUPS, taggers_of, variants_of
+from datamc.histograms import GROUPS
 from datamc.normalisation import View, combine_signs, default_view, normalisation
 from datamc.records import Result
 from datamc.rescaled import AXES, Rescaled, RescaledPlane
 from datamc.scale_factors import ScaleFactors
 from datamc.stacks import process_contents, systematic_shifts
 from datamc.templates import Templates, signed_templates
+from datamc.unscored import points_with_result
 from models.discriminators import SCORES
 from plotting.json_numbers import short, short_list
 from plotting.stacks import PROCESS_COLOURS
@@ -67,13 +68,12 @@ def collect_stacks(
     stacks = Stacks({}, {}, {}, {})
     for selection, result in results.items():
         if any(record.is_data for record in result.datasets.values()):
-            checkpoints = [each for each in taggers_of(result) if epochs is None or each[1] in epochs]
+            points = [each for each in points_with_result(result) if epochs is None or each.epoch in epochs]
             for score in (each for each in SCORES if each in result.histograms):
-                for tagger, epoch in checkpoints:
-                    for variant in variants_of(result):
-                        _collect(stacks, result, (selection, score, tagger, epoch, variant))
+                for point in points:
+                    _collect(stacks, result, (selection, score, *point))
             for each in scale_factors:
-                if (each.tagger, each.epoch) in checkpoints and "plane" in result.histograms:
+                if (each.tagger, each.epoch, each.variant) in points and "plane" in result.histograms:
                     _collect_after(stacks, result, each)
     return stacks
 

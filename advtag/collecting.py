@@ -62,7 +62,7 @@ def collect(
             progress=progress, executor=executor.value, workers=workers, address=dask_address,
             chunksize=chunksize, memory_limit_mb=memory_limit, skip_bad_files=skip_bad_files, retries=retries,
         )  # fmt: skip
-    for note in found.result.notes:
+    for note in found.result.all_notes():
         say(note, heading="Note:")
     for warning in found.warnings():
         say(warning, heading="Warning:", style="bold")

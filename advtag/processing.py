@@ -295,7 +295,7 @@ def _write(result: "Result", out: Path, *, chunks: Path | None) -> bool:
 def _tell(result: "Result", path: Path) -> None:
     """Say what is to be known of a result: notes, defaults, the ledger, data over simulation."""
     defaults = production.defaults_sentence(result)
-    for note in [*result.notes, *([defaults] if defaults else [])]:
+    for note in [*result.all_notes(), *([defaults] if defaults else [])]:
         say(note, heading="Note:")
     say(f"{path}: {production.ledger_sentence(result)}")
     if (factor := production.normalisation_sentence(result)) is not None:

@@ -1,13 +1,15 @@
 """The sum of results: every range of events once, and only what was processed alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import hist
 
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, Result, refuse_double_counting
 from datamc.sections import Sections, pairs_of, ranges_of
+
+Number = TypeVar("Number", int, float)
 
 
 def merge_results(results: Sequence[Result]) -> Result:
@@ -109,11 +111,18 @@ def _add_records(name: str, left: DatasetRecord, right: DatasetRecord) -> Datase
         n_events=left.n_events + right.n_events,
         sum_weights=left.sum_weights + right.sum_weights,
         sum_weights2=left.sum_weights2 + right.sum_weights2,
-        variation_sums={
-            variation: left.variation_sums.get(variation, 0.0) + right.variation_sums.get(variation, 0.0)
-            for variation in dict.fromkeys([*left.variation_sums, *right.variation_sums])
-        },
+        variation_sums=_add_by_name(left.variation_sums, right.variation_sums),
+        n_scored=left.n_scored + right.n_scored,
+        not_finite=_add_by_name(left.not_finite, right.not_finite),
     )
+
+
+def _add_by_name(left: Mapping[str, Number], right: Mapping[str, Number]) -> dict[str, Number]:
+    """Return the sums of what bears the same name; what one of them lacks is 0 there."""
+    summed = dict(left)
+    for name, number in right.items():
+        summed[name] = summed[name] + number if name in summed else number
+    return summed
 
 
 def _merge_cutflows(tables: Iterable[dict[str, list[CutflowRow]]]) -> dict[str, list[CutflowRow]]:

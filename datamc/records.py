@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import hist
 
+from datamc.scenarios import NotFinite, Scenario, not_finite_notes, not_finite_of
 from datamc.sections import Sections
 
 LedgerStatus = Literal["processed", "skipped", "failed"]
@@ -25,6 +26,8 @@ class DatasetRecord:
     simulation only. `simulated` is true also for simulated events that play the role of data, `same_events`
     for those of them that are the events of the simulation themselves, as another detector sees them.
     `variation_sums` are the same sums with the weights of variations of theory, which change shapes alone.
+    `n_scored` counts the jets that taggers scored (nominal, unweighted); `not_finite` those of them for which
+    a tagger gave NaN or infinity, by ``tagger@epoch/variant``, where there are any.
     """
 
     is_data: bool
@@ -37,6 +40,8 @@ class DatasetRecord:
     sum_weights2: float = 0.0
     variation_sums: dict[str, float] = field(default_factory=dict)
     same_events: bool = False
+    n_scored: int = 0
+    not_finite: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,14 @@ class Result:
         """Whether data are the events of the simulation, so that the two fluctuate together."""
         data = [record for record in self.datasets.values() if record.is_data]
         return bool(data) and all(record.same_events for record in data)
+
+    def not_finite(self) -> dict[Scenario, NotFinite]:
+        """Return how many outputs are no finite numbers, of every tagger, epoch and variant that has such."""
+        return not_finite_of(self.datasets.values())
+
+    def all_notes(self) -> list[str]:
+        """Return the notes, and after them one for each tagger with outputs that are no finite numbers."""
+        return [*self.notes, *not_finite_notes(self.not_finite())]
 
     def processed_fraction(self, dataset: str) -> float:
         """Return the share of a dataset's events that was processed, by the ledger; 1 without any loss.

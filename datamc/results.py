@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datamc.merging import merge_results
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
+from datamc.scenarios import NotFinite, Scenario
 from datamc.sections import Sections, ranges_of
 from storage.files import replaced_file
 
@@ -24,7 +25,9 @@ __all__ = [
     "LedgerEntry",
     "LedgerError",
     "LedgerStatus",
+    "NotFinite",
     "Result",
+    "Scenario",
     "merge_results",
     "ranges_of",
     "read_account",

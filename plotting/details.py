@@ -178,7 +178,7 @@ def _ledger(selection: str, result: Result) -> Table:
 
 
 def _sentences(results: Mapping[str, Result]) -> list[str]:
-    notes = dict.fromkeys(note for result in results.values() for note in result.notes)
+    notes = dict.fromkeys(note for result in results.values() for note in result.all_notes())
     return [note if note.endswith(".") else f"{note}." for note in notes]
 
 

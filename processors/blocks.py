@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
+from datamc.results import Scenario
 from models.perturbations import JetKeys, gaussian_noise
-from processors.histograms import SCORE_BINNING, SIGNS, Column, Histogram, Jets, Scenario, scenario_axis
+from processors.histograms import SCORE_BINNING, SIGNS, Column, Histogram, Jets, scenario_axis
 
 PREFIX: Final = "blocks_"
 """The histogram of a score's blocks is called so, and then like the score."""

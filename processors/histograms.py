@@ -10,6 +10,7 @@ import hist
 import numpy as np
 from numpy.typing import NDArray
 
+from datamc.results import Scenario
 from models.features import BRANCHES
 
 Histogram = hist.Hist[Any]
@@ -59,25 +60,6 @@ CONTROL_BINNING: Mapping[str, Binning] = {
     "dielectron_pt": Binning(40, 0.0, 200.0, "$p_T(ee)$ [GeV]"),
     "dilepton_mass": Binning(60, 0.0, 300.0, r"$m_{\ell\ell}$ [GeV]"),
 }
-
-
-class Scenario(NamedTuple):
-    """Whose scores are filled, and from which inputs."""
-
-    tagger: str
-    epoch: int
-    variant: str
-
-    @property
-    def label(self) -> str:
-        """What it is called on the axis of a chunk; no name of a variant holds a tabulator."""
-        return f"{self.tagger}\t{self.epoch}\t{self.variant}"
-
-    @classmethod
-    def of_label(cls, label: str) -> "Scenario":
-        """Return what a label stands for."""
-        tagger, epoch, variant = label.rsplit("\t", 2)
-        return cls(tagger, int(epoch), variant)
 
 
 class Jets(NamedTuple):

@@ -13,10 +13,11 @@ import numpy as np
 from coffea.processor.executor import WorkItem
 from numpy.typing import NDArray
 
+from datamc.results import Scenario
 from models.discriminators import SCORES
 from models.perturbations import JetKeys
 from processors.chunk_store import ChunkStore
-from processors.histograms import Jets, Scenario
+from processors.histograms import Jets
 from storage.files import replaced_file
 
 Rows = Mapping[str, NDArray[Any]]
@@ -53,7 +54,7 @@ def add_scores(
 
 def score_column(scenario: Scenario, score: str) -> str:
     """Return the name of a column of scores, e.g. ``basic@12/noise:0.1/CvsL``."""
-    return f"{scenario.tagger}@{scenario.epoch}/{scenario.variant}/{score}"
+    return f"{scenario.label}/{score}"
 
 
 def write_rows(rows: Rows, path: Path) -> None:

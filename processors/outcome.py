@@ -7,6 +7,7 @@ from datamc.results import CutflowRow, DatasetRecord, Result, ranges_of
 from processors import reference
 from processors.histograms import by_tagger, in_order
 from processors.ledger import ledger_of
+from processors.not_finite import require_finite
 from processors.notes import fraction_notes, notes_of
 from processors.planning import Plan
 from processors.tagger_processor import Output, TaggerProcessor
@@ -33,6 +34,7 @@ def result_of(
 
     Raises:
         LedgerError: If events went missing.
+        ValueError: If a tagger gave no finite output for any jet.
     """
     cutflows = _tables(output, plan, "cutflow")
     result = Result(
@@ -50,6 +52,8 @@ def result_of(
     )
     result.notes += fraction_notes(result)
     result.check_ledger()
+    for scenario, count in result.not_finite().items():
+        require_finite({scenario.label: count.n_jets}, count.n_scored, where=result.selection)
     return result
 
 
@@ -83,6 +87,8 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
             sum_weights2=float(sum_weights2),
             variation_sums=output.get("variation_sums", {}).get(name, {}),
             same_events=metadata.same_events,
+            n_scored=output.get("scored", {}).get(name, 0),
+            not_finite=output.get("not_finite", {}).get(name, {}),
         )
     return records
 

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from datamc.results import Scenario
 from models.perturbations import Variant
 from models.tagger import Tagger
 from processors import reference
 from processors.extras import Extras
-from processors.histograms import Scenario
 from processors.tagger_processor import TaggerProcessor
 
 _LIBRARIES: Final = ("advtag", "awkward", "coffea", "hist", "numpy", "onnxruntime", "uproot")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.histograms import Scenario
+from datamc.results import Scenario
 from processors.lookup import Lookup, read_lookup
 
 CORRECTION = "flavour_tagging_shape"

@@ -1,5 +1,6 @@
 """The processor: shift, select, weigh, gather features, perturb, infer, fill."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 from coffea.processor import ProcessorABC
 from numpy.typing import NDArray
 
+from datamc.results import Scenario
 from models.discriminators import SCORES
 from models.features import BRANCHES, default_mask
 from models.perturbations import Variant
@@ -19,11 +21,12 @@ from processors.blocks import PREFIX, block_histogram, blocks_of_events, fill_bl
 from processors.event_splits import of_the_split, require_held_out
 from processors.extras import Extras
 from processors.filesets import DatasetMetadata
-from processors.histograms import Histogram, Jets, Scenario
+from processors.histograms import Histogram, Jets
 from processors.inference import gather_features, jet_columns, jet_keys, score_jets
 from processors.input_shapes import fill_inputs, input_histogram
 from processors.jet_table import add_scores, empty_rows
 from processors.luminosity import GoldenJson, certified, sections_of
+from processors.not_finite import count, require_finite
 from processors.scale_factor_weights import Scored, Scores
 from processors.systematics import Systematics, Theory
 from processors.truth import flavour_of, labels_of
@@ -111,9 +114,12 @@ class TaggerProcessor(ProcessorABC):
             self._fill_control(filled, sample, is_data=is_data)
         scenarios = self._scenarios(is_data=is_data)
         rows = self._rows(events, samples[0], scenarios)
+        not_finite: Counter[str] = Counter()
         if scenarios:
             filled |= self._empty_histograms(dataset, scenarios, is_data=is_data)
-            self._fill_all_scores(filled, rows, events, samples, is_data=is_data)
+            not_finite = self._fill_all_scores(filled, rows, events, samples, is_data=is_data)
+        n_scored = len(samples[0].selected.jet) if scenarios else 0
+        require_finite(not_finite, n_scored, where=path)
         return {
             "histograms": filled,
             "cutflow": {dataset: weights.cutflow(samples[0].selected, generated)},
@@ -121,6 +127,8 @@ class TaggerProcessor(ProcessorABC):
             "variation_sums": {dataset: {name: float(generated @ factor) for name, factor in theory.items()}},
             "remarks": {dataset: set(without)},
             "sections": {dataset: sections_of(events, good_luminosity) if is_data else set()},
+            "scored": {dataset: n_scored},
+            "not_finite": {dataset: dict(not_finite)},
             "processed": {(dataset, path): len(events)},
             **({"rows": rows} if rows else {}),
         }
@@ -170,13 +178,19 @@ class TaggerProcessor(ProcessorABC):
         samples: Sequence[Sample],
         *,
         is_data: bool,
-    ) -> None:
-        """Add the scores of all shifts; a jet's row is that of the nominal one."""
+    ) -> "Counter[str]":
+        """Add the scores of all shifts; a jet's row is that of the nominal one.
+
+        Returns:
+            The nominal jets with an output that is no finite number, by label of the scenario.
+        """
+        not_finite: Counter[str] = Counter()
         features = _features(events, samples) if self.taggers else [None] * len(samples)
         for sample, raw in zip(samples, features, strict=True):
             if sample is samples[0] and raw is not None:
                 histograms.fill_defaults(filled["defaults"], default_mask(raw))
-            scored = self._scored(filled, sample, raw, is_data=is_data)
+            counter = not_finite if sample is samples[0] else Counter()
+            scored = self._scored(filled, sample, raw, counter, is_data=is_data)
             block = self._blocks(sample) if sample is samples[0] else None
             for part, scenario, scores, factor in self._weighted(scored, sample, is_data=is_data):
                 for some in (each.part(part).weighted(factor) for each in sample.jets):
@@ -188,6 +202,7 @@ class TaggerProcessor(ProcessorABC):
                         fill_blocks(filled[PREFIX + name], nominal, block[part], values, scenario)
                 if rows and sample is samples[0]:
                     add_scores(rows, part, scenario, scores)
+        return not_finite
 
     def _blocks(self, sample: Sample) -> NDArray[np.int64] | None:
         """Return the block of each probe's event; None if none are filled."""
@@ -207,12 +222,22 @@ class TaggerProcessor(ProcessorABC):
         yield from factors.weights(scored, flavour=sample.jets[0].flavour, event=event)
 
     def _scored(
-        self, filled: dict[str, Histogram], sample: Sample, raw: Features | None, *, is_data: bool
+        self,
+        filled: dict[str, Histogram],
+        sample: Sample,
+        raw: Features | None,
+        not_finite: "Counter[str]",
+        *,
+        is_data: bool,
     ) -> Iterator[Scored]:
-        """Yield the scores of one shift, some jets at a time; inputs that were asked for are filled then."""
+        """Yield the scores of one shift, some jets at a time; inputs that were asked for are filled then.
+
+        Jets with an output that is no finite number are added to `not_finite`.
+        """
         events, selected, (jets, *_) = sample
         if self.extras.reference_tagger:
             outputs = jet_columns(events, selected, reference.BRANCHES)
+            count(not_finite, _REFERENCE, ~np.isfinite(outputs).all(axis=0))
             yield slice(0, len(selected.jet)), _REFERENCE, reference.reference_scores(outputs)
         if raw is None:
             return
@@ -225,7 +250,9 @@ class TaggerProcessor(ProcessorABC):
             seed=self.seed,
         )
         for part, tagger, variant, scores, distorted in scored:
-            yield part, Scenario(tagger.name, tagger.epoch, variant.name), scores
+            scenario = Scenario(tagger.name, tagger.epoch, variant.name)
+            count(not_finite, scenario, scores["b"] < 0)
+            yield part, scenario, scores
             if tagger.label == self.extras.inputs_of and jets.systematic == histograms.NOMINAL:
                 fill_inputs(filled["inputs"], jets.part(part), distorted, tagger.scaler, variant.name)
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.discriminators import SCORES
+from models.discriminators import SCORES, logits_of
 from models.perturbations import Variant
 from models.tagger import load_taggers
 from storage.tables import read_table, write_table
@@ -25,7 +25,6 @@ from training.ranking import (
     classes_of,
     count_by_flavour,
     log_odds,
-    log_odds_of_probabilities,
     roc_of_counts,
 )
 from training.scanning import Block, Checkpoint, Prediction, Progress, scan
@@ -123,7 +122,7 @@ class ScoreRanks:
     def end_block(self, block: Block) -> None:
         """Count the reference tagger's jets, and keep how all areas vary together."""
         if block.reference is not None:
-            self._count(REFERENCE, log_odds_of_probabilities(block.reference), block)
+            self._count(REFERENCE, log_odds(logits_of(block.reference)), block)
         for score, paired in self._paired.items():
             ranks = {checkpoint: bins[score] for checkpoint, bins in self._bins.items()}
             paired.add(ranks, block.labels, n_bins=SCORE_BINS.number)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from models.discriminators import SCORES
+from models.discriminators import SCORES, has_outputs
 from models.features import FLAVOURS
 from training.metrics import SIGNAL_AND_BACKGROUND, WORKING_POINTS, Roc
 
@@ -90,8 +90,8 @@ BLIND_ODDS: Final = {
 def log_odds(logits: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
     r"""Return :math:`\ln s / (1 - s)` of every score :math:`s`, minus `BLIND_ODDS`, each ``(n_jets,)``.
 
-    It ranks jets as the score does, without rounding to 0 or 1. A jet without a usable output gets minus
-    infinity: the lowest rank.
+    It ranks jets as the score does, without rounding to 0 or 1. A jet without outputs gets minus infinity,
+    the lowest rank, and so does a ratio of 0/0.
 
     Args:
         logits: The tagger's output before the softmax, columns b, bb, c, udsg, shape ``(n_jets, 4)``.
@@ -99,37 +99,24 @@ def log_odds(logits: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
     Source:
         Discriminators as in `models.discriminators.scores`.
     """
-    usable = np.isfinite(logits).all(axis=1)
+    usable = has_outputs(logits)
     b, bb, c, udsg = np.where(usable[:, np.newaxis], logits, 0.0).astype(np.float64).T
     any_b = np.logaddexp(b, bb)
-    odds = {
-        "b": b - np.logaddexp(bb, np.logaddexp(c, udsg)),
-        "bb": bb - np.logaddexp(b, np.logaddexp(c, udsg)),
-        "c": c - np.logaddexp(any_b, udsg),
-        "udsg": udsg - np.logaddexp(any_b, c),
-        "BvsL": any_b - udsg,
-        "BvsC": any_b - c,
-        "CvsB": c - any_b,
-        "CvsL": c - udsg,
+    with np.errstate(invalid="ignore"):  # 0/0 is the difference of two infinities
+        odds = {
+            "b": b - np.logaddexp(bb, np.logaddexp(c, udsg)),
+            "bb": bb - np.logaddexp(b, np.logaddexp(c, udsg)),
+            "c": c - np.logaddexp(any_b, udsg),
+            "udsg": udsg - np.logaddexp(any_b, c),
+            "BvsL": any_b - udsg,
+            "BvsC": any_b - c,
+            "CvsB": c - any_b,
+            "CvsL": c - udsg,
+        }
+    return {
+        score: np.where(usable & ~np.isnan(odds[score]), odds[score] - BLIND_ODDS[score], -np.inf)
+        for score in SCORES
     }
-    return {score: np.where(usable, odds[score] - BLIND_ODDS[score], -np.inf) for score in SCORES}
-
-
-def log_odds_of_probabilities(probabilities: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
-    """Return the same from the four probabilities that a file holds, shape ``(n_jets, 4)``.
-
-    A jet that the reference tagger had no output for (values below 0, or not finite) gets minus infinity.
-    """
-    return log_odds(probabilities_to_logits(probabilities))
-
-
-def probabilities_to_logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return logits that give these probabilities, nan for a jet without any, shape ``(n_jets, 4)``."""
-    usable = (np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)
-    usable &= np.where(np.isfinite(probabilities), probabilities, 0.0).sum(axis=1) > 0
-    kept = np.where(usable[:, np.newaxis], probabilities, np.nan).astype(np.float64)
-    # A probability that was rounded to 0 in the file is the smallest there is, so that no ratio is 0/0.
-    return np.asarray(np.log(np.maximum(kept, np.finfo(np.float32).tiny)))
 
 
 def count_by_flavour(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.discriminators import DEFAULT_SCORE, SCORES, scores
+from models.discriminators import DEFAULT_SCORE, SCORES, has_outputs, logits_of, scores
 
 
 def test_numbers_worked_out_by_hand():
@@ -49,9 +49,9 @@ def test_saturated_logits_stay_finite_and_ordered():
     assert found["CvsB"][0] > found["CvsB"][1] > 0
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("column", range(4))
-def test_a_logit_that_is_not_finite_gives_the_default_everywhere(bad, column):
+def test_a_logit_that_is_nan_or_infinite_gives_the_default_everywhere(bad, column):
     logits = np.zeros((3, 4), dtype=np.float32)
     logits[1, column] = bad
     for values in scores(logits).values():
@@ -61,3 +61,55 @@ def test_a_logit_that_is_not_finite_gives_the_default_everywhere(bad, column):
 
 def test_no_jets_give_empty_scores():
     assert all(values.shape == (0,) for values in scores(np.empty((0, 4))).values())
+
+
+def test_a_probability_of_zero_leaves_all_other_scores() -> None:
+    """Probabilities 1/6, 2/6, 3/6 and 0: BvsL = 3/3, BvsC = 3/6, CvsL = 3/3; the jets beside it stay."""
+    logits = np.array([[0.0, 0, 0, 0], [np.log(1), np.log(2), np.log(3), -np.inf], [0, 0, 0, 0]])
+    found = {name: values[1] for name, values in scores(logits).items()}
+    expected = {
+        "b": 1 / 6,
+        "bb": 2 / 6,
+        "c": 3 / 6,
+        "udsg": 0.0,
+        "BvsL": 1.0,
+        "BvsC": 0.5,
+        "CvsB": 0.5,
+        "CvsL": 1.0,
+    }
+    assert found == pytest.approx(expected)
+    for name, values in scores(logits).items():
+        assert values[0] == values[2] == scores(np.zeros((1, 4)))[name][0]
+
+
+def test_only_a_ratio_of_nothing_has_no_value() -> None:
+    """A certain b jet: c against udsg is 0/0, all else is 0 or 1."""
+    found = scores(np.array([[0.0, -np.inf, -np.inf, -np.inf]]))
+    assert {name: values[0] for name, values in found.items()} == {
+        "b": 1.0, "bb": 0.0, "c": 0.0, "udsg": 0.0, "BvsL": 1.0, "BvsC": 1.0, "CvsB": 0.0,
+        "CvsL": DEFAULT_SCORE,
+    }  # fmt: skip
+
+
+def test_a_probability_of_zero_is_the_limit_of_a_small_one() -> None:
+    logits = np.random.default_rng(3).normal(0, 3, (100, 4))
+    logits[np.arange(100), np.arange(100) % 4] = -np.inf
+    found, near = scores(logits), scores(np.maximum(logits, -700.0))
+    for name in SCORES:
+        np.testing.assert_allclose(found[name], near[name], atol=1e-12)
+
+
+def test_jets_without_any_output() -> None:
+    logits = [[-np.inf] * 4, [np.nan] * 4, [0, 0, 0, np.inf], [0, 0, 0, -np.inf], [0, 1, 2, 3]]
+    assert has_outputs(np.array(logits)).tolist() == [False, False, False, True, True]
+    found = scores(np.array(logits))
+    assert all((values[:3] == DEFAULT_SCORE).all() for values in found.values())
+
+
+def test_logits_of_probabilities_give_them_back() -> None:
+    """A file holds outputs, -1 or -10 where there is none; four zeros, and more than 1, are none either."""
+    outputs = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.0, 0.5, 0.0], [-1] * 4, [-10] * 4, [0] * 4, [2] * 4])
+    back = scores(logits_of(outputs.astype(np.float32)))
+    found = np.stack([back[name] for name in ("b", "bb", "c", "udsg")], axis=1)
+    np.testing.assert_allclose(found[:2], outputs[:2], rtol=1e-6)
+    assert (found[2:] == DEFAULT_SCORE).all()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datamc.results import Result, merge_results, read_result, write_result
+from datamc.results import Result, Scenario, merge_results, read_result, write_result
 from models.discriminators import SCORES
 from models.perturbations import JetKeys, parse_variants
 from models.tagger import Tagger
@@ -21,7 +21,7 @@ from processors.blocks import (
     fill_blocks,
 )
 from processors.extras import Extras
-from processors.histograms import SCORE_BINNING, Jets, Scenario
+from processors.histograms import SCORE_BINNING, Jets
 from processors.run import run_selection
 
 N_BLOCKS = 16

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from processors.histograms import Scenario
+from datamc.results import Scenario
 from processors.scale_factor_weights import read_scale_factor_weights
 
 OWN = Scenario("basic", 20, "fgsm:0.1")

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from models.discriminators import SCORES, scores
+from models.discriminators import SCORES, logits_of, scores
 from models.features import FLAVOURS
+from processors.reference import reference_scores
 from training.metrics import SIGNAL_AND_BACKGROUND, WORKING_POINTS, auc, efficiency_at, roc, split_by_truth
 from training.ranking import (
     BLIND_ODDS,
@@ -13,7 +15,6 @@ from training.ranking import (
     classes_of,
     count_by_flavour,
     log_odds,
-    log_odds_of_probabilities,
     roc_of_counts,
 )
 
@@ -24,6 +25,10 @@ def made_logits(n_jets: int, *, spread: float, seed: int = 1) -> tuple[np.ndarra
     logits = rng.normal(0.0, 1.0, (n_jets, 4))
     logits[np.arange(n_jets), labels] += 1.2
     return (spread * logits).astype(np.float32), labels
+
+
+def log_odds_of(probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    return log_odds(logits_of(probabilities))
 
 
 def counts_of(score: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -61,7 +66,7 @@ def test_log_odds_are_those_of_the_scores(score: str) -> None:
     assert log_odds(logits)[score] == pytest.approx(odds, rel=1e-6, abs=1e-6)
     assert log_odds(np.zeros((1, 4), dtype=np.float32))[score] == pytest.approx(0.0, abs=1e-12)
     probabilities = np.column_stack([scores(logits)[flavour] for flavour in FLAVOURS])
-    assert log_odds_of_probabilities(probabilities)[score] == pytest.approx(odds, rel=1e-5, abs=1e-5)
+    assert log_odds_of(probabilities)[score] == pytest.approx(odds, rel=1e-5, abs=1e-5)
 
 
 def test_a_jet_without_output_ranks_lowest() -> None:
@@ -69,7 +74,34 @@ def test_a_jet_without_output_ranks_lowest() -> None:
     missing = np.array([[-1, -1, -1, -1], [np.nan] * 4, [0, 0, 0, 0]], dtype=np.float32)
     for score in SCORES:
         assert (log_odds(broken)[score] == -np.inf).all()
-        assert (log_odds_of_probabilities(missing)[score] == -np.inf).all()
+        assert (log_odds_of(missing)[score] == -np.inf).all()
+
+
+def test_odds_of_probabilities_of_zero() -> None:
+    """Of 1/4, 0, 3/4, 0: c / (c + 0) is as high as can be, b against c is 1 to 3, and bb to all others 0."""
+    found = log_odds(np.array([[np.log(0.25), -np.inf, np.log(0.75), -np.inf]]))
+    assert found["CvsL"][0] == found["BvsL"][0] == np.inf
+    assert found["bb"][0] == found["udsg"][0] == -np.inf
+    assert found["BvsC"][0] == pytest.approx(np.log(1 / 3) - BLIND_ODDS["BvsC"])
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_reference_scores_follow_one_rule_in_training_and_processing(score: str) -> None:
+    outputs = np.array(
+        [[0.1, 0.2, 0.3, 0.4], [0.5, 0, 0.5, 0], [1, 0, 0, 0], [0] * 4, [-1] * 4, [-10] * 4, [2, 0, 0, 0],
+         [np.nan, 0.5, 0.5, 0], [0.5, 0.5, np.inf, 0], [1e-38, 0, 0, 1]], dtype=np.float32
+    )  # fmt: skip
+    processed = reference_scores(outputs.T)[score]
+    odds = log_odds_of(outputs)[score]
+    has_score = processed >= 0
+    assert (odds[~has_score] == -np.inf).all()
+    np.testing.assert_allclose(expit(odds + BLIND_ODDS[score])[has_score], processed[has_score], atol=1e-12)
+
+
+def test_a_ratio_of_nothing_ranks_lowest() -> None:
+    found = log_odds_of(np.array([[1.0, 0.0, 0.0, 0.0]]))
+    assert found["CvsL"][0] == -np.inf
+    assert found["b"][0] == np.inf
 
 
 @pytest.mark.parametrize("spread", [1e-3, 1.0, 30.0, 1000.0])
@@ -88,9 +120,9 @@ def test_saturated_probabilities_tie_as_in_scikit_learn() -> None:
     logs = logits - logits.max(axis=1, keepdims=True)
     probabilities = (np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)).astype(np.float32)
     assert (probabilities == 0).mean() > 0.02
-    values = log_odds_of_probabilities(probabilities)["udsg"]
+    values = log_odds_of(probabilities)["udsg"]
     counts = count_by_flavour(SCORE_BINS.of(values), labels, n_bins=SCORE_BINS.number)
-    expected = roc_auc_score(labels == 3, values)
+    expected = roc_auc_score(labels == 3, np.clip(values, -1e30, 1e30))  # which takes no infinity
     assert area(*classes_of("udsg", counts)).auc == pytest.approx(expected, abs=1e-4)
 
 

@@ -5,10 +5,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.discriminators import DEFAULT_SCORE, SCORES, scores
+from models.discriminators import DEFAULT_SCORE, SCORES, logits_of, scores
 from models.features import FLAVOURS
 from training.evaluate import REFERENCE
-from training.ranking import count_by_flavour, probabilities_to_logits
+from training.ranking import count_by_flavour
 from training.scanning import Block, Checkpoint, Prediction
 
 N_BINS: Final = 50
@@ -40,7 +40,7 @@ class ScoreShapes:
     def end_block(self, block: Block) -> None:
         """Count the reference tagger."""
         if block.reference is not None:
-            self._add(REFERENCE, probabilities_to_logits(block.reference), block)
+            self._add(REFERENCE, logits_of(block.reference), block)
 
     def _add(self, checkpoint: Checkpoint, logits: NDArray[np.floating], block: Block) -> None:
         empty = np.zeros((len(SCORES), len(FLAVOURS), N_BINS + 1), dtype=np.int64)

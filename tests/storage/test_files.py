@@ -1,5 +1,7 @@
 import hashlib
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,39 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ValueError, match="may not be written to"):
         require_writable(tmp_path / "new")
+
+
+def test_what_a_killed_process_left_is_gone_after_the_next_run(tmp_path: Path) -> None:
+    for name in (".f.partial", ".f.0123456789ab.partial"):
+        (tmp_path / name).write_text("a longer half of the file")
+    (tmp_path / ".d.partial").mkdir()
+    (tmp_path / ".d.partial" / "half").touch()
+    write_text(tmp_path / "f", "whole")
+    with replaced_folder(tmp_path / "d") as folder:
+        assert not list(folder.iterdir())
+    remove_remnants(tmp_path)
+    assert (tmp_path / "f").read_text() == "whole"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["d", "f"]
+
+
+@pytest.mark.parametrize("manager", [replaced_folder, continued_folder])
+def test_a_folder_moved_aside_by_a_killed_process_is_brought_back(
+    tmp_path: Path, manager: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    """Killed between the two renames, it leaves the older folder under a hidden name."""
+    (tmp_path / ".d.previous").mkdir()
+    (tmp_path / ".d.previous" / "old").touch()
+    with manager(tmp_path / "d"):
+        assert [entry.name for entry in (tmp_path / "d").iterdir()] == ["old"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    """Outputs are often a link to a larger disk."""
+    (tmp_path / "disk" / "d").mkdir(parents=True)
+    (tmp_path / "d").symlink_to(tmp_path / "disk" / "d")
+    with replaced_folder(tmp_path / "d") as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "d").is_symlink()
+    assert (tmp_path / "disk" / "d" / "new").exists()
+    assert [entry.name for entry in (tmp_path / "disk").iterdir()] == ["d"]

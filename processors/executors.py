@@ -6,7 +6,6 @@ is replaced; a chunk that cannot be read is read again, and can be declared lost
 has finished is not processed again; progress is told to a callback.
 """
 
-import concurrent.futures
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +17,8 @@ from coffea.processor import accumulate
 from coffea.processor.executor import ExecutorBase, WorkItem
 
 from processors.open_trees import close_tree
+from processors.pool import MAX_DEATHS, Pool, WorkerError, place_of, sentence_of_deaths
 from processors.worker import ChunkTask, Limits, Usage
-
-log = logging.getLogger(__name__)
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 Report = Callable[[int], None]
@@ -28,15 +26,8 @@ Report = Callable[[int], None]
 Task = Callable[[WorkItem], Any]
 Results = Iterator[tuple[WorkItem, Any]]
 
-_IDLE_SECONDS = 300
 _SAME = ("awkward", "coffea", "uproot")
 """Packages of which a dask cluster has to have our versions, besides Python and what dask itself needs."""
-MAX_DEATHS = 3
-"""How often a pool is made again after a worker died, before the chunks are to blame; dask does the same."""
-
-
-class WorkerError(ValueError):
-    """Worker processes that died again and again."""
 
 
 class Store(Protocol):
@@ -157,48 +148,6 @@ class Here:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """A pool of processes on this machine."""
-
-    workers: int
-
-    def run(self, items: Sequence[WorkItem], task: Task) -> Results:
-        """Yield each item with what the task returns; the chunks of a pool that broke run in a new one.
-
-        Raises:
-            WorkerError: If too many pools broke.
-        """
-        waiting = dict.fromkeys(items)
-        for death in range(MAX_DEATHS + 1):
-            try:
-                for item, result in self._run_once(list(waiting), task):
-                    del waiting[item]
-                    yield item, result
-                return
-            except concurrent.futures.BrokenExecutor:
-                log.warning("a worker process died (%d of %d times)", death + 1, MAX_DEATHS + 1)
-        raise WorkerError(
-            f"worker processes died {MAX_DEATHS + 1} times, most likely for lack of memory: use fewer "
-            "workers or smaller chunks"
-        )
-
-    def _run_once(self, items: Sequence[WorkItem], task: Task) -> Results:
-        from loky import get_reusable_executor  # type: ignore[import-untyped]
-
-        # A fresh pool costs seconds of imports, so the last one is taken again where it fits.
-        pool = get_reusable_executor(max_workers=self.workers, timeout=_IDLE_SECONDS)
-        pending = {pool.submit(task, item): item for item in items}
-        try:
-            while pending:
-                done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in done:
-                    yield pending.pop(future), future.result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-@dataclass(frozen=True)
 class DaskCluster:
     """The workers of a dask cluster; dask itself runs the chunks of a dead worker on another one."""
 
@@ -221,12 +170,12 @@ class DaskCluster:
         try:
             for future in as_completed(list(pending), loop=self.client.loop):
                 item = pending.pop(future)
-                yield item, future.result()
+                try:
+                    result = future.result()
+                except KilledWorker as error:
+                    raise WorkerError(f"{place_of(item)}: {sentence_of_deaths(MAX_DEATHS + 1)}") from error
+                yield item, result
                 future.release()
-        except KilledWorker as error:
-            raise WorkerError(
-                "a dask worker died again and again, most likely for lack of memory: use a smaller chunk size"
-            ) from error
         finally:
             self.client.cancel([*pending, shared])
 

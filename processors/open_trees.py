@@ -5,11 +5,13 @@ again for every chunk, it costs more than small chunks themselves. coffea opens 
 and finds the tree in uproot's cache of objects, where it stays for as long as it is held here.
 """
 
+import atexit
 import threading
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import uproot
 from coffea.processor.executor import WorkItem
@@ -55,6 +57,19 @@ class _Held(threading.local):
 
 
 _held = _Held()
+_open_files: WeakValueDictionary[int, Any] = WeakValueDictionary()
+"""What the threads of this process hold open, by identity."""
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close every file before the interpreter ends.
+
+    A file that is still open closes itself when it is deleted, and from Python 3.13 on waits for ever for its
+    threads, which no longer run then.
+    """
+    for file in list(_open_files.values()):
+        file.close()
 
 
 def opening_options(paths: Iterable[str]) -> dict[str, Any]:
@@ -80,6 +95,7 @@ def open_tree(item: WorkItem) -> Iterator[Callable[[], int]]:
             # Arrays are not kept, as every chunk reads others.
             options = opening_options([item.filename])
             _held.file = uproot.open({item.filename: None}, array_cache=None, **options)
+            _open_files[id(_held.file)] = _held.file
             _held.file[item.treename]
             _held.mark = mark
         yield lambda: _read_so_far() - before

@@ -1,6 +1,8 @@
 """A tree kept open for the chunks that follow: read once, and never taken for another one."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +98,29 @@ def test_jets_are_found_in_their_baskets(tmp_path: Path) -> None:
         read_jets(tree, ["Jet_pt"], entry=np.array([2, 40]), jet=np.array([0, 0]))
     with pytest.raises(ReadError, match="different numbers"):
         read_jets(tree, ["Jet_pt"], entry=np.array([2]), jet=np.array([2]))
+
+
+STAYS_OPEN = """
+import sys, threading
+from coffea.processor.executor import WorkItem
+from processors.open_trees import open_tree
+
+def read():
+    with open_tree(WorkItem("mc", sys.argv[1], "Events", 0, 2, b"")):
+        pass
+
+thread = threading.Thread(target=read)
+thread.start()
+thread.join()
+read()
+"""
+
+
+def test_an_interpreter_ends_with_files_still_open(tmp_path: Path) -> None:
+    """Threads that read a file can only be joined before the interpreter ends, in Python 3.13."""
+    item = write_events(tmp_path / "f.root", [[1.0], [2.0]])
+    finished = subprocess.run(
+        [sys.executable, "-c", STAYS_OPEN, item.filename],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (finished.returncode, finished.stderr) == (0, "")

@@ -20,10 +20,11 @@ TriggerGroups = tuple[tuple[str, ...], ...]
 class JetCuts:
     """A good jet; a `None` switches a cut off.
 
-    In both identifications a tighter one sets a higher bit: a lower bound on the number asks for one of them.
+    In both identifications a tighter one means a higher number, so a lower bound on it asks for one of them.
 
     Source:
-        NanoAOD documentation of `Jet_jetId` (4: tight with lepton veto) and `Jet_puId` (7: tight, 4: loose).
+        NanoAOD documentation of `Jet_jetId` (4: tight with lepton veto) and `Jet_puId` (4 loose, 6 medium,
+        7 tight; in the ultra-legacy reconstruction of 2016 the bits are the other way round: 1, 3, 7).
     """
 
     pt: float = 20.0

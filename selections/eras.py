@@ -16,7 +16,11 @@ MET_FILTERS: tuple[str, ...] = (
     "Flag_eeBadScFilter",
     "Flag_ecalBadCalibFilter",
 )
-"""Source: recommendation of the CMS group on missing energy for Run 2."""
+"""Source: recommendation of the CMS group on missing energy for Run 2, 2017 and 2018."""
+
+MET_FILTERS_2016: tuple[str, ...] = tuple(flag for flag in MET_FILTERS if flag != "Flag_ecalBadCalibFilter")
+"""Source: recommendation of the CMS group on missing energy for Run 2; the filter against badly calibrated
+crystals is for 2017 and later, and its branch in files of 2016 has no meaning."""
 
 MET_FILTERS_RUN_3: tuple[str, ...] = (
     "Flag_goodVertices",
@@ -109,6 +113,7 @@ _RUN_2: Mapping[str, Era] = {
         dielectron=((f"{_DIELECTRON}_DZ",),),
         # The pixel detector of 2016 reached less far.
         jet=JetCuts(abs_eta=2.4),
+        met_filters=MET_FILTERS_2016,
     ),
     "2017": Era(
         # Never IsoMu24 in 2017: it is prescaled in a part of the data, and always on in simulation.
@@ -127,14 +132,22 @@ _RUN_2: Mapping[str, Era] = {
 }
 
 
-def _ultra_legacy(era: Era) -> Era:
-    # jetId 4: tight with lepton veto; puId 4: loose.
-    return replace(era, jet=replace(era.jet, jet_id=4, pu_id=4))
+_JET_ID_ULTRA_LEGACY = 4
+"""Tight with lepton veto."""
+_PU_ID_LOOSE = {"2016": 1}
+"""Loose is the lowest bit in 2016, and the highest in other years (4), tight all three (7) in all of them.
+
+Source: NanoAOD documentation of `Jet_puId` for the ultra-legacy reconstruction of 2016, PileupJetIDUL."""
+
+
+def _ultra_legacy(year: str, era: Era) -> Era:
+    pu_id = _PU_ID_LOOSE.get(year, 4)
+    return replace(era, jet=replace(era.jet, jet_id=_JET_ID_ULTRA_LEGACY, pu_id=pu_id))
 
 
 ERAS: Mapping[str, Era] = {
     **_RUN_2,
-    **{f"{year}UL": _ultra_legacy(era) for year, era in _RUN_2.items()},
+    **{f"{year}UL": _ultra_legacy(year, era) for year, era in _RUN_2.items()},
     "2022": _2022,
     "2023": _RUN_3,
 }

@@ -32,8 +32,11 @@ class Momenta(NamedTuple):
 
 
 def tight_muons(muons: ak.Array, abs_eta: float) -> ak.Array:
-    """Return which muons carry the tight identification, whatever their pT and isolation."""
-    return muons.tightId & (abs(muons.eta) < abs_eta)
+    """Return which muons carry the tight identification, whatever their pT and isolation.
+
+    Some productions store flags as integers.
+    """
+    return (muons.tightId != 0) & (abs(muons.eta) < abs_eta)
 
 
 def good_muons(muons: ak.Array, cuts: MuonCuts) -> ak.Array:
@@ -54,7 +57,7 @@ def good_electrons(events: ak.Array, cuts: ElectronCuts) -> ak.Array:
     abs_eta = abs(electrons.eta if delta_eta is None else electrons.eta + delta_eta)
     low, high = cuts.gap
     good = (electrons.pt > cuts.pt) & (abs_eta < cuts.abs_eta) & ((abs_eta < low) | (abs_eta > high))
-    return good if identified is None else good & identified
+    return good if identified is None else good & (identified != 0)
 
 
 def good_leptons(events: ak.Array, kind: str, cuts: LeptonSelection) -> ak.Array:

@@ -68,14 +68,15 @@ _INCLUSIVE = InclusiveSelection(name="inclusive", calibrates="none", jet=JetCuts
 
 # Electrons: the numbers of BTVNanoCommissioning, whose electron channels follow CMS-BTV-20-001. A hard
 # electron and a soft muon come from no resonance, so no mass is vetoed. The leading electron of a pair is as
-# hard as the 23 GeV leg of the trigger asks for in the electron-muon channel.
+# hard as the 23 GeV leg of the trigger asks for in the electron-muon channel. A soft muon of isolation below
+# 0.5 is vetoed in the muon channel of W+c alone, in the code behind CMS-BTV-20-001, too.
 _DY_ELECTRON = replace(_DY, name="dy_electron", lepton="electron", leading_pt=27.0)
 _WC_ELECTRON = replace(
     _WC,
     name="wc_electron",
     lepton="electron",
     z_veto=None,
-    soft_muon=replace(_WC.soft_muon, max_pt_ratio=0.6),
+    soft_muon=replace(_WC.soft_muon, min_isolation=0.2, max_pt_ratio=0.6),
     max_lepton_fraction=None,
     qcd_suppression=_ELECTRON_QCD,
 )

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,8 @@ def w_steps(
     n_jets = sum(distance(j, hard) >= 0.4 for j in good)
     yield n_jets >= 4 if top else 1 <= n_jets <= 3
     allowed = [j for j in good if distance(j, hard) >= 0.5]
-    with_muon, without = soft_muon_jets(event, allowed, top=top)
+    isolation = 0.5 if not top and kind == "muon" else 0.2
+    with_muon, without = soft_muon_jets(event, allowed, isolation=isolation, min_pt=5 if top else 0)
     yield bool(with_muon)
     jet, muon = with_muon[0]
     yield muon["pt"] / jet["pt"] < (0.4 if kind == "muon" else 0.6)
@@ -179,7 +180,7 @@ def dilepton_steps(event: Record, *, emu: bool, other: bool = False) -> Iterator
     yield event["MET_pt"] > 40
     jets = [j for j in event["Jet"] if is_good_jet(j) and all(distance(j, p) > 0.4 for p in pair)]
     yield len(jets) >= 2
-    with_muon, without = soft_muon_jets(event, jets, top=True)
+    with_muon, without = soft_muon_jets(event, jets, isolation=0.2, min_pt=5)
     yield bool(with_muon)
     jet = with_muon[0][0]
     if other:
@@ -189,13 +190,14 @@ def dilepton_steps(event: Record, *, emu: bool, other: bool = False) -> Iterator
 
 
 def soft_muon_jets(
-    event: Record, allowed: list[Record], *, top: bool
+    event: Record, allowed: list[Record], *, isolation: float, min_pt: float
 ) -> tuple[list[tuple[Record, Record]], list[Record]]:
     """The jets with their hardest soft muon, and the jets without any, both in falling pT."""
     with_muon, without = [], []
     for jet in sorted(allowed, key=lambda j: -j["pt"]):
         named = [jet[key] for key in ("muonIdx1", "muonIdx2") if 0 <= jet[key] < len(event["Muon"])]
-        soft = [m for m in (event["Muon"][index] for index in named) if is_soft(m, jet, top=top)]
+        muons = [event["Muon"][index] for index in named]
+        soft = [m for m in muons if is_soft(m, jet) and m["pfRelIso04_all"] > isolation and m["pt"] > min_pt]
         if soft:
             with_muon.append((jet, max(soft, key=lambda m: m["pt"])))
         else:
@@ -203,9 +205,8 @@ def soft_muon_jets(
     return with_muon, without
 
 
-def is_soft(muon: Record, jet: Record, *, top: bool) -> bool:
-    good = muon["tightId"] and abs(muon["eta"]) < 2.4 and muon["pt"] < 25 and distance(muon, jet) < 0.4
-    return good and muon["pfRelIso04_all"] > (0.2 if top else 0.5) and muon["pt"] > (5 if top else 0)
+def is_soft(muon: Record, jet: Record) -> bool:
+    return muon["tightId"] and abs(muon["eta"]) < 2.4 and muon["pt"] < 25 and distance(muon, jet) < 0.4
 
 
 STEPS: dict[str, Callable[[Record], Iterator[bool]]] = {
@@ -305,6 +306,32 @@ def test_events_that_fail_two_cuts_need_no_later_ones(
             np.testing.assert_array_equal(found, expected, err_msg=f"{masks} of {name}")
     for column in ("event", "jet", "sign", "control", "objects"):
         np.testing.assert_equal(getattr(some, column), getattr(every, column))
+
+
+def with_types(events: ak.Array, kinds: Mapping[type, type]) -> ak.Array:
+    """Columns of some types as others, in collections, too."""
+
+    def converted(layout: Any, **_: Any) -> Any:
+        if layout.is_numpy and layout.dtype.type in kinds:
+            return ak.contents.NumpyArray(layout.data.astype(kinds[layout.dtype.type]))
+        return None
+
+    return ak.transform(converted, events)
+
+
+@pytest.mark.parametrize("flag", [np.int8, np.uint8, np.int32, np.float32])
+@pytest.mark.parametrize("selection", STEPS)
+def test_flags_may_be_integers(made: tuple[ak.Array, list[Record]], selection: str, flag: type) -> None:
+    events, plain = made[0][:600], made[1][:600]
+    flow = require_same(selection, events, plain)
+    assert require_same(selection, with_types(events, {np.bool_: flag}), plain) == flow
+
+
+@pytest.mark.parametrize("selection", STEPS)
+def test_integers_may_be_narrow(made: tuple[ak.Array, list[Record]], selection: str) -> None:
+    """NanoAOD since version 12 counts and identifies in 8 bits, and indexes in 16."""
+    events, plain = made[0][:600], made[1][:600]
+    assert require_same(selection, with_types(events, {np.int64: np.int8}), plain)
 
 
 def require_same_of_file(path: Path) -> dict[str, list[int]]:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import hist
 
+from datamc.look_ups import LookUps
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, Result, refuse_double_counting
 from datamc.sections import Sections, pairs_of, ranges_of
 
@@ -114,6 +115,11 @@ def _add_records(name: str, left: DatasetRecord, right: DatasetRecord) -> Datase
         variation_sums=_add_by_name(left.variation_sums, right.variation_sums),
         n_scored=left.n_scored + right.n_scored,
         not_finite=_add_by_name(left.not_finite, right.not_finite),
+        unvaried=_add_by_name(left.unvaried, right.unvaried),
+        look_ups={
+            name: left.look_ups.get(name, LookUps()).plus(right.look_ups.get(name, LookUps()))
+            for name in dict.fromkeys([*left.look_ups, *right.look_ups])
+        },
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import hist
 
+from datamc.look_ups import LookUps, look_up_notes, unvaried_notes
 from datamc.scenarios import NotFinite, Scenario, not_finite_notes, not_finite_of
 from datamc.sections import Sections
 
@@ -27,7 +28,9 @@ class DatasetRecord:
     for those of them that are the events of the simulation themselves, as another detector sees them.
     `variation_sums` are the same sums with the weights of variations of theory, which change shapes alone.
     `n_scored` counts the jets that taggers scored (nominal, unweighted); `not_finite` those of them for which
-    a tagger gave NaN or infinity, by ``tagger@epoch/variant``, where there are any.
+    a tagger gave NaN or infinity, by ``tagger@epoch/variant``, where there are any. `unvaried` counts the
+    events whose lists of weights are too short for a variation, by ``branch:source``; `look_ups` what became
+    of corrections, by name.
     """
 
     is_data: bool
@@ -42,6 +45,12 @@ class DatasetRecord:
     same_events: bool = False
     n_scored: int = 0
     not_finite: dict[str, int] = field(default_factory=dict)
+    unvaried: dict[str, int] = field(default_factory=dict)
+    look_ups: dict[str, LookUps] = field(default_factory=dict)
+
+    def doubts(self) -> list[str]:
+        """Return one sentence for each doubt about the weights of its events."""
+        return [*unvaried_notes(self.unvaried, self.n_events), *look_up_notes(self.look_ups)]
 
 
 @dataclass(frozen=True)
@@ -113,8 +122,9 @@ class Result:
         return not_finite_of(self.datasets.values())
 
     def all_notes(self) -> list[str]:
-        """Return the notes, and after them one for each tagger with outputs that are no finite numbers."""
-        return [*self.notes, *not_finite_notes(self.not_finite())]
+        """Return the notes, and after them what was counted: doubtful weights, and outputs of taggers."""
+        doubts = [f"{name}: {doubt}" for name, record in self.datasets.items() for doubt in record.doubts()]
+        return [*self.notes, *doubts, *not_finite_notes(self.not_finite())]
 
     def processed_fraction(self, dataset: str) -> float:
         """Return the share of a dataset's events that was processed, by the ledger; 1 without any loss.

@@ -17,7 +17,6 @@ def notes_of(
         *plan.notes,
         *_luminosity_notes(plan, golden),
         *_loss_notes(output),
-        *_remarks(output),
         *_empty_notes(cutflows, golden),
     ]
 
@@ -27,15 +26,6 @@ def _loss_notes(output: Output) -> list[str]:
         f"{dataset}: chunks lost, {reason}"
         for (dataset, _), reasons in output.get("lost", {}).items()
         for reason in sorted(reasons)
-    ]
-
-
-def _remarks(output: Output) -> list[str]:
-    """Return what was found out of a dataset only when it was read, each thing once."""
-    return [
-        f"{dataset}: {remark}"
-        for dataset, remarks in output.get("remarks", {}).items()
-        for remark in sorted(remarks)
     ]
 
 

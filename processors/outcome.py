@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from datamc.look_ups import LookUps
 from datamc.results import CutflowRow, DatasetRecord, Result, ranges_of
 from processors import reference
 from processors.histograms import by_tagger, in_order
@@ -89,6 +90,11 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
             same_events=metadata.same_events,
             n_scored=output.get("scored", {}).get(name, 0),
             not_finite=output.get("not_finite", {}).get(name, {}),
+            unvaried=output.get("unvaried", {}).get(name, {}),
+            look_ups={
+                correction: LookUps(*counts.tolist())
+                for correction, counts in output.get("look_ups", {}).get(name, {}).items()
+            },
         )
     return records
 

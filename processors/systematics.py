@@ -63,10 +63,10 @@ class Systematics:
             return events
         return shifted_events(events, shift, self.corrections)
 
-    def theory(self, events: ak.Array, *, is_data: bool) -> tuple[Theory, list[str]]:
-        """Return the factors of the generator's variations on all events, and what varies nothing."""
+    def theory(self, events: ak.Array, *, is_data: bool) -> tuple[Theory, Mapping[str, int]]:
+        """Return the factors of the generator's variations, and how many events each source cannot vary."""
         if is_data or self.mode == "none":
-            return {}, []
+            return {}, {}
         return theory_weights(events, self.corrections.card.theory)
 
     def weights(

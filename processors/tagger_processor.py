@@ -103,7 +103,7 @@ class TaggerProcessor(ProcessorABC):
         dataset, path = events.metadata["dataset"], events.metadata["filename"]
         is_data = self.datasets[dataset].is_data
         generated = weights.event_weights(events, is_data=is_data)
-        theory, without = self.systematics.theory(events, is_data=is_data)
+        theory, unvaried = self.systematics.theory(events, is_data=is_data)
         good_luminosity = certified(events, self.golden) if is_data else None
         filled: dict[str, Histogram] = {}
         samples = [
@@ -125,7 +125,7 @@ class TaggerProcessor(ProcessorABC):
             "cutflow": {dataset: weights.cutflow(samples[0].selected, generated)},
             "n_minus_one": {dataset: weights.n_minus_one(samples[0].selected, generated)},
             "variation_sums": {dataset: {name: float(generated @ factor) for name, factor in theory.items()}},
-            "remarks": {dataset: set(without)},
+            "unvaried": {dataset: dict(unvaried)},
             "sections": {dataset: sections_of(events, good_luminosity) if is_data else set()},
             "scored": {dataset: n_scored},
             "not_finite": {dataset: dict(not_finite)},

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.corrections import TheoryCard
+from selections.selected import counts_of, pick
 
 Weight = NDArray[np.float64]
 
@@ -24,48 +25,58 @@ _DIRECTIONS = {2.0: "Up", 0.5: "Down"}
 _WITH_ALPHA_S = (33, 103)
 """Lengths of lists that end with two members for the strong coupling, which are no densities."""
 
-_BRANCHES = {"ISR": "PSWeight", "FSR": "PSWeight", "muR": "LHEScaleWeight", "muF": "LHEScaleWeight"}
+_FEWEST_DENSITIES = 3
+
+_BRANCHES = {
+    "ISR": "PSWeight",
+    "FSR": "PSWeight",
+    "muR": "LHEScaleWeight",
+    "muF": "LHEScaleWeight",
+    "pdf": "LHEPdfWeight",
+}
 
 
 def theory_sources(card: TheoryCard) -> dict[str, str]:
     """Return the sources of variation that are asked for, each with the branch it is read from."""
-    wanted = {"ISR": card.parton_shower, "FSR": card.parton_shower, "muR": card.scales, "muF": card.scales}
-    sources = {name: _BRANCHES[name] for name, asked in wanted.items() if asked}
-    return sources if card.pdf == "none" else sources | {"pdf": "LHEPdfWeight"}
+    wanted = {
+        "ISR": card.parton_shower,
+        "FSR": card.parton_shower,
+        "muR": card.scales,
+        "muF": card.scales,
+        "pdf": card.pdf != "none",
+    }
+    return {name: branch for name, branch in _BRANCHES.items() if wanted[name]}
 
 
-def theory_weights(events: ak.Array, card: TheoryCard) -> tuple[dict[str, Weight], list[str]]:
-    """Return the factors on the weight of each event by variation, and which sources vary nothing.
+def theory_weights(events: ak.Array, card: TheoryCard) -> tuple[dict[str, Weight], dict[str, int]]:
+    """Return the factors on the weight of each event by variation, and how many events a source cannot vary.
+
+    An event whose own list is too short, or holds what is no finite number, stays nominal, as all events do
+    where the title of the branch does not tell the order. The other events of the chunk do not matter.
 
     Args:
         events: A chunk of simulation.
         card: What is asked for.
 
     Returns:
-        For each source Up and Down, shape ``(n_events,)`` each, 1 where the file does not have it; and one
-        sentence for each branch that is a dummy or of unknown order (that one is absent is known before).
+        For each source Up and Down, shape ``(n_events,)`` each, 1 where the file does not have it; and by
+        ``branch:source``, where the file has the branch, the number of events that it leaves nominal.
 
     Source:
         NanoAOD documentation of PSWeight, LHEScaleWeight and LHEPdfWeight; Up is what the title calls 2.
     """
     factors: dict[str, Weight] = {}
-    missing: dict[str, list[str]] = {}
+    unvaried: dict[str, int] = {}
     for source, branch in theory_sources(card).items():
-        found = None
+        names = (f"{source}Up", f"{source}Down")
+        members = np.full((2, len(events)), np.nan)
         if branch in events.fields:
-            members = (
-                _pdf_members(events, card) if source == "pdf" else _title_members(events, source, branch)
-            )
-            found = members if members and all(np.isfinite(one).all() for one in members.values()) else None
-        if found is None:
-            if branch in events.fields:
-                missing.setdefault(branch, []).append(source)
-            found = dict.fromkeys((f"{source}Up", f"{source}Down"), np.ones(len(events)))
-        factors |= found
-    return factors, [
-        f"{branch} is a dummy or of unknown order: {' and '.join(sources)} vary nothing"
-        for branch, sources in missing.items()
-    ]
+            members = _pdf_members(events, card) if source == "pdf" else _title_members(events, branch, names)
+        usable = np.isfinite(members).all(axis=0)
+        if branch in events.fields and not usable.all():
+            unvaried[f"{branch}:{source}"] = int(np.count_nonzero(~usable))
+        factors |= zip(names, np.where(usable, members, 1.0), strict=True)
+    return factors, unvaried
 
 
 def shower_members(title: str) -> dict[str, int]:
@@ -97,44 +108,55 @@ def _members(found: Iterable[tuple[int, dict[str, float]]]) -> dict[str, int]:
     return members
 
 
-def _title_members(events: ak.Array, source: str, branch: str) -> dict[str, Weight]:
+def _title_members(events: ak.Array, branch: str, names: tuple[str, str]) -> Weight:
+    """Return the members that a branch's title names, shape ``(2, n_events)``; NaN where there is none."""
     weights = events[branch]
     read: Mapping[str, Callable[[str], dict[str, int]]] = {
         "PSWeight": shower_members,
         "LHEScaleWeight": scale_members,
     }
     members = read[branch](str(getattr(weights, "__doc__", "") or ""))
-    wanted = [f"{source}Up", f"{source}Down"]
-    if not all(name in members for name in wanted):
-        return {}
-    last = max(members[name] for name in wanted)
-    if bool(ak.any(ak.num(weights, axis=1) <= last)):
-        return {}
-    return {name: np.asarray(weights[:, members[name]], dtype=np.float64) for name in wanted}
+    if not all(name in members for name in names):
+        return np.full((2, len(weights)), np.nan)
+    return np.stack([_member(weights, members[name]) for name in names])
 
 
-def _pdf_members(events: ak.Array, card: TheoryCard) -> dict[str, Weight]:
+def _member(weights: ak.Array, index: int) -> Weight:
+    """Return one member of each event's list, NaN where the list is shorter, shape ``(n_events,)``."""
+    return pick(weights, np.where(counts_of(weights) > index, index, -1))
+
+
+def _pdf_members(events: ak.Array, card: TheoryCard) -> Weight:
     r"""Return 1 plus and minus the spread of the densities, event by event; or their envelope.
 
     .. math:: \sigma = \sqrt{\sum_{i>0} (w_i - w_0)^2} \ \text{(Hessian)}, \quad
         \sigma = \sqrt{\langle (w_i - \langle w \rangle)^2 \rangle} \ \text{(replicas)}
 
+    Returns:
+        Up and down, shape ``(2, n_events)``; NaN for an event with fewer than three members.
+
     Source:
         PDF4LHC recommendations for LHC Run II, J. Phys. G 43 (2016) 023001, Eqs. 20 and 21.
     """
     weights = events.LHEPdfWeight
-    lengths = np.unique(np.asarray(ak.num(weights, axis=1)))
-    if len(lengths) != 1 or lengths[0] < 3:
-        return {}
-    table = np.asarray(ak.to_regular(weights, axis=1), dtype=np.float64)
-    end = -2 if lengths[0] in _WITH_ALPHA_S else None
-    members = table[:, 1:end]
+    lengths = counts_of(weights)
+    found = np.full((2, len(lengths)), np.nan)
+    for length in np.unique(lengths[lengths >= _FEWEST_DENSITIES]):
+        own = lengths == length
+        table = np.asarray(ak.to_regular(weights[own], axis=1), dtype=np.float64)
+        found[:, own] = _up_and_down(table, card)
+    return found
+
+
+def _up_and_down(table: Weight, card: TheoryCard) -> Weight:
+    """Return the variations by a table of members, shape ``(n_events, n_members)``, as ``(2, n_events)``."""
     if card.pdf == "envelope":
-        return {"pdfUp": table.max(axis=1), "pdfDown": table.min(axis=1)}
+        return np.stack([table.max(axis=1), table.min(axis=1)])
+    members = table[:, 1 : -2 if table.shape[1] in _WITH_ALPHA_S else None]
     spread = members.std(axis=1)
     if card.pdf == "hessian":
         spread = np.sqrt(np.square(members - table[:, :1]).sum(axis=1))
-    return {"pdfUp": 1 + spread, "pdfDown": 1 - spread}
+    return np.stack([1 + spread, 1 - spread])
 
 
 def _number(text: str) -> float:

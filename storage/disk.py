@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_FULL = {errno.ENOSPC: "No space left on the device", errno.EDQUOT: "The quota is used up", errno.EFBIG: "The file is too large"}
+_FULL = {
+    errno.ENOSPC: "No space left on the device",
+    errno.EDQUOT: "The quota is used up",
+    errno.EFBIG: "The file is too large",
+}
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 _SHORT_WRITE = " requested and "
 """What numpy says, without an error number, where it could not write all of an array."""

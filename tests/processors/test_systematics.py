@@ -228,6 +228,33 @@ def test_theory_has_its_own_sums_and_changes_no_rate(fileset: dict[str, Any], va
     assert templates.mc.sum() == pytest.approx(filled * scale, rel=1e-6)
 
 
+def test_events_without_weights_of_theory_are_counted_whatever_the_chunks(
+    make_events: Makes, tmp_path: Path
+) -> None:
+    """Of 400 events the 3rd and 4th have no weights of the shower: they alone stay nominal."""
+    events = make_events(400, seed=9, is_data=False, features=False)
+    shower = np.random.default_rng(10).uniform(0.5, 1.5, (400, 4)).astype(np.float32)
+    lists = [[] if number in (2, 3) else row for number, row in enumerate(shower.tolist())]
+    path = tmp_path / "mc.root"
+    with uproot.recreate(path) as file:
+        jagged = ak.values_astype(ak.Array(lists), np.float32)
+        for start in range(0, 400, 50):
+            part = {name: values[start : start + 50] for name, values in events.items()}
+            extend_events(file, {**part, "PSWeight": jagged[start : start + 50]}, {"PSWeight": SHOWER})
+    factors = {name: shower[:, index].astype(float) for index, name in enumerate(["ISRUp", "FSRUp"])}
+    for factor in factors.values():
+        factor[2:4] = 1.0
+    expected_sums = {name: float(events["genWeight"] @ factor) for name, factor in factors.items()}
+    for chunksize in (50, 100_000):
+        result = run({"mc": [str(path)]}, systematics="weight_only", chunksize=chunksize)
+        sums = result.datasets["mc"].variation_sums
+        assert {name: sums[name] for name in expected_sums} == pytest.approx(expected_sums, rel=1e-6)
+        told = [note for note in result.all_notes() if note.startswith("mc: PSWeight")]
+        assert len(told) == 1
+        assert all(word in told[0] for word in ("2 of 400 events", "ISR and FSR"))
+        assert merge_results([result]).all_notes() == result.all_notes()
+
+
 def _with_cross_section(record: Any) -> Any:
     from dataclasses import replace
 

@@ -1,8 +1,11 @@
 import math
+from collections import Counter
 
 import awkward as ak
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from processors.corrections import TheoryCard
 from processors.theory import scale_members, shower_members, theory_sources, theory_weights
@@ -21,7 +24,7 @@ DUMMY = "dummy PS weight (1.0) "
 class _Doc(ak.Array):
     """A branch as coffea shows it: its title is its documentation."""
 
-    def __init__(self, values: list[list[float]], title: str) -> None:
+    def __init__(self, values: list[list[float]] | ak.Array, title: str) -> None:
         super().__init__(ak.Array(values))
         self.__doc__ = title
 
@@ -84,8 +87,8 @@ def test_the_title_tells_the_order_of_the_scales(title: str) -> None:
 def test_up_is_what_the_title_calls_two() -> None:
     values = [[1.1, 1.2, 0.9, 0.8], [1.3, 1.0, 0.7, 1.0]]
     for title, isr_up, isr_down in ((NEW, [1.1, 1.3], [0.9, 0.7]), (OLD, [0.9, 0.7], [1.1, 1.3])):
-        factors, missing = theory_weights(chunk("PSWeight", values, title), TheoryCard(scales=False))
-        assert missing == []
+        factors, unvaried = theory_weights(chunk("PSWeight", values, title), TheoryCard(scales=False))
+        assert unvaried == {}
         assert factors["ISRUp"].tolist() == isr_up
         assert factors["ISRDown"].tolist() == isr_down
 
@@ -96,16 +99,77 @@ def test_up_is_what_the_title_calls_two() -> None:
         ([[1.0], [1.0]], DUMMY),
         ([[1.0], [1.0]], NEW),  # a list of one under the title of four
         ([[1.1, 1.2, 0.9, 0.8]] * 2, ""),
-        ([[1.1, 1.2, 0.9, math.nan], [1.1, 1.2, 0.9, 0.8]], NEW),
     ],
 )
-def test_what_is_no_variation_varies_nothing_and_is_said(values: list[list[float]], title: str) -> None:
+def test_what_is_no_variation_varies_nothing_and_is_counted(values: list[list[float]], title: str) -> None:
     events = chunk("PSWeight", values, title)
-    factors, missing = theory_weights(events, TheoryCard(scales=False))
+    factors, unvaried = theory_weights(events, TheoryCard(scales=False))
     assert factors["FSRUp"].tolist() == factors["FSRDown"].tolist() == [1.0, 1.0]
-    assert len(missing) == 1
-    assert missing[0].startswith("PSWeight is a dummy or of unknown order")
-    assert "FSR" in missing[0]
+    assert unvaried == {"PSWeight:ISR": 2, "PSWeight:FSR": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "isr_up", "fsr_up"),
+    [
+        # The lists of the second event; the first and the third are whole. ISR is read at 0 and 2, FSR at 1
+        # and 3.
+        ([], 1.0, 1.0),
+        ([0.7], 1.0, 1.0),
+        ([0.7, 0.6, 0.5], 0.7, 1.0),
+        ([0.7, 0.6, 0.5, 0.4, 0.3], 0.7, 0.6),
+        ([0.7, 0.6, 0.5, math.nan], 0.7, 1.0),
+        ([math.inf, 0.6, 0.5, 0.4], 1.0, 0.6),
+        ([0.7, 0.6, -math.inf, 0.4], 1.0, 0.6),
+    ],
+)
+def test_an_event_without_weights_stays_nominal_alone(
+    values: list[float], isr_up: float, fsr_up: float
+) -> None:
+    events = chunk("PSWeight", [[1.1, 1.2, 0.9, 0.8], values, [1.3, 1.4, 0.7, 0.6]], NEW)
+    factors, unvaried = theory_weights(events, TheoryCard(scales=False))
+    assert factors["ISRUp"].tolist() == [1.1, isr_up, 1.3]
+    assert factors["FSRUp"].tolist() == [1.2, fsr_up, 1.4]
+    without = {"PSWeight:ISR": isr_up == 1.0, "PSWeight:FSR": fsr_up == 1.0}
+    assert unvaried == {label: 1 for label, is_without in without.items() if is_without}
+
+
+def test_densities_are_those_of_each_event() -> None:
+    lists = [[1.0, 1.3, 0.6], [], [1.0, 2.0], [1.0, 1.0, 1.0, 1.5], [1.0, math.nan, 1.0]]
+    factors, unvaried = theory_weights(
+        chunk("LHEPdfWeight", lists, ""), TheoryCard(parton_shower=False, scales=False, pdf="hessian")
+    )
+    # sqrt(0.3^2 + 0.4^2) = 0.5; none; too few; 0.5; no number.
+    np.testing.assert_allclose(factors["pdfUp"], [1.5, 1.0, 1.0, 1.5, 1.0])
+    assert unvaried == {"LHEPdfWeight:pdf": 3}
+
+
+LISTS = st.lists(
+    st.lists(st.floats(0.5, 2.0) | st.just(math.nan), max_size=6), min_size=1, max_size=8
+).flatmap(lambda lists: st.tuples(st.just(lists), st.integers(0, len(lists))))
+
+
+@pytest.mark.parametrize("pdf", ["hessian", "replicas", "envelope"])
+@given(cut=LISTS)
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_a_chunk_is_the_sum_of_its_parts(cut: tuple[list[list[float]], int], pdf: str) -> None:
+    lists, position = cut
+    card = TheoryCard(pdf=pdf)
+    title = "[0] is muR=2 muF=1; [1] is muR=0.5 muF=1; [3] is muR=1 muF=2; [4] is muR=1 muF=0.5"
+
+    def weights_of(part: list[list[float]]) -> tuple[dict[str, np.ndarray], Counter[str]]:
+        # Even without an event it is a list of lists of numbers.
+        typed = ak.Array([*part, [1.0]])[:-1]
+        branches = {"PSWeight": NEW, "LHEScaleWeight": title, "LHEPdfWeight": ""}
+        events = _Chunk(**{name: _Doc(typed, text) for name, text in branches.items()})
+        factors, unvaried = theory_weights(events, card)
+        return factors, Counter(unvaried)
+
+    whole, counts = weights_of(lists)
+    parts = [weights_of(part) for part in (lists[:position], lists[position:])]
+    for name, values in whole.items():
+        assert np.isfinite(values).all()
+        np.testing.assert_array_equal(np.concatenate([factors[name] for factors, _ in parts]), values)
+    assert sum((counted for _, counted in parts), Counter()) == counts
 
 
 def test_densities_spread_as_hessians_replicas_or_envelope() -> None:

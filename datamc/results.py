@@ -13,6 +13,7 @@ import hist
 import uhi.io.zip
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from datamc.look_ups import LookUps
 from datamc.merging import merge_results
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
 from datamc.scenarios import NotFinite, Scenario
@@ -25,6 +26,7 @@ __all__ = [
     "LedgerEntry",
     "LedgerError",
     "LedgerStatus",
+    "LookUps",
     "NotFinite",
     "Result",
     "Scenario",

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from datamc.look_ups import LookUps
-from datamc.results import CutflowRow, DatasetRecord, Result, ranges_of
+from datamc.results import CutflowRow, DatasetRecord, LookUps, Result, ranges_of
 from processors import reference
 from processors.histograms import by_tagger, in_order
 from processors.ledger import ledger_of

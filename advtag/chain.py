@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from advtag import production
 from advtag.progress import ProgressCallback
 from advtag.samples import write_fileset
+from storage.documents import read_json
 from storage.files import write_text
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _claim(folders: Folders, scale: float) -> None:
     mine = {"scale": scale}
     if not settings.exists():
         write_text(settings, json.dumps(mine))
-    elif (found := json.loads(settings.read_text())) != mine:
+    elif (found := read_json(settings, remedy="choose another --out, or remove it")) != mine:
         raise ValueError(
             f"{folders.top}: holds a demo of scale {found['scale']}, not {scale}: choose another --out, "
             "or remove it"

@@ -67,6 +67,8 @@ def simulate(
     one_file = out.suffix == ".root"
     if one_file and (variations or len(requests) > 1):
         raise ValueError(f"--out {out} is one file: give a folder for several processes or scenarios")
+    if fileset is not None:
+        samples.files_listed_in(fileset)  # what is no fileset is said before the work
     with one_bar(f"simulate {', '.join(processes)} ({first})") as progress:
         if one_file:
             infos = [simulate_sample(requests[0], out, progress=progress)]

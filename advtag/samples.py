@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.files import write_text
+from storage.files import held_file, write_text
 
 if TYPE_CHECKING:
     from simulation import SampleInfo
@@ -26,13 +26,30 @@ def write_fileset(samples: Iterable["SampleInfo"], path: Path) -> None:
 
 
 def add_to_fileset(path: Path, added: Iterable[Path]) -> None:
-    """List simulated files in a fileset, beside the simulated files that it lists already."""
-    from processors.filesets import read_fileset
+    """List simulated files in a fileset, beside the simulated files that it lists already.
+
+    Several processes may add to one fileset: each waits until another has added.
+
+    Raises:
+        ValueError: If there is a file of that name that is no fileset.
+    """
     from simulation import read_sample_info
 
+    with held_file(path, wait=True):
+        files = dict.fromkeys(file.resolve() for file in [*files_listed_in(path), *added])
+        write_fileset([read_sample_info(file) for file in files], path)
+
+
+def files_listed_in(path: Path) -> list[Path]:
+    """Return the files of a fileset; none if there is no fileset yet.
+
+    Raises:
+        ValueError: If there is a file of that name that is no fileset.
+    """
+    from processors.filesets import read_fileset
+
     known = read_fileset(path) if path.exists() else {}
-    files = [Path(name) for dataset in known.values() for name in dataset.files]
-    write_fileset([read_sample_info(file) for file in dict.fromkeys([*files, *added])], path)
+    return [Path(name) for dataset in known.values() for name in dataset.files]
 
 
 def files_to_list(infos: Iterable["SampleInfo"], first: str) -> list[Path]:

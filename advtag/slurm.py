@@ -104,12 +104,12 @@ def _varied(card: Any, vary: Sequence[str]) -> Iterator[Any]:
 
 
 def _choices(text: str) -> list[tuple[str, Any]]:
-    import yaml
+    from storage.documents import parse_yaml
 
     key, equals, values = text.partition("=")
     if not equals or not values:
         raise ValueError(f"--vary {text!r}: write KEY=VALUE,VALUE, e.g. seed=1,2,3")
-    return [(key, yaml.safe_load(value)) for value in values.split(",")]
+    return [(key, parse_yaml(value, source=f"--vary {text!r}")) for value in values.split(",")]
 
 
 def _plain(value: Any) -> str:

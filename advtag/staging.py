@@ -141,6 +141,7 @@ def _staged_corrections(path: Path, name: str) -> "Iterator[Staged]":
     from condor.folder import Staged
     from processors.corrections import read_corrections
     from selections.parameters import SELECTIONS
+    from storage.documents import read_yaml
 
     read_corrections(path, selections=SELECTIONS)
     tables: dict[str, str] = {}
@@ -156,7 +157,7 @@ def _staged_corrections(path: Path, name: str) -> "Iterator[Staged]":
         # A folder for each table: some of another folder may have the same name.
         return tables.setdefault(file, f"table_{len(tables)}/{Path(file).name}")
 
-    card = moved(yaml.safe_load(path.read_text(encoding="utf-8")))
+    card = moved(read_yaml(path))
     yield Staged(path, name, yaml.safe_dump(card, sort_keys=False))
     folder = Path(name).parent
     yield from (Staged(path.parent / file, str(folder / moved_to)) for file, moved_to in tables.items())

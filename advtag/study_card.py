@@ -5,11 +5,10 @@ where the command runs.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,6 +23,7 @@ from pydantic import (
 )
 
 from advtag.chain import Folders
+from storage.documents import read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -260,18 +260,6 @@ def tagger_name(method: str, seed: int) -> str:
     return f"{method}.s{seed}"
 
 
-class _UniqueKeysLoader(yaml.SafeLoader):
-    """Safe YAML without repeated keys, of which the last would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = Counter(str(key.value) for key, _ in node.value)
-        if twice := [name for name, times in names.items() if times > 1]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key '{twice[0]}' is there twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
 def read_study_card(path: Path, *, output: Path | None = None) -> StudyCard:
     """Return the card of a study.
 
@@ -283,12 +271,7 @@ def read_study_card(path: Path, *, output: Path | None = None) -> StudyCard:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not YAML, or a key is missing, unknown or out of bounds.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file: give the YAML of a study, like configs/defences.yaml")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeysLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid YAML ({' '.join(str(error).split())}): mend the file") from error
+    content = read_yaml(path, advice="give the YAML of a study, like configs/defences.yaml")
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected keys and values: see configs/defences.yaml")
     if output is not None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from storage.documents import read_json
 from storage.files import write_text
 from storage.wording import few
 
@@ -51,12 +52,10 @@ class Records(NamedTuple):
     def _read(self) -> dict[str, Any]:
         if not self.path.is_file():
             return {}
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError:
-            content = None
+        remedy = "remove it, or choose another output"
+        content = read_json(self.path, remedy=f"not the record of a study: {remedy}", finite=False)
         if not isinstance(content, dict):
-            raise ValueError(f"{self.path}: not the record of a study: remove it, or choose another output")
+            raise ValueError(f"{self.path}: not the record of a study: {remedy}")
         return content
 
 

@@ -1,11 +1,12 @@
 """The commands of a batch system, called and read; the bindings of different versions do not agree."""
 
-import json
 import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from storage.documents import parse_json
 
 
 class BatchError(OSError):
@@ -38,7 +39,7 @@ def run_json(command: Sequence[str]) -> list[dict[str, Any]]:
     """Return the records that a command printed as JSON; HTCondor prints nothing where there is none."""
     text = run(command).strip()
     try:
-        return list(json.loads(text)) if text else []
+        return list(parse_json(text, source=command[0], finite=False)) if text else []
     except ValueError as error:
         raise BatchError(f"{command[0]}: its answer is no JSON: is it an old version?") from error
 

@@ -1,7 +1,6 @@
 """What became of each job, judged by its output and not by a flag that somebody set."""
 
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from condor.submissions import (
     read_submissions,
 )
 from datamc.results import LedgerEntry, read_account
+from storage.archives import open_archive
 
 State = Literal["done", "running", "idle", "held", "failed", "planned"]
 
@@ -91,14 +91,11 @@ def account_of(manifest: Manifest, folder: Path, job: int) -> list[LedgerEntry]:
     if not path.is_file():
         raise OutputError(NO_OUTPUT)
     try:
-        with zipfile.ZipFile(path) as file:
-            if (broken := file.testzip()) is not None:
-                raise OutputError(f"output is damaged ({broken})")
+        with open_archive(path, complaint="damaged", remedy="resubmit the job") as file:
+            file.require_whole()
         found_selection, ledger = read_account(path)
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise (
-            error if isinstance(error, OutputError) else OutputError("output is damaged or truncated")
-        ) from error
+    except (ValueError, OSError) as error:
+        raise OutputError("output is damaged or truncated") from error
     if found_selection != selection:
         raise OutputError(f"output is of selection {found_selection}")
     ledger = [entry_with_name(manifest, job, entry) for entry in ledger]

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from condor.sites import Site
+from storage.documents import MOST_LIST_BYTES, read_json
 from storage.files import write_text
 
 MANIFEST_NAME: Final = "manifest.json"
@@ -135,7 +136,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder}: holds no {MANIFEST_NAME}: give the folder of `advtag condor submit`"
         )
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate(read_json(path, remedy="submit anew", most_bytes=MOST_LIST_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

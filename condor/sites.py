@@ -6,10 +6,11 @@ copies one, changes it, and gives its path in place of a name.
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from storage.documents import parse_yaml, read_yaml
 
 Scheduler = Literal["htcondor", "slurm"]
 Transfer = Literal["shared", "condor", "xrdcp"]
@@ -116,23 +117,14 @@ def read_site(name_or_path: str) -> Site:
     """
     if name_or_path in site_names():
         shipped = resources.files("condor").joinpath("profiles", f"{name_or_path}.yaml")
-        return _parse(shipped.read_text(encoding="utf-8"), source=f"site {name_or_path}")
+        source = f"site {name_or_path}"
+        return _site(parse_yaml(shipped.read_bytes(), source=source), source=source)
     path = Path(name_or_path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{name_or_path}: no such site or file: choose from {', '.join(site_names())}, "
-            "or give the path of a profile"
-        )
-    return _parse(path.read_text(encoding="utf-8"), source=str(path))
+    choices = f"choose from {', '.join(site_names())}, or give the path of a profile"
+    return _site(read_yaml(path, kind="site or file", advice=choices), source=name_or_path)
 
 
-def _parse(text: str, *, source: str) -> Site:
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(
-            f"{source}: not valid YAML ({' '.join(str(error).split())}): mend the file"
-        ) from error
+def _site(content: Any, *, source: str) -> Site:
     if not isinstance(content, dict):
         raise ValueError(f"{source}: expected keys and values: see condor/profiles for examples")
     try:

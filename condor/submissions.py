@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from condor.manifest import Manifest
 from condor.sites import Site
+from storage.documents import MOST_LIST_BYTES, read_json
 from storage.files import write_text
 
 SUBMISSIONS_NAME: Final = "submissions.json"
@@ -102,8 +103,8 @@ def read_submissions(folder: Path) -> list[Submission]:
     if not path.is_file():
         return []
     try:
-        return _SUBMISSIONS.validate_json(path.read_bytes())
-    except ValidationError as error:
+        return _SUBMISSIONS.validate_python(read_json(path, most_bytes=MOST_LIST_BYTES))
+    except ValueError as error:
         raise ValueError(f"{path}: damaged: remove it, and the jobs count as never submitted") from error
 
 

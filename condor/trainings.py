@@ -33,6 +33,7 @@ from condor.submissions import (
     read_submissions,
     require_plain,
 )
+from storage.documents import read_json
 from storage.files import replaced_folder, write_text
 
 TRAININGS_NAME: Final = "trainings.json"
@@ -100,7 +101,7 @@ def read_trainings(folder: Path) -> Trainings:
         ValueError: If the record is damaged or of another version.
     """
     try:
-        return Trainings.model_validate_json((folder / TRAININGS_NAME).read_bytes())
+        return Trainings.model_validate(read_json(folder / TRAININGS_NAME, remedy="submit anew"))
     except ValidationError as error:
         raise ValueError(f"{folder / TRAININGS_NAME}: not a record of this version: submit anew") from error
 

@@ -13,6 +13,7 @@ from datamc.histograms import Floats
 from datamc.planes import FIT_FLAVOURS
 from datamc.scale_factor_files import PUBLISHED_FLAVOURS, read_scale_factors
 from datamc.scale_factors import cell_of
+from storage.documents import parse_json, read_bytes
 
 _DEFAULT = -0.5
 """A score below 0."""
@@ -180,10 +181,12 @@ def _read_npz(path: Path) -> ScaleFactorGrid:
 
 def _read_correction(path: Path) -> ScaleFactorGrid:
     try:
-        text = path.read_text(encoding="utf-8")
-        document = schemav2.CorrectionSet.model_validate_json(text)
-        correction = correctionlib.CorrectionSet.from_string(text)[CORRECTION_NAME]
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
+        text = read_bytes(path, kind="file of scale factors")
+        document = schemav2.CorrectionSet.model_validate(
+            parse_json(text, source=str(path), remedy="fit again", finite=False)
+        )
+        correction = correctionlib.CorrectionSet.from_string(text.decode("utf-8-sig"))[CORRECTION_NAME]
+    except (ValueError, IndexError, RuntimeError) as error:
         raise ValueError(f"{path}: no correction {CORRECTION_NAME!r} of advtag in it: fit again") from error
     edges: dict[str, set[float]] = {"CvsL": set(), "CvsB": set()}
     _collect_edges(document.corrections[0].data, edges)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING, Binning
@@ -18,6 +17,7 @@ from datamc.solve import DEFAULT_THRESHOLDS, Thresholds, solve_planes
 from datamc.systematics import RATE_SOURCES, RateSource, shifted_planes
 from datamc.unscored import no_result_sentences, without_result
 from datamc.yields import normalise_yields
+from storage.documents import read_yaml
 from storage.wording import few
 
 Engine = Literal["solve", "iterative", "likelihood"]
@@ -63,13 +63,9 @@ def read_fit_card(path: Path) -> FitCard:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not YAML, or a key is unknown or a value impossible.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such card: start from configs/fit.yaml")
+    content = read_yaml(path, kind="card", advice="start from configs/fit.yaml")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return FitCard.model_validate(content)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        return FitCard.model_validate({} if content is None else content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"

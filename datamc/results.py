@@ -5,11 +5,9 @@ Nothing in it is normalised; `datamc.templates` does that, and nobody else.
 """
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import hist
 import uhi.io.zip
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,6 +16,7 @@ from datamc.merging import merge_results
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
 from datamc.scenarios import NotFinite, Scenario
 from datamc.sections import Sections, ranges_of
+from storage.archives import Archive, open_archive
 from storage.files import replaced_file
 
 __all__ = [
@@ -42,6 +41,8 @@ FORMAT_VERSION = 1
 
 _DOCUMENT = "result"
 """The name of the JSON inside the zip, without its ending; no histogram may be called so."""
+_INCOMPLETE = "not a complete result file"
+_AGAIN = "process this selection again"
 
 
 class _Document(BaseModel):
@@ -112,14 +113,9 @@ def read_result(path: Path) -> Result:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such result file: run the processing of this selection first")
-    try:
-        with zipfile.ZipFile(path) as file:
-            document = _read_document(file, path)
-            histograms = {name: _read_histogram(file, name, path) for name in document.histograms}
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise ValueError(
-            f"{path}: not a complete result file ({error}): process this selection again"
-        ) from error
+    with open_archive(path, complaint=_INCOMPLETE, remedy=_AGAIN) as file:
+        document = _read_document(file, path)
+        histograms = {name: file.histogram(name) for name in document.histograms}
     return Result(
         selection=document.selection,
         histograms=histograms,
@@ -144,40 +140,26 @@ def read_account(path: Path) -> tuple[str, list[LedgerEntry]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such result file: run the processing of this selection first")
-    try:
-        with zipfile.ZipFile(path) as file:
-            document = _read_document(file, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise ValueError(
-            f"{path}: not a complete result file ({error}): process this selection again"
-        ) from error
+    with open_archive(path, complaint=_INCOMPLETE, remedy=_AGAIN) as file:
+        document = _read_document(file, path)
     return document.selection, document.ledger
 
 
-def _read_document(file: zipfile.ZipFile, path: Path) -> _Document:
-    if f"{_DOCUMENT}.json" not in file.namelist():
+def _read_document(file: Archive, path: Path) -> _Document:
+    if f"{_DOCUMENT}.json" not in file:
         raise ValueError(f"{path}: a zip file, but not a result of advtag: it holds no {_DOCUMENT}.json")
-    text = file.read(f"{_DOCUMENT}.json")
+    content = file.document(f"{_DOCUMENT}.json", complaint=f"{_DOCUMENT}.json is not a result of advtag")
     try:
-        heading = _Heading.model_validate_json(text)
+        heading = _Heading.model_validate(content)
         if heading.format_version > FORMAT_VERSION:
             raise ValueError(
                 f"{path}: written in version {heading.format_version} of the result format, this advtag "
                 f"reads version {FORMAT_VERSION}: update advtag"
             )
-        return _Document.model_validate_json(text)
+        return _Document.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ValueError(
             f"{path}: {_DOCUMENT}.json is not a result of advtag ({place}: {first['msg']})"
-        ) from error
-
-
-def _read_histogram(file: zipfile.ZipFile, name: str, path: Path) -> hist.Hist[Any]:
-    try:
-        return hist.Hist(uhi.io.zip.read(file, name))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: not a complete result file (histogram {name}: {error}): process this selection again"
         ) from error

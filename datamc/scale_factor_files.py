@@ -1,7 +1,6 @@
 """Scale factors as files beside the correction: all of a fit (npz), histograms as published (ROOT)."""
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import uproot
 from datamc.corrections import shifted_values
 from datamc.histograms import Floats
 from datamc.scale_factors import ScaleFactors, Systematics, cell_of
+from storage.archives import open_archive
+from storage.documents import parse_json
 from storage.files import replaced_file
 
 PUBLISHED_FLAVOURS = {"c": "SFc_hist", "b": "SFb_hist", "light": "SFl_hist"}
@@ -61,14 +62,14 @@ def read_scale_factors(path: Path) -> ScaleFactors:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such scale factors: run `advtag fit` first")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            arrays = {name: file[name] for name in _ARRAYS}
+        with open_archive(path, complaint="not the scale factors of a fit", remedy="fit again") as file:
+            about = parse_json(str(file.array("about")), source=f"{path}, about")
+            arrays = {name: file.array(name) for name in _ARRAYS}
             systematics = None
             if "sources" in about:
                 sources = tuple(about["sources"])
-                systematics = Systematics(sources, file["systematic_up"], file["systematic_down"])
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+                systematics = Systematics(sources, file.array("systematic_up"), file.array("systematic_down"))
+    except (LookupError, TypeError) as error:
         raise ValueError(f"{path}: not the scale factors of a fit ({error}): fit again") from error
     return ScaleFactors(
         **arrays,

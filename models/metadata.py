@@ -1,6 +1,5 @@
 """What a tagger file says about itself, stored inside the ONNX file as one JSON text."""
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from models.event_split import EventSplit
 from models.features import BRANCHES
 from models.scaler import FeatureScaler
 from models.variants import parse_variant
+from storage.documents import parse_json
 
 SCHEMA_VERSION = 2
 METADATA_KEY = "advtag"
@@ -116,9 +116,9 @@ def read_metadata(properties: Mapping[str, str], *, source: str) -> TaggerMetada
             f"{source}: no metadata named {METADATA_KEY!r} inside: export the tagger with advtag"
         )
     try:
-        content = json.loads(properties[METADATA_KEY])
+        content = parse_json(properties[METADATA_KEY], source=source, finite=False)
         found = content["schema_version"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{source}: its metadata are no JSON object with a schema_version: export it again"
         ) from error

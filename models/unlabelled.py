@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.event_split import EventSplit
 from models.features import BRANCHES, N_FEATURES
+from storage.documents import read_json
 from storage.files import replaced_folder, sha256, write_text
 
 DESCRIPTION: Final = "unlabelled.json"
@@ -192,7 +193,7 @@ def read_description(folder: Path) -> Description:
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: holds no {DESCRIPTION}: give the folder of `advtag collect`")
     try:
-        return Description.model_validate_json(path.read_bytes())
+        return Description.model_validate(read_json(path, remedy="collect the jets again"))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 import uhi.io.zip
 from coffea.processor.executor import WorkItem
 
+from storage.archives import open_archive
 from storage.files import remove_remnants, replaced_file
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ class ChunkStore:
             return None
         try:
             return {"out": _read(path), "processed": {item}}
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
-            log.warning("%s: not a complete chunk (%s), processed again", path, error)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            log.warning("not a complete chunk, processed again: %s", error)
             return None
 
     def save(self, item: WorkItem, result: Any) -> Any:
@@ -114,9 +114,9 @@ def _write(output: Mapping[str, Any], path: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as file:
-        document = json.loads(file.read(f"{_DOCUMENT}.json"))
-        histograms = {name: hist.Hist(uhi.io.zip.read(file, name)) for name in document["histograms"]}
+    with open_archive(path, complaint="not a complete chunk", remedy="processed again") as file:
+        document = file.document(f"{_DOCUMENT}.json")
+        histograms = {name: file.histogram(name) for name in document["histograms"]}
     output: dict[str, Any] = _restored(document["rest"])
     if histograms:
         output["histograms"] = histograms

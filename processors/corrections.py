@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from processors.lookup import Lookup, labels_of, read_lookup
+from storage.documents import read_yaml
 
 SYSTEMATIC = "systematic"
 """What stands in place of a column where a correction takes the name of its variation."""
@@ -133,12 +133,9 @@ def read_corrections(path: Path, *, selections: Iterable[str]) -> Corrections:
         FileNotFoundError: If it, or a file it names, does not exist.
         ValueError: If a key, a correction, an input or a label is unknown or missing; the message says which.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such configuration of corrections")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not a YAML file ({str(error).splitlines()[0]})") from error
+    content = read_yaml(
+        path, kind="configuration of corrections", advice="start from configs/corrections.yaml"
+    )
     return parse_corrections(content, source=str(path), folder=path.parent, selections=selections)
 
 

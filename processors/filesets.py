@@ -1,6 +1,5 @@
 """The fileset: which files make up a dataset, and what the dataset is."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from storage.documents import MOST_LIST_BYTES, read_json
 
 DEFAULT_TREE = "Events"
 
@@ -99,14 +100,7 @@ def read_fileset(path: Path) -> Fileset:
         ValueError: If it is no JSON, a key is unknown, missing or of the wrong type, or something is listed
             twice.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such fileset")
-    try:
-        content = json.loads(path.read_text(), object_pairs_hook=_without_twins)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not a JSON file ({error})") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    content = read_json(path, kind="fileset", most_bytes=MOST_LIST_BYTES)
     return parse_fileset(content, source=str(path), folder=path.parent)
 
 
@@ -146,12 +140,6 @@ def _resolved(dataset: Dataset, folder: Path) -> Dataset:
     paths = [path if "://" in path else str((folder / path).resolve()) for path in dataset.files]
     _refuse_twins(paths)
     return dataset.model_copy(update={"files": dict(zip(paths, dataset.files.values(), strict=True))})
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; of two equal keys Python's reader would silently keep the last."""
-    _refuse_twins(key for key, _ in pairs)
-    return dict(pairs)
 
 
 def _refuse_twins(names: Iterable[Any]) -> None:

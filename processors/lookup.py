@@ -1,9 +1,7 @@
 """One table of a correctionlib file: read and checked once, looked up on any worker."""
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from storage.archives import MOST_TEXT_BYTES, gunzipped
+from storage.documents import parse_json, read_bytes
 
 _CLAMP = "clamp"
 _BINNED = ("binning", "multibinning")
@@ -88,7 +89,7 @@ def labels_of(lookup: Lookup, name: str) -> tuple[str, ...] | None:
     """
     found: set[str] = set()
     takes_any = False
-    stack: list[Any] = [json.loads(lookup.text)]
+    stack: list[Any] = [parse_json(lookup.text, source=lookup.file, finite=False)]
     while stack:
         node = stack.pop()
         if isinstance(node, list):
@@ -109,13 +110,14 @@ def _evaluator(text: str) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of corrections: mend its path in the configuration")
-    raw = path.read_bytes()
-    try:
-        content = json.loads(gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: not a JSON file of corrections ({error}): get it again") from error
+    raw = read_bytes(
+        path,
+        kind="file of corrections",
+        advice="fix its path in the configuration",
+        most_bytes=MOST_TEXT_BYTES,
+    )
+    text = gunzipped(raw, source=str(path))
+    content = parse_json(text, source=str(path), remedy="get it again", finite=False)
     if not isinstance(content, dict) or content.get("schema_version") != 2 or "corrections" not in content:
         raise ValueError(f"{path}: not a correctionlib file of schema version 2: is it the right one?")
     return content

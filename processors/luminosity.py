@@ -1,9 +1,7 @@
 """Certified luminosity sections of data."""
 
 import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -11,6 +9,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
+
+from storage.documents import Pairs, parse_json, read_bytes
 
 _BITS = 32
 """Of a run and of a section, as CMS stores them."""
@@ -49,17 +49,14 @@ def read_golden_json(path: Path) -> GoldenJson:
     Source:
         CMS Data Quality Monitoring, format of the certification files.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of certified luminosity sections")
-    content = path.read_bytes()
+    text = read_bytes(path, kind="file of certified luminosity sections")
+    wrong, remedy = f"{path}: no list of certified luminosity sections", 'write {"run": [[first, last], ...]}'
+    content = parse_json(text, source=wrong, remedy=remedy, finite=False, pairs=True)
     try:
-        sections = _sections(json.loads(content, object_pairs_hook=_Pairs))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: no list of certified luminosity sections ({_cause(error)}): "
-            'write {"run": [[first, last], ...]}'
-        ) from error
-    return GoldenJson(str(path), hashlib.sha256(content).hexdigest(), sections)
+        sections = _sections(content)
+    except ValueError as error:
+        raise ValueError(f"{wrong} ({_cause(error)}): {remedy}") from error
+    return GoldenJson(str(path), hashlib.sha256(text).hexdigest(), sections)
 
 
 def certified(events: ak.Array, golden: GoldenJson | None) -> NDArray[np.bool_] | None:
@@ -94,20 +91,13 @@ def sections_of(events: ak.Array, chosen: NDArray[np.bool_] | None) -> set[tuple
     return {(run, section) for run, section in unique.tolist()}
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """A JSON object in which a key may be there twice."""
-
-    items: list[tuple[str, Any]]
-
-
 def _sections(content: Any) -> Sections:
     """Return all certified sections of a file's content.
 
     Raises:
         ValueError: If it is no list of ranges by run.
     """
-    if not isinstance(content, _Pairs):
+    if not isinstance(content, Pairs):
         raise ValueError("it holds no runs")
     ranges = []
     for name, listed in content.items:

@@ -1,10 +1,11 @@
 """How a file was made, as it says itself. Reading it needs none of what simulating needs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import uproot
+
+from storage.documents import parse_json
 
 METADATA_KEY = "advtag_simulation"
 """The object in a file that holds its configuration, as JSON."""
@@ -28,5 +29,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: not made by this simulation (no '{METADATA_KEY}' in it): use `advtag simulate`"
         )
-    provenance: dict[str, Any] = json.loads(text)
+    provenance = parse_json(text, source=f"{path}, {METADATA_KEY}", remedy="simulate the file again")
+    if not isinstance(provenance, dict):
+        raise ValueError(f"{path}: '{METADATA_KEY}' in it is no configuration: simulate the file again")
     return provenance

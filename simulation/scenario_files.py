@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from simulation.scenarios import SCENARIOS, scenario_name, scenario_named
+from storage.documents import read_yaml
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -53,14 +53,9 @@ def scenario_from(text: str) -> str:
     path = Path(text)
     if path.suffix not in _SUFFIXES:
         return scenario_named(text).name
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file: give a YAML of a scenario, or choose from {', '.join(SCENARIOS)}"
-        )
+    content = read_yaml(path, advice=f"give a YAML of a scenario, or choose from {', '.join(SCENARIOS)}")
     try:
-        card = ScenarioCard.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from error
+        card = ScenarioCard.model_validate({} if content is None else content)
     except ValidationError as error:
         raise ValueError(f"{path}: {_first_complaint(error)}") from error
     try:

@@ -21,6 +21,7 @@ from models.metadata import TaggerMetadata
 from models.network import TaggerNetwork, dense_layers
 from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
 from models.scaler import FeatureScaler
+from storage.documents import parse_json, read_json
 from storage.files import remove_remnants, replaced_file, write_text
 from training.config import TrainConfig
 from training.manifest import SCALER_NAME
@@ -97,10 +98,10 @@ def read_run(folder: Path) -> Run:
     if not (folder / CONFIG_NAME).is_file():
         raise FileNotFoundError(f"{folder}: holds no {CONFIG_NAME}: give the output folder of 'advtag train'")
     try:
-        content = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-        config = TrainConfig.model_validate_json(json.dumps(content["config"]))
-        scaler = FeatureScaler.from_dict(json.loads((folder / SCALER_NAME).read_text(encoding="utf-8")))
-        if json.loads((folder / FEATURES_NAME).read_text(encoding="utf-8")) != list(BRANCHES):
+        content = read_json(folder / CONFIG_NAME)
+        config = TrainConfig.model_validate(content["config"])
+        scaler = FeatureScaler.from_dict(read_json(folder / SCALER_NAME))
+        if read_json(folder / FEATURES_NAME) != list(BRANCHES):
             raise ValueError("other features")
         return Run(
             folder,
@@ -218,7 +219,7 @@ def restore(run: Run, path: Path, learner: Learner, *, device: torch.device | No
 
 
 def _check_identity(run: Run, path: Path, state: dict[str, Any]) -> None:
-    config = TrainConfig.model_validate_json(state["config"])
+    config = TrainConfig.model_validate(parse_json(state["config"], source=str(path)))
     epoch = _epoch_of(path)
     read = tuple(state.get("method_fingerprints", ()))
     if (state["data_fingerprint"], read) != (run.data_fingerprint, run.method_fingerprints):

@@ -3,11 +3,9 @@
 Paths are relative to the folder the command runs in.
 """
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,6 +17,7 @@ from pydantic import (
 )
 
 from models.variants import Variant, parse_variant
+from storage.documents import read_yaml
 from training.method_cards import CARDS, AnyMethodCard
 
 Reweighting = Literal["average", "flat", "none", "resample"]
@@ -237,30 +236,9 @@ def read_train_config(path: Path) -> TrainConfig:
     return _read_card(path, TrainConfig)
 
 
-class _UniqueKeysLoader(yaml.SafeLoader):
-    """Safe YAML without repeated keys, of which the last would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = str(key_node.value)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is there twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def _read_card(path: Path, card: type[_AnyCard]) -> _AnyCard:
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file: give the path of a YAML configuration")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeysLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: not valid YAML ({reason}): mend the file") from error
+    content = read_yaml(path, advice="give the path of a YAML configuration")
     if not isinstance(content, dict):
         raise ValueError(
             f"{path}: expected keys and values, got {type(content).__name__}: see configs/ for examples"

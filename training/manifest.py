@@ -1,11 +1,11 @@
 """The table of contents of prepared training data: what is in the shards, and where it came from."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from storage.documents import MOST_LIST_BYTES, read_json
 from training.config import PrepareConfig
 from training.splitting import SplitName
 
@@ -114,6 +114,6 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder}: holds no {MANIFEST_NAME}: make the training data with 'advtag prepare'"
         )
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        return Manifest.model_validate(read_json(path, most_bytes=MOST_LIST_BYTES, finite=False))
+    except ValueError as error:
         raise ValueError(f"{path}: not training data of this version: run 'advtag prepare' again") from error

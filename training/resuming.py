@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.features import FLAVOURS
 from models.scaler import ScalerStatistics
+from storage.documents import MOST_LIST_BYTES, read_json
 from storage.files import write_text
 from training.config import PrepareConfig
 from training.manifest import ShardEntry
@@ -82,7 +83,7 @@ class Journal:
         Files that were not read yet may have changed.
         """
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
+            content = read_json(self._path, most_bytes=MOST_LIST_BYTES, finite=False)
         except (OSError, ValueError):
             return False
         done = list(files[: len(content["files"])])

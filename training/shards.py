@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from models.features import BRANCHES, FLAVOURS, N_FEATURES
 from models.scaler import FeatureScaler
+from storage.documents import read_json
 from storage.files import sha256
 from training.manifest import SCALER_NAME, Manifest, ShardEntry, read_manifest
 from training.splitting import SplitName
@@ -102,7 +103,7 @@ class TrainingData:
         """
         path = self.folder / SCALER_NAME
         try:
-            return FeatureScaler.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            return FeatureScaler.from_dict(read_json(path))
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: cannot be read: run 'advtag prepare' again") from error
 

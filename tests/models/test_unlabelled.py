@@ -108,7 +108,10 @@ def describe(**changes: object) -> Callable[[Path], None]:
         (lambda folder: (folder / "keys.npy").unlink(), "keys.npy: missing: collect"),
         (lambda folder: np.save(folder / "is_data.npy", np.zeros(6)), "float64 of shape .*expected bool"),
         (lambda folder: np.save(folder / "weights.npy", np.zeros(5, np.float32)), r"shape \(5,\), expected"),
-        (lambda folder: (folder / "unlabelled.json").write_text("{"), "unlabelled.json: not a description"),
+        (
+            lambda folder: (folder / "unlabelled.json").write_text("{"),
+            "unlabelled.json: not a JSON file .*: collect",
+        ),
         (describe(format_version=2), r"this version \(format_version: "),
         (describe(split="x"), "split: .*no split of events"),
         (describe(feature_names=["Jet_pt"]), "inputs are not the 67"),

@@ -58,7 +58,7 @@ def test_a_scenario_is_read_back_from_the_file_of_events(card, tmp_path):
         ("knobs: {tail_fraction: [0.1, 0.2, 0.3]}", "has 3 numbers: give one, or"),
         ("knobs: {tail_fraction: [0.2, 0.1]}", "from 0.2 to 0.1: give the smaller number first"),
         ("base: reality", "unknown scenario 'reality'"),
-        ("{", "not a YAML file"),
+        ("{", "not valid YAML"),
         ("[mc]", "'the file' is"),
     ],
 )

@@ -1,3 +1,4 @@
+import ast
 import json
 import math
 from collections.abc import Callable
@@ -9,8 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.documents import parse_json, parse_yaml, read_json, read_yaml
+from storage.documents import Pairs, parse_json, parse_yaml, read_json, read_yaml
 
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = sorted(path.parent for path in REPOSITORY.glob("*/__init__.py"))
 Reader = Callable[[Path], Any]
 READERS: dict[str, Reader] = {"yaml": read_yaml, "json": read_json}
 
@@ -44,13 +47,13 @@ WRONG: dict[str, tuple[str, str | bytes, str]] = {
     "very deep json": ("json", '{"a":' * 100_000, "64 levels deep"),
     "references": ("yaml", billion(), "references that stand for more"),
     "a circle": ("yaml", "a: &a [1, *a]", "a reference to what it is part of, in line 1"),
-    "nan in yaml": ("yaml", "a: {b: [1, .nan]}", "a.b.1 is nan: write a finite number"),
-    "inf in yaml": ("yaml", "a: -.inf", "a is -inf"),
-    "large in yaml": ("yaml", "a: 1.0e+999", "a is inf"),
-    "nan in json": ("json", '{"a": NaN}', "a is nan: write a finite number"),
-    "inf in json": ("json", '{"a": {"b": -Infinity}}', "a.b is -inf"),
-    "large in json": ("json", '{"a": [0, 1e999]}', "a.1 is inf"),
-    "huge integer": ("json", f'{{"a": 1{"0" * 400}}}', "a is an integer of more than 300 digits"),
+    "nan in yaml": ("yaml", "a: {b: [1, .nan]}", "a.b.1: got nan: write a finite number"),
+    "inf in yaml": ("yaml", "a: -.inf", "a: got -inf"),
+    "large in yaml": ("yaml", "a: 1.0e+999", "a: got inf"),
+    "nan in json": ("json", '{"a": NaN}', "a: got nan: write a finite number"),
+    "inf in json": ("json", '{"a": {"b": -Infinity}}', "a.b: got -inf"),
+    "large in json": ("json", '{"a": [0, 1e999]}', "a.1: got inf"),
+    "huge integer": ("json", f'{{"a": 1{"0" * 400}}}', "a: got an integer of more than 300 digits"),
     "integer past reading": ("json", "1" * 5000, "not a JSON file"),
     "integer past reading in yaml": ("yaml", f"a: {'1' * 5000}", "not valid YAML"),
     "latin-1 yaml": ("yaml", b"a: 1\nname: caf\xe9\n", "line 2 is not text in UTF-8 .byte 0xe9"),
@@ -164,6 +167,102 @@ def test_numbers_that_are_not_finite_can_be_asked_for() -> None:
     assert parse_json('["NaN", "1e999"]', source="f") == ["NaN", "1e999"]
 
 
+def test_keys_that_may_be_there_twice_come_as_pairs() -> None:
+    content = parse_json('{"a": 1, "a": {"b": [2]}}', source="f", pairs=True)
+    assert content == Pairs([("a", 1), ("a", Pairs([("b", [2])]))])
+    with pytest.raises(ValueError, match="64 levels deep"):
+        parse_json('{"a":' * 65 + "1" + "}" * 65, source="f", pairs=True)
+    with pytest.raises(ValueError, match=r"a\.b\.0: got nan"):
+        parse_json('{"a": {"b": [NaN]}}', source="f", pairs=True)
+
+
 def test_sixty_four_levels_are_read() -> None:
     text = "[" * 64 + "]" * 64
     assert parse_json(text, source="f") == parse_yaml(text, source="f")
+
+
+def test_of_a_damaged_file_of_a_program_it_is_said_how_to_make_it_anew(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text('{"a": 1')
+    with pytest.raises(ValueError, match=r"not a JSON file \(line 1, column 8: .*\): submit anew$"):
+        read_json(path, remedy="submit anew")
+    with pytest.raises(FileNotFoundError, match=r"none: no such manifest: submit first$"):
+        read_json(tmp_path / "none", kind="manifest", advice="submit first")
+
+
+def name_of(call: ast.Call) -> str:
+    return ast.unparse(call.func)
+
+
+def is_plain_copy(call: ast.Call) -> bool:
+    """Whether JSON is read that was written in the same breath."""
+    return isinstance(call.args[0], ast.Call) and name_of(call.args[0]).endswith(
+        ("json.dumps", "model_dump_json")
+    )
+
+
+def option(call: ast.Call, name: str) -> str | None:
+    return next((ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg == name), None)
+
+
+def believes_too_easily(call: ast.Call) -> bool:
+    """Whether a call takes what a file says without the checks that `storage` makes, or executes it."""
+    name = name_of(call)
+    if name in {"yaml.load", "yaml.safe_load", "yaml.full_load", "yaml.unsafe_load", "yaml.safe_load_all"}:
+        return True
+    if name in {"json.load", "json.loads"}:
+        return not is_plain_copy(call)
+    if name.endswith(("validate_json", "yaml.load_all")) or name in {
+        "gzip.open",
+        "gzip.decompress",
+        "zlib.decompress",
+    }:
+        return True
+    if name == "zipfile.ZipFile":
+        return len(call.args) < 2 or ast.unparse(call.args[1]) != "'w'"
+    if name == "np.load":
+        return option(call, "allow_pickle") != "False"
+    if name == "torch.load":
+        return option(call, "weights_only") != "True"
+    return name.split(".")[0] in {"pickle", "cloudpickle", "joblib", "marshal", "shelve"} and "load" in name
+
+
+READERS_OF_FILES = {"storage/documents.py", "storage/archives.py"}
+TALK = {"processors/pool.py", "processors/pool_worker.py"}
+"""Pickles go through the pipes between the processes of a command, and lie in no file."""
+
+
+def test_nothing_else_reads_yaml_json_archives_or_pickles() -> None:
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}: {ast.unparse(node)}"
+        for package in PACKAGES
+        for path in sorted(package.rglob("*.py"))
+        if str(path.relative_to(REPOSITORY)) not in READERS_OF_FILES | TALK
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and believes_too_easily(node)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        ("yaml.safe_load(text)", True),
+        ("yaml.safe_dump(content)", False),
+        ("json.loads(path.read_text())", True),
+        ("json.loads(json.dumps(content))", False),
+        ("Card.model_validate_json(text)", True),
+        ("Card.model_validate(content)", False),
+        ("zipfile.ZipFile(path)", True),
+        ("zipfile.ZipFile(path, 'w')", False),
+        ("np.load(path)", True),
+        ("np.load(path, allow_pickle=False)", False),
+        ("torch.load(path, weights_only=False)", True),
+        ("torch.load(path, weights_only=True)", False),
+        ("pickle.loads(content)", True),
+    ],
+)
+def test_the_rule_knows_what_believes_too_easily(code: str, refused: bool) -> None:
+    call = ast.parse(code, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert believes_too_easily(call) is refused

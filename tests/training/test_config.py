@@ -94,7 +94,7 @@ ADAPT = MINIMAL + "methods: [{method: mmd_outputs, unlabelled: [u]}, "
         ("name: [\n", "not valid YAML"),
         ("- a\n- b\n", "expected keys and values, got list"),
         (MINIMAL + "gamma:\n", "the key 'gamma' has no value: give one or remove the key"),
-        (MINIMAL + "decay_epochs: .inf\n", "key 'decay_epochs': input should be a finite number, got inf"),
+        (MINIMAL + "decay_epochs: .inf\n", "decay_epochs: got inf: write a finite number"),
         (MINIMAL + "seed: 1\nseed: 2\n", "not valid YAML (the key 'seed' is there twice"),
         ("", "expected keys and values, got NoneType"),
     ],

@@ -1,12 +1,12 @@
 """Trainings beside each other, and whether attacks betray the truth they are made with."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from models.tagger import Tagger
+from storage.documents import read_json
 from training.evaluate import AucRatioRow, AucRow
 from training.shards import TrainingData
 
@@ -85,7 +85,7 @@ def training_rows(
 def reweighting_of(run: Path) -> str:
     """Return how the jets of a training were weighted; "" if its data are no longer where they were."""
     try:
-        content = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        content = read_json(run / "config.json")
         return TrainingData(Path(content["config"]["data"])).manifest.config.reweighting
     except (OSError, KeyError, ValueError):
         return ""

@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from condor.manifest import Input, Job, Range
+from events.files import FileError
 from processors.filesets import Fileset
-from processors.opening import FileError, count_events, side_by_side
+from processors.opening import count_events, side_by_side
 
 Progress = Callable[[int, int], None]
 
@@ -38,7 +39,7 @@ def count_inputs(
         try:
             return count_events(path, entry.tree)
         except FileError as error:
-            return f"{path}: {error}"
+            return str(error)
 
     counts = side_by_side(count, files)
     for done, ((name, path, entry), counted) in enumerate(zip(files, counts, strict=True), 1):

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import correctionlib
 import numpy as np
-import uproot
 from correctionlib import schemav2
 
 from datamc.corrections import CORRECTION_NAME, HADRON_FLAVOURS
@@ -13,6 +12,7 @@ from datamc.histograms import Floats
 from datamc.planes import FIT_FLAVOURS
 from datamc.scale_factor_files import PUBLISHED_FLAVOURS, read_scale_factors
 from datamc.scale_factors import cell_of
+from events.files import open_root
 from storage.documents import parse_json, read_bytes
 
 _DEFAULT = -0.5
@@ -220,20 +220,20 @@ def _collect_edges(node: Any, edges: dict[str, set[float]]) -> None:
 
 
 def _read_root(path: Path) -> ScaleFactorGrid:
-    with uproot.open(path) as file:
+    with open_root(path) as file:
         names = [PUBLISHED_FLAVOURS[flavour] for flavour in FIT_FLAVOURS]
-        there = set(file.keys(cycle=False))
+        there = set(file.kinds)
         missing = [name for name in names if name not in there]
         if missing:
             raise ValueError(f"{path}: no histogram {missing[0]}: not a file of shape scale factors")
-        x, y = (np.asarray(file[names[0]].axis(axis).edges(), dtype=np.float64) for axis in ("x", "y"))
+        x, y = (np.asarray(file.object(names[0]).axis(axis).edges(), dtype=np.float64) for axis in ("x", "y"))
 
         def values(suffix: str) -> Floats:
-            return np.stack([file[name + suffix].values(flow=True)[:-1, :-1] for name in names])
+            return np.stack([file.object(name + suffix).values(flow=True)[:-1, :-1] for name in names])
 
         central = values("").astype(np.float64)
         if {f"{name}_TotalUncUp" for name in names} <= there:
             up, down = values("_TotalUncUp"), values("_TotalUncDown")
         else:
-            up = down = np.stack([file[name].errors(flow=True)[:-1, :-1] for name in names])
+            up = down = np.stack([file.object(name).errors(flow=True)[:-1, :-1] for name in names])
     return ScaleFactorGrid(x, y, central, up, down, str(path))

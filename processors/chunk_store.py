@@ -25,7 +25,7 @@ from storage.files import remove_remnants, replaced_file
 log = logging.getLogger(__name__)
 
 _DOCUMENT = "chunk"
-_PACKAGES = ("models", "selections", "processors")
+_PACKAGES = ("events", "models", "selections", "processors")
 """Whose code decides what a chunk returns."""
 
 

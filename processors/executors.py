@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, get_args
 from coffea.processor import accumulate
 from coffea.processor.executor import ExecutorBase, WorkItem
 
-from processors.open_trees import close_tree
+from events.open_trees import close_tree
 from processors.pool import MAX_DEATHS, Pool, WorkerError, place_of, sentence_of_deaths
 from processors.worker import ChunkTask, Limits, Usage
 

@@ -12,7 +12,7 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from processors.reading import ReadError
+from events.reading import ReadError
 
 Positions = NDArray[np.int64]
 

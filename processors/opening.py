@@ -1,22 +1,15 @@
 """One file before it is processed: can it be read, what is in it, and is it what its dataset says it is."""
 
-import logging
-import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeVar
 
-import uproot
 from coffea.processor.executor import FileMeta, WorkItem
 
+from events.files import FileError, open_root
 from processors.filesets import DatasetMetadata, FileEntry
 from selections.branches import GENERATOR, Branches, missing
-
-log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -25,10 +18,6 @@ _OPENED_AT_ONCE = 16
 
 TRUTH_BRANCHES = ("Jet_hadronFlavour", "Jet_partonFlavour", "Jet_nBHadrons", "genWeight")
 """What is read of simulation; a file may lack all of them but the first."""
-
-
-class FileError(Exception):
-    """Why a file cannot be read; the path is not part of the message."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +87,7 @@ def open_file(
         ValueError: If it lacks a needed branch, or is not what its dataset is declared to be.
     """
     content = _read_header(path, entry.tree, branches)
-    clusters = _taken(content["clusters"], entry)
+    clusters = _taken(path, content["clusters"], entry)
     available = content["available"]
     _require_branches(path, branches.missing(available))
     is_data = _is_data(dataset, path, metadata, available)
@@ -119,13 +108,15 @@ def open_file(
     )
 
 
-def _taken(clusters: tuple[int, ...], entry: FileEntry) -> tuple[int, ...]:
+def _taken(path: str, clusters: tuple[int, ...], entry: FileEntry) -> tuple[int, ...]:
     """Return the beginnings of the clusters within what is taken, from its first event to its end."""
     if entry.entries is None:
         return clusters
     start, stop = entry.entries
     if stop > clusters[-1]:
-        raise FileError(f"events {start} to {stop} are asked for, but its {entry.tree} holds {clusters[-1]}")
+        raise FileError(
+            path, f"events {start} to {stop} are asked for, but its {entry.tree} holds {clusters[-1]}"
+        )
     return (start, *(cluster for cluster in clusters if start < cluster < stop), stop)
 
 
@@ -147,78 +138,18 @@ def count_events(path: str, tree: str) -> int:
     Raises:
         FileError: If it is absent, truncated, no ROOT file or lacks the tree.
     """
-    with _opened(path, tree) as opened:
-        return int(opened.num_entries)
+    with open_root(path) as file:
+        return file.tree(tree).n_events
 
 
 def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any]:
-    with _opened(path, tree_name) as tree:
-        n_events = int(tree.num_entries)
-        offsets = tree.common_entry_offsets(filter_name=branches.names().__contains__)
+    with open_root(path) as file:
+        tree = file.tree(tree_name)
         return {
-            "n_events": n_events,
-            "uuid": tree.file.fUUID,
-            "available": frozenset(tree.keys(full_paths=False)),
-            "clusters": clusters_of(offsets, n_events),
+            "uuid": file.uuid,
+            "available": frozenset(tree.names),
+            "clusters": tree.clusters(branches.names().__contains__),
         }
-
-
-def clusters_of(offsets: Sequence[int], n_events: int) -> tuple[int, ...]:
-    """Return where clusters begin, and the end; the whole file is one where its branches do not agree.
-
-    In a damaged file they may agree on nonsense, by which events would be left out without a word.
-    """
-    is_sound = list(offsets[:1]) == [0] and offsets[-1] == n_events
-    if is_sound and all(first < last for first, last in pairwise(offsets)):
-        return tuple(offsets)
-    return (0, n_events)
-
-
-@contextmanager
-def _opened(path: str, tree_name: str) -> Iterator[Any]:
-    """Yield a tree; whatever is wrong with its file is a `FileError`."""
-    _require_whole(path)
-    try:
-        with uproot.open({path: None}) as file:
-            tree = file[tree_name]
-            if not isinstance(tree, uproot.TTree):
-                raise FileError(f"its {tree_name} is no TTree")
-            yield tree
-    except uproot.KeyInFileError as error:
-        raise FileError(f"it holds no tree {tree_name}") from error
-    except FileError:
-        raise
-    except Exception as error:  # a damaged file fails in any place of the format
-        log.debug("cannot open %s", path, exc_info=True)
-        cause = next(iter(str(error).splitlines()), "").rstrip(" :,.") or type(error).__name__
-        raise FileError(f"not a readable ROOT file ({cause})") from error
-
-
-def _require_whole(path: str) -> None:
-    if "://" in path:
-        return
-    if not Path(path).is_file():
-        raise FileError("no such file")
-    size = Path(path).stat().st_size
-    if size < (expected := _declared_size(path)):
-        raise FileError(f"truncated, {size} of {expected} bytes are there")
-
-
-def _declared_size(path: str) -> int:
-    """Return how long a ROOT file says it is, in bytes.
-
-    Source:
-        The header of ROOT's TFile: "root", version, begin of data (32 bits each), then the end of the file,
-        in 64 bits from version 1000000 on.
-    """
-    with Path(path).open("rb") as file:
-        header = file.read(20)
-    if len(header) < 20 or not header.startswith(b"root"):
-        raise FileError("not a ROOT file")
-    (version,) = struct.unpack(">i", header[4:8])
-    large = version >= 1_000_000
-    (end,) = struct.unpack(">q", header[12:20]) if large else struct.unpack(">i", header[12:16])
-    return int(end)
 
 
 def _require_branches(path: str, missing: tuple[str, ...]) -> None:

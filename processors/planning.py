@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from datamc.results import LedgerEntry
+from events.files import FileError
 from models.features import BRANCHES
 from processors.filesets import DatasetMetadata, Fileset
-from processors.opening import FileError, PlannedFile, open_file, side_by_side
+from processors.opening import PlannedFile, open_file, side_by_side
 from selections.branches import Branches
 from selections.parameters import Selection
 from selections.primary_datasets import names_of, require_usable, starts_from
@@ -134,7 +135,7 @@ def _add_files(plan: Plan, fileset: Fileset, branches: Branches) -> None:
         try:
             return open_file(name, path, dataset.files[path], dataset.metadata, branches)
         except FileError as problem:
-            return LedgerEntry(name, path, 0, 0, "skipped", str(problem))
+            return LedgerEntry(name, path, 0, 0, "skipped", problem.reason)
 
     files = [(name, path) for name, dataset in fileset.items() for path in dataset.files]
     for planned in side_by_side(opened, files):

@@ -12,6 +12,7 @@ from coffea.processor import Runner
 from coffea.processor.executor import WorkItem
 
 from datamc.results import Result
+from events.open_trees import runner_options
 from models.perturbations import Variant
 from models.tagger import Tagger
 from processors import reference
@@ -23,7 +24,6 @@ from processors.filesets import parse_fileset
 from processors.jet_table import join_tables
 from processors.ledger import require_all_chunks
 from processors.luminosity import read_golden_json
-from processors.open_trees import opening_options
 from processors.opening import TRUTH_BRANCHES
 from processors.outcome import result_of
 from processors.planning import Plan, make_plan, tagger_branches
@@ -206,7 +206,7 @@ def _sum_over(chunks: Chunks, items: Sequence[WorkItem], run: Run) -> tuple[Outp
     answer = runner.run(
         items,
         run.processor,
-        uproot_options=opening_options(file.path for file in run.plan.files),
+        uproot_options=runner_options(file.path for file in run.plan.files),
         iteritems_options={"filter_name": run.names.__contains__},
     )
     require_all_chunks(items, answer["processed"])

@@ -13,12 +13,14 @@ import awkward as ak
 import numpy as np
 import uproot
 
+from events.files import RootFile, open_root
+from events.reading import reading
+from events.trees import Tree
 from models.features import BRANCHES
 from processors import reference
 from processors.filesets import Fileset
 from processors.opening import TRUTH_BRANCHES, PlannedFile
 from processors.planning import make_plan
-from processors.reading import reading
 from processors.systematics import Systematics
 from selections.branches import Branches, branches_of
 from selections.parameters import parameters_of
@@ -137,44 +139,45 @@ def _copy(
 ) -> SkimmedFile:
     n_kept = 0
     with (
-        uproot.open({file.path: None}) as source,
+        open_root(file.path) as source,
         replaced_file(path) as temporary,
         uproot.recreate(temporary, compression=uproot.ZSTD(3)) as target,
     ):
-        tree = source[file.tree]
-        names = [name for name in tree.keys(full_paths=False) if keep(name)]
-        titles = {name: tree[name].title for name in names}
+        tree = source.tree(file.tree)
+        names = [name for name in tree.names if keep(name)]
+        titles = {name: tree.title(name) for name in names}
         for item in file.work_items(STEP):
-            events = tree.arrays(names, entry_start=item.entrystart, entry_stop=item.entrystop)
+            events = tree.read(names, start=item.entrystart, stop=item.entrystop)
             told(len(events))
             if triggers:
                 events = events[_fired(tree, triggers, item.entrystart, item.entrystop)]
             _extend(target, "Events", events, titles)
             n_kept += len(events)
         if not file.n_events:
-            _extend(target, "Events", tree.arrays(names), titles)
+            _extend(target, "Events", tree.read(names), titles)
         _copy_beside(source, target)
     before = Path(file.path).stat().st_size if "://" not in file.path else 0
     return SkimmedFile(file.dataset, file.path, path, file.n_events, n_kept, before, path.stat().st_size)
 
 
-def _fired(tree: Any, triggers: Sequence[Any], start: int, stop: int) -> Any:
+def _fired(tree: Tree, triggers: Sequence[Any], start: int, stop: int) -> Any:
     names = {path for groups in triggers for group in groups for path in group}
-    present = [name for name in tree.keys(full_paths=False) if name in names]
-    fired = tree.arrays(present, entry_start=start, entry_stop=stop)
+    present = [name for name in tree.names if name in names]
     if not present:
         return np.ones(stop - start, dtype=np.bool_)
+    fired = tree.read(present, start=start, stop=stop)
     flags = ak.zip({"HLT": ak.zip({name.removeprefix("HLT_"): fired[name] for name in present})})
     return np.any([passes_trigger(flags, groups) for groups in triggers], axis=0)
 
 
-def _copy_beside(source: Any, target: Any) -> None:
+def _copy_beside(source: RootFile, target: Any) -> None:
     """Copy the small trees, and what a file says of itself in plain texts."""
-    for name, kind in source.classnames(cycle=False, recursive=False).items():
+    for name, kind in source.kinds.items():
         if name in TREES_BESIDE and kind == "TTree":
-            _extend(target, name, source[name].arrays(), {})
+            tree = source.tree(name)
+            _extend(target, name, tree.read(tree.names), {})
         elif kind == "TObjString":
-            target[name] = str(source[name])
+            target[name] = source.text(name)
 
 
 def _extend(target: Any, name: str, arrays: ak.Array, titles: Mapping[str, str]) -> None:

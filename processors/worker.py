@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from coffea.processor.executor import WorkItem
 
-from processors.open_trees import open_tree
-from processors.reading import ReadError, reading
+from events.open_trees import open_tree
+from events.reading import ReadError, reading
 
 log = logging.getLogger(__name__)
 

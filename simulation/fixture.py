@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uproot
 
+from events.files import open_root
 from simulation.provenance import METADATA_KEY
 from simulation.rewriting import extend_events, grouped
 from simulation.samples import SampleRequest
@@ -87,20 +88,22 @@ def make_fixture(folder: Path) -> list[Path]:
 def slim(path: Path, output: Path) -> Path:
     """Write the events of a file with the branches that an analysis reads alone; return the new path."""
     with (
-        uproot.open(path) as whole,
+        open_root(path) as whole,
         replaced_file(output) as temporary,
         uproot.recreate(temporary, compression=uproot.LZMA(9)) as file,
     ):
-        kept = [name for name in whole["Events"].keys() if _is_kept(name)]  # noqa: SIM118
-        columns = whole["Events"].arrays(kept)
-        titles = {name: whole["Events"][name].title for name in kept if name.endswith("Weight")}
+        events = whole.tree("Events")
+        kept = [name for name in events.names if _is_kept(name)]
+        columns = events.read(kept)
+        titles = {name: events.title(name) for name in kept if name.endswith("Weight")}
         extend_events(file, grouped({name: columns[name] for name in columns.fields}), titles)
-        for tree in ("Runs", "LuminosityBlocks"):
-            columns = whole[tree].arrays()
-            content = grouped({name: columns[name] for name in columns.fields})
-            make_tree(file, tree, content, {})
-            file[tree].extend(content)
-        file[METADATA_KEY] = str(whole[METADATA_KEY])
+        for name in ("Runs", "LuminosityBlocks"):
+            tree = whole.tree(name)
+            columns = tree.read(tree.names)
+            content = grouped({branch: columns[branch] for branch in columns.fields})
+            make_tree(file, name, content, {})
+            file[name].extend(content)
+        file[METADATA_KEY] = whole.text(METADATA_KEY)
     return output
 
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import uproot
-
+from events.files import FileError, open_root
 from storage.documents import parse_json
 
 METADATA_KEY = "advtag_simulation"
@@ -21,10 +20,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file: give files made by `advtag simulate`")
     try:
-        with uproot.open(path) as file:
-            text = str(file[METADATA_KEY]) if METADATA_KEY in file else None
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a ROOT file: give files made by `advtag simulate`") from error
+        with open_root(path) as file:
+            text = file.text(METADATA_KEY)
+    except FileError as error:
+        raise ValueError(f"{error}: give files made by `advtag simulate`") from error
     if text is None:
         raise ValueError(
             f"{path}: not made by this simulation (no '{METADATA_KEY}' in it): use `advtag simulate`"

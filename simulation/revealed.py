@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
+from events.files import open_root
 from simulation.rewriting import extend_events, grouped
 from simulation.simulate import truth_path
 from storage.files import replaced_file
@@ -37,17 +38,19 @@ def reveal(data: Path, output: Path) -> Path:
             raise FileNotFoundError(
                 f"{path}: no such file: simulate the data again, truth is written with them"
             )
-    with uproot.open(data) as data_file, uproot.open(beside) as truth_file:
-        of_jets = [name for name in truth_file["Events"].keys() if name.startswith("Jet_")]  # noqa: SIM118
-        truth = truth_file["Events"].arrays([*_KEYS, *of_jets])
+    with open_root(data) as data_file, open_root(beside) as truth_file:
+        tree, truth_tree = data_file.tree("Events"), truth_file.tree("Events")
+        for path, known, names in ((data, tree, [*_KEYS, "nJet"]), (beside, truth_tree, _KEYS)):
+            if missing := known.missing(names):
+                raise ValueError(f"{path}: no branch {', '.join(missing)}: simulate the data again")
+        truth = truth_tree.read([*_KEYS, *(name for name in truth_tree.names if name.startswith("Jet_"))])
         place = {key: i for i, key in enumerate(zip(*_key_columns(truth), strict=True))}
         with (
             replaced_file(output) as temporary,
             uproot.recreate(temporary, compression=uproot.ZSTD(1)) as file,
         ):
-            tree = data_file["Events"]
-            for start in range(0, max(tree.num_entries, 1), _STEP):
-                events = tree.arrays(entry_start=start, entry_stop=start + _STEP)
+            for start in range(0, max(tree.n_events, 1), _STEP):
+                events = tree.read(tree.names, start=start, stop=start + _STEP)
                 extend_events(file, grouped(_joined(events, truth, place, data)))
     return output
 

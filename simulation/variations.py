@@ -4,9 +4,9 @@ from pathlib import Path
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
+from events.files import open_root
 from simulation.extras import require_extra
 
 MATCH_RADIUS = 0.2
@@ -58,6 +58,6 @@ def _directions(jets: ak.Array) -> NDArray[np.void]:
 def read_jets(path: Path, *names: str) -> ak.Array:
     """Return the jets of a file, with eta, phi and whatever else is named: what `match_jets` needs."""
     wanted = list(dict.fromkeys(("eta", "phi", *names)))
-    with uproot.open(path) as file:
-        arrays = file["Events"].arrays([f"Jet_{name}" for name in wanted])
+    with open_root(path) as file:
+        arrays = file.tree("Events").read([f"Jet_{name}" for name in wanted])
     return ak.zip({name: arrays[f"Jet_{name}"] for name in wanted}, depth_limit=2)

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import awkward as ak
 import fsspec
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
+from events.files import FileError, RootFile, is_remote, open_root
 from models.features import (
     BRANCHES,
     FLAVOURS,
@@ -145,24 +146,22 @@ def inspect_file(path: str) -> InputFile:
     Raises:
         ValueError: If it is no ROOT file with a tree Events, or branches are missing.
     """
-    with broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
-        _check_length(path, file.file.fEND)
+    with usable(path) as file:
         if "Events" not in file:
             raise UnusableFileError(f"{path}: holds no tree Events: is this a NanoAOD file?")
-        events = file["Events"]
-        missing = [branch for branch in NEEDED_BRANCHES if branch not in events]
+        events = file.tree("Events")
+        missing = events.missing(NEEDED_BRANCHES)
         if missing:
             named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if len(missing) > _MOST_NAMED else "")
             raise UnusableFileError(
                 f"{path}: lacks {len(missing)} of the {len(NEEDED_BRANCHES)} branches needed for training "
                 f"({named}): is this simulation in the PFNano format?"
             )
-        n_jets = int(events["nJet"].array(library="np").sum())
-        fingerprint = f"root-uuid:{file.file.uuid}" if "://" in path else f"sha256:{sha256(Path(path))}"
-        has_reference = all(branch in events for branch in REFERENCE_BRANCHES)
-        return InputFile(
-            path, int(events.num_entries), n_jets, fingerprint, has_reference, NOMINAL_INDEX in events
-        )
+        n_jets = int(events.column("nJet").sum())
+        mark = f"root-uuid:{UUID(bytes=file.uuid)}"
+        fingerprint = mark if is_remote(path) else f"sha256:{sha256(Path(path))}"
+        has_reference = not events.missing(REFERENCE_BRANCHES)
+        return InputFile(path, events.n_events, n_jets, fingerprint, has_reference, NOMINAL_INDEX in events)
 
 
 def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:
@@ -173,11 +172,10 @@ def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:
     Raises:
         ValueError: If the file ends early or cannot be decompressed.
     """
-    with broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
-        tree = file["Events"]
-        has_reference = all(branch in tree for branch in REFERENCE_BRANCHES)
-        branches = NEEDED_BRANCHES + (REFERENCE_BRANCHES if has_reference else ())
-        for events in tree.iterate(branches, step_size=chunk_events, library="ak"):
+    with usable(path) as file:
+        tree = file.tree("Events")
+        branches = NEEDED_BRANCHES + (() if tree.missing(REFERENCE_BRANCHES) else REFERENCE_BRANCHES)
+        for events in tree.steps(branches, chunk_events):
             yield len(events), _jets_of(events)
 
 
@@ -233,26 +231,27 @@ def labels_of(hadron_flavour: NDArray[np.integer], n_b_hadrons: NDArray[np.integ
     return flavour_names.astype(np.uint8)
 
 
-def _check_length(path: str, expected: int) -> None:
-    """Compare a local file with its header: a cut behind the data would go unnoticed."""
-    if "://" not in path and (length := Path(path).stat().st_size) < expected:
-        raise UnusableFileError(
-            f"{path}: is cut off, {length} of {expected} bytes are there: copy or make it anew"
-        )
-
-
 class UnusableFileError(ValueError):
     """A file that cannot serve as input; the message says which and why."""
 
 
 @contextmanager
-def broken_files_named(path: str) -> Iterator[None]:
-    """Turn whatever uproot raises on a broken file into one sentence that names it."""
+def usable(path: str) -> Iterator[RootFile]:
+    """Yield a file opened for reading; one that is damaged, or holds what does not fit, is named.
+
+    Raises:
+        UnusableFileError: If it cannot be read.
+    """
     try:
-        yield
+        with open_root(path) as file:
+            yield file
     except (UnusableFileError, MemoryError):
         raise
-    except Exception as error:  # uproot meets broken files with a dozen kinds
+    except FileError as error:
+        raise UnusableFileError(
+            f"{error.path}: cannot be read ({error.reason}): is the file whole? copy or make it anew"
+        ) from error
+    except Exception as error:  # branches that do not fit together fail where they are used
         reason = " ".join(str(error).split())[:120]
         raise UnusableFileError(
             f"{path}: cannot be read ({reason}): is the file whole? copy or make it anew"

@@ -7,7 +7,6 @@ from typing import Final
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from models.features import BRANCHES, N_FEATURES
@@ -18,12 +17,12 @@ from training.reading import (
     Jets,
     UnusableFileError,
     VariationFile,
-    broken_files_named,
     features_of,
     find_inputs,
     flat,
     inspect_file,
     is_clean,
+    usable,
 )
 
 _DIRECTION: Final = ("Jet_pt", "Jet_eta", "Jet_phi")
@@ -102,10 +101,10 @@ def events_fingerprint(path: str) -> str:
         ValueError: If the file cannot be read.
     """
     digest = hashlib.sha256()
-    with broken_files_named(path), uproot.open(path, object_cache=None, array_cache=None) as file:
-        tree = file["Events"]
+    with usable(path) as file:
+        tree = file.tree("Events")
         for branch in ("run", "luminosityBlock", "event"):
-            digest.update(tree[branch].array(library="np").astype("<u8").tobytes())
+            digest.update(tree.column(branch).astype("<u8").tobytes())
     return digest.hexdigest()
 
 
@@ -143,8 +142,8 @@ def _nominal_of(path: str, candidates: Sequence[InputFile], inputs: Sequence[Inp
 def _require_directions(path: str, nominal_path: str) -> None:
     """Check that the jets of two files can be matched without an index."""
     for each in (path, nominal_path):
-        with broken_files_named(each), uproot.open(each, object_cache=None, array_cache=None) as file:
-            if "Jet_phi" not in file["Events"]:
+        with usable(each) as file:
+            if "Jet_phi" not in file.tree("Events"):
                 raise UnusableFileError(
                     f"{path}: its jets cannot be matched with those of {nominal_path}: "
                     f"make it with {NOMINAL_INDEX}, or both with Jet_phi"
@@ -168,15 +167,11 @@ def _read_variation(
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Yield, chunk by chunk, the row of each nominal jet's variation, -1 for none, and their features."""
     how = ("nJet",) if file.has_index else _DIRECTION
-    with (
-        broken_files_named(file.path),
-        uproot.open(file.path, object_cache=None, array_cache=None) as varied_file,
-        uproot.open(nominal_path, object_cache=None, array_cache=None) as nominal_file,
-    ):
+    with usable(nominal_path) as nominal_file, usable(file.path) as varied_file:
         branches = {*BRANCHES, *((NOMINAL_INDEX,) if file.has_index else _DIRECTION)}
         chunks = zip(
-            varied_file["Events"].iterate(sorted(branches), step_size=chunk_events, library="ak"),
-            nominal_file["Events"].iterate(how, step_size=chunk_events, library="ak"),
+            varied_file.tree("Events").steps(sorted(branches), chunk_events),
+            nominal_file.tree("Events").steps(how, chunk_events),
             strict=True,
         )
         for varied, nominal in chunks:

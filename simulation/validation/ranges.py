@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 from scipy import stats
 
+from events.files import open_root
 from models.features import BRANCHES, JET_FIELDS, default_mask, feature_matrix
 from simulation.validation.reading import Jets
 
@@ -49,12 +49,11 @@ def read_reference(path: Path) -> Inputs:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file: give a PFNano file as reference")
-    with uproot.open(path) as file:
-        tree = file["Events"]
-        missing = [branch for branch in BRANCHES if branch not in tree]
-        if missing:
+    with open_root(path) as file:
+        tree = file.tree("Events")
+        if missing := tree.missing(BRANCHES):
             raise ValueError(f"{path}: no branch {missing[0]}: is this a PFNano file?")
-        columns = tree.arrays(list(BRANCHES))
+        columns = tree.read(BRANCHES)
     raw = feature_matrix({field: np.asarray(ak.flatten(columns[f"Jet_{field}"])) for field in JET_FIELDS})
     nothing = np.zeros(len(raw), np.int64)
     return Jets(raw, nothing.astype(np.int8), nothing).accepted().raw

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
+from events.files import open_root
 from models.features import BRANCHES, JET_FIELDS, feature_matrix, index_of
 from simulation.provenance import read_provenance
 from simulation.simulate import truth_path
@@ -169,15 +169,13 @@ def read_sample(files: Sequence[Path], *, progress: Callable[[], None] | None = 
 def _read_file(path: Path, first_event: int) -> Sample:
     metadata = read_provenance(path)
     scenario = metadata["scenario"]
-    with uproot.open(path) as file:
-        tree = file["Events"]
-        available = set(tree.keys())
+    with open_root(path) as file:
+        tree = file.tree("Events")
         needed = [*_EVENT, *_MUON, *_ELECTRON, *BRANCHES]
-        missing = [branch for branch in needed if branch not in available]
-        if missing:
+        if missing := tree.missing(needed):
             raise ValueError(f"{path}: no branch {', '.join(missing)}: simulate this file again")
         optional = ["genWeight", "Muon_genPartFlav", *_JET_TRUTH, *_VERTEX, *_RESPONSE, *DECAYS]
-        columns = tree.arrays([*needed, *(name for name in optional if name in available)])
+        columns = tree.read([*needed, *(name for name in optional if name in tree)])
     truth, notes = _truth_of(path, columns)
     return Sample(
         process=metadata["request"]["process"],
@@ -204,8 +202,12 @@ def _truth_of(path: Path, columns: ak.Array) -> tuple[ak.Array | None, tuple[str
     beside = truth_path(path)
     if not beside.is_file():
         return None, ("no truth file beside the data: no number by flavour",)
-    with uproot.open(beside) as file:
-        truth = file["Events"].arrays([*_JET_TRUTH, "Muon_genPartFlav", "run", "luminosityBlock", "event"])
+    with open_root(beside) as file:
+        tree = file.tree("Events")
+        names = [*_JET_TRUTH, "Muon_genPartFlav", "run", "luminosityBlock", "event"]
+        if missing := tree.missing(names):
+            raise ValueError(f"{beside}: no branch {', '.join(missing)}: simulate the data again")
+        truth = tree.read(names)
     require_same_events(columns, truth, f"{beside}: not the truth of {path.name}")
     return truth, ()
 

@@ -11,12 +11,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": set(),
     "models": {"storage"},
     "selections": set(),
-    "datamc": {"storage"},
-    "simulation": {"models.features", "models.discriminators", "models.tagger", "storage"},
-    "training": {"models", "storage"},
-    "processors": {"models", "selections", "storage", "datamc.results"},
+    "events": {"models", "selections", "storage"},
+    "datamc": {"events.files", "storage"},
+    "simulation": {"events", "models.features", "models.discriminators", "models.tagger", "storage"},
+    "training": {"events", "models", "storage"},
+    "processors": {"events", "models", "selections", "storage", "datamc.results"},
     "plotting": {"datamc", "models", "storage"},
-    "condor": {"datamc", "processors", "selections", "storage"},
+    "condor": {"datamc", "events", "processors", "selections", "storage"},
 }
 MAY_IMPORT["advtag"] = set(MAY_IMPORT)
 

@@ -10,10 +10,10 @@ import pytest
 from coffea.processor.executor import WorkItem
 
 from datamc.results import LedgerError
+from events.reading import ReadError
 from models.tagger import Tagger
 from processors.executors import Chunks, WorkerError, open_executor
 from processors.ledger import require_all_chunks
-from processors.reading import ReadError
 from processors.run import run_selection
 from processors.worker import (
     ChunkMemoryError,

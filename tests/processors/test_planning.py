@@ -6,8 +6,8 @@ import awkward as ak
 import pytest
 import uproot
 
+from events.trees import clusters_of
 from processors.filesets import parse_fileset
-from processors.opening import clusters_of
 from processors.planning import Plan, UnreadableFilesError, make_plan, tagger_branches
 from selections.branches import branches_of
 from selections.parameters import parameters_of

@@ -10,10 +10,10 @@ import pytest
 from coffea.processor.executor import WorkItem
 
 from datamc.results import Result
+from events.reading import ReadError
 from models.perturbations import parse_variants
 from models.tagger import Tagger
 from processors.chunk_store import ChunkStore, clear_chunks
-from processors.reading import ReadError
 from processors.run import run_selection
 
 

@@ -10,9 +10,9 @@ import pytest
 import uproot
 from coffea.processor.executor import WorkItem
 
+from events.open_trees import close_tree, open_tree, runner_options
+from events.reading import ReadError
 from processors.jet_inputs import read_jets
-from processors.open_trees import close_tree, open_tree, opening_options
-from processors.reading import ReadError
 from simulation.rewriting import extend_events, grouped
 
 
@@ -29,7 +29,7 @@ def write_events(path: Path, values: list[list[float]], *, baskets: int = 1) -> 
 
 def tree_of(item: WorkItem) -> uproot.TTree:
     """Open the file of a chunk as coffea does."""
-    return uproot.open({item.filename: None}, **opening_options([item.filename]))["Events"]
+    return uproot.open({item.filename: None}, **runner_options([item.filename]))["Events"]
 
 
 def test_the_chunks_of_a_file_share_a_tree(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_jets_are_found_in_their_baskets(tmp_path: Path) -> None:
 STAYS_OPEN = """
 import sys, threading
 from coffea.processor.executor import WorkItem
-from processors.open_trees import open_tree
+from events.open_trees import open_tree
 
 def read():
     with open_tree(WorkItem("mc", sys.argv[1], "Events", 0, 2, b"")):

@@ -1,7 +1,7 @@
 import pytest
 import uproot
 
-from processors.reading import ReadError, reading
+from events.reading import ReadError, reading
 
 
 def fail_below_uproot(error: Exception, module: str = f"{uproot.__name__}.source") -> None:

@@ -16,8 +16,7 @@ from weakref import WeakValueDictionary
 import uproot
 from coffea.processor.executor import WorkItem
 
-_TIMEOUT_SECONDS = 60
-"""Of remote files; coffea's own number."""
+from events.files import is_remote, opening_options
 
 
 class Objects(MutableMapping[str, Any]):
@@ -72,11 +71,9 @@ def _close_all() -> None:
         file.close()
 
 
-def opening_options(paths: Iterable[str]) -> dict[str, Any]:
-    """Return how uproot opens files: local ones plainly, not by way of a library of URLs."""
-    remote = any("://" in path for path in paths)
-    handler = {} if remote else {"handler": uproot.MultithreadedFileSource}
-    return {"object_cache": Objects(), "timeout": _TIMEOUT_SECONDS, **handler}
+def runner_options(paths: Iterable[str]) -> dict[str, Any]:
+    """Return how coffea is to open files: such that it finds the tree that is held."""
+    return {"object_cache": Objects(), **opening_options(paths)}
 
 
 @contextmanager
@@ -93,7 +90,7 @@ def open_tree(item: WorkItem) -> Iterator[Callable[[], int]]:
         before = _read_so_far()
         if mark is not None and _held.file is None:
             # Arrays are not kept, as every chunk reads others.
-            options = opening_options([item.filename])
+            options = runner_options([item.filename])
             _held.file = uproot.open({item.filename: None}, array_cache=None, **options)
             _open_files[id(_held.file)] = _held.file
             _held.file[item.treename]
@@ -116,7 +113,7 @@ def close_tree() -> None:
 
 
 def _mark(item: WorkItem) -> tuple[Any, ...] | None:
-    if "://" in item.filename:
+    if is_remote(item.filename):
         return item.filename, item.treename, item.fileuuid
     path = Path(item.filename)
     if not path.is_file():

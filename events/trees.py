@@ -1,0 +1,142 @@
+"""A tree of events: its branches are read by their names, and by nothing else.
+
+uproot takes the name of a branch that is not there for a formula, and computes it: a formula of the caller,
+or one that the file itself holds under that name (an alias of the tree). Both are Python, so that a file
+could run any command. Here names are looked up beforehand, and the language in which formulas are written
+is one that has none.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from events.errors import FileError, damage_named
+
+
+class NoFormulas(uproot.language.Language):
+    """A language for uproot in which nothing can be said but the name of a branch."""
+
+    def free_symbols(
+        self,
+        expression: str,
+        keys: Collection[str],  # noqa: ARG002
+        aliases: Mapping[str, str],  # noqa: ARG002
+        file_path: str,
+        object_path: str,
+    ) -> list[str]:
+        """Refuse whatever is no branch.
+
+        Raises:
+            KeyInFileError: Always, since names of branches do not come here.
+        """
+        raise uproot.KeyInFileError(expression, file_path=file_path, object_path=object_path)
+
+    def compute_expressions(
+        self,
+        hasbranches: Any,  # noqa: ARG002
+        arrays: Mapping[str, Any],
+        expression_context: Sequence[tuple[str, Mapping[str, Any]]],
+        keys: Collection[str],  # noqa: ARG002
+        aliases: Mapping[str, str],  # noqa: ARG002
+        file_path: str,  # noqa: ARG002
+        object_path: str,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return the array of each branch."""
+        return {name: arrays[context["branches"][-1].cache_key] for name, context in expression_context}
+
+
+class Tree:
+    """A tree of an open file.
+
+    Attributes:
+        path: The file.
+        n_events: How many events it holds.
+        names: Its branches, in their order in the file.
+    """
+
+    def __init__(self, path: str, tree: uproot.TTree) -> None:
+        self.path = path
+        self._tree = tree
+        with damage_named(path):
+            self.n_events = int(tree.num_entries)
+            self.names: tuple[str, ...] = tuple(dict.fromkeys(tree.keys(full_paths=False)))
+        self._known = frozenset(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether it has a branch."""
+        return name in self._known
+
+    def missing(self, names: Collection[str]) -> list[str]:
+        """Return those of some branches that it does not have."""
+        return [name for name in names if name not in self._known]
+
+    def title(self, name: str) -> str:
+        """Return the title of a branch.
+
+        Raises:
+            FileError: If it has none of that name.
+        """
+        self._require([name])
+        return str(self._tree[name].title)
+
+    def read(self, names: Sequence[str], *, start: int = 0, stop: int | None = None) -> ak.Array:
+        """Return some branches of the events from `start` to before `stop`, of all without them.
+
+        Raises:
+            FileError: If a branch is not there, or the file is damaged.
+        """
+        self._require(names)
+        with damage_named(self.path):
+            return self._tree.arrays(
+                list(names), entry_start=start, entry_stop=stop, language=NoFormulas(), array_cache=None
+            )
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a branch with one value for each event, shape ``(n_events,)``.
+
+        Raises:
+            FileError: If it is not there, has another shape, or the file is damaged.
+        """
+        self._require([name])
+        with damage_named(self.path):
+            return np.asarray(self._tree[name].array(library="np"))
+
+    def steps(self, names: Sequence[str], step: int) -> Iterator[ak.Array]:
+        """Yield some branches of so many events each, in order.
+
+        Raises:
+            FileError: If a branch is not there, or the file is damaged.
+        """
+        self._require(names)
+        for start in range(0, self.n_events, step):
+            yield self.read(names, start=start, stop=start + step)
+
+    def clusters(self, wanted: Callable[[str], bool]) -> tuple[int, ...]:
+        """Return where the clusters of some branches begin, and the end.
+
+        Raises:
+            FileError: If the file is damaged.
+        """
+        with damage_named(self.path):
+            offsets = self._tree.common_entry_offsets(filter_name=wanted)
+        return clusters_of(offsets, self.n_events)
+
+    def _require(self, names: Collection[str]) -> None:
+        if missing := self.missing(names):
+            raise FileError(self.path, f"it holds no branch {', '.join(missing)}")
+
+
+def clusters_of(offsets: Sequence[int], n_events: int) -> tuple[int, ...]:
+    """Return where clusters begin, and the end; the whole file is one where its branches do not agree.
+
+    In a damaged file they may agree on nonsense, by which events would be left out without a word.
+    """
+    is_sound = list(offsets[:1]) == [0] and offsets[-1] == n_events
+    if is_sound and all(first < last for first, last in pairwise(offsets)):
+        return tuple(offsets)
+    return (0, n_events)

@@ -1,6 +1,7 @@
 """Commands for batch systems: condor submit, status, resubmit, merge; slurm process."""
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,12 @@ from advtag import staging
 from advtag.job_folders import (
     Look,
     hand_in_again,
-    hand_in_graph,
+    hand_in_first,
     job_row,
     jobs_named,
     judge,
     look_at,
+    only_submitter,
     site_of,
     step_row,
 )
@@ -75,7 +77,7 @@ def submit(
     --selection dy,wc,ttsemilep --taggers runs/basic --variants raw,noise:0.1,fgsm:0.1 --events-per-job 500000
     """
     from condor import folder as folders
-    from condor.handing_in import first_attempts, hand_in
+    from condor.handing_in import first_attempts
     from condor.submissions import batch_system
 
     profile = site_asked_for(site, memory_mb=memory_mb, minutes=minutes)
@@ -88,19 +90,13 @@ def submit(
     manifest = plan_jobs(
         command, profile, files_per_job=files_per_job, events_per_job=events_per_job, no_count=no_count
     )
-    system, attempts = batch_system(profile), first_attempts(manifest)
-    description = system.describe(manifest, folder, attempts)
+    description = batch_system(profile).describe(manifest, folder, first_attempts(manifest))
     if dry_run:
         typer.echo(description)
         typer.echo(folders.wrapper(manifest))
         say(f"{sentence_of(manifest)}; nothing was written or submitted.", heading="Dry run:")
         return
-    folders.write_folder(manifest, command.staged, folder)
-    if graph is None:
-        submissions = hand_in(manifest, folder, attempts, system)
-        numbers = ", ".join(submission.id for submission in submissions)
-    else:
-        numbers = hand_in_graph(manifest, folder, graph)
+    numbers = ", ".join(hand_in_first(manifest, command.staged, folder, graph=graph))
     say(f"{sentence_of(manifest)}, submitted as {numbers}: see `advtag condor status {folder}`.")
 
 
@@ -163,21 +159,23 @@ def resubmit(
     from condor.graph import judge_steps
     from condor.handing_in import next_attempts
 
-    found = judge(folder)
-    chosen = [job for job in found if job.needs_resubmission] if jobs is None else jobs_named(found, jobs)
-    attempts = [
-        attempt._replace(memory_mb=memory_mb or attempt.memory_mb, minutes=minutes or attempt.minutes)
-        for attempt in next_attempts(chosen, site_of(folder))
-    ]
-    steps = [step for step in judge_steps(folder) if step.state in ("failed", "planned")]
-    if not attempts and not steps:
-        say("nothing to submit again.")
-    elif dry_run:
-        rows = [attempt._asdict() for attempt in attempts] or [step._asdict() for step in steps]
-        show(rows, title="Would be submitted again", as_json=False)
-    else:
-        numbers = ", ".join(hand_in_again(folder, attempts, chosen))
-        say(f"{len(attempts)} jobs submitted again as {numbers}.")
+    site = site_of(folder)
+    with nullcontext() if dry_run else only_submitter(folder, site):
+        found = judge(folder)
+        chosen = [job for job in found if job.needs_resubmission] if jobs is None else jobs_named(found, jobs)
+        attempts = [
+            attempt._replace(memory_mb=memory_mb or attempt.memory_mb, minutes=minutes or attempt.minutes)
+            for attempt in next_attempts(chosen, site)
+        ]
+        steps = [step for step in judge_steps(folder) if step.state in ("failed", "planned")]
+        if not attempts and not steps:
+            say("nothing to submit again.")
+        elif dry_run:
+            rows = [attempt._asdict() for attempt in attempts] or [step._asdict() for step in steps]
+            show(rows, title="Would be submitted again", as_json=False)
+        else:
+            numbers = ", ".join(hand_in_again(folder, attempts, chosen))
+            say(f"{len(attempts)} jobs submitted again as {numbers}.")
 
 
 @condor.command()

@@ -1,13 +1,16 @@
 """Folders of jobs, of graphs and of trainings: handed in, judged and watched alike."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from advtag.progress import one_bar, say
 
 if TYPE_CHECKING:
+    from condor.folder import Staged
     from condor.graph import StepStatus
     from condor.judging import JobStatus
     from condor.manifest import Manifest
@@ -92,6 +95,53 @@ def site_of(folder: Path) -> "Site":
     return read_trainings(folder).site if is_trainings(folder) else read_manifest(folder).site
 
 
+@contextmanager
+def only_submitter(folder: Path, site: "Site") -> Iterator[None]:
+    """Make sure that nobody else submits jobs of a folder while the block runs, and that all are known.
+
+    Raises:
+        ValueError: If another process does.
+        BatchError: If the batch system does not answer what became of an interrupted submission.
+    """
+    from condor.handing_in import settle
+    from condor.submissions import batch_system
+    from storage.files import one_writer
+
+    with one_writer(folder):
+        settle(folder, batch_system(site))
+        yield
+
+
+def hand_in_first(
+    manifest: "Manifest", staged: "Sequence[Staged]", folder: Path, *, graph: Path | None
+) -> list[str]:
+    """Write the folder of a submission, submit all its jobs, and return their numbers.
+
+    Args:
+        manifest: What is planned.
+        staged: The files that all jobs need.
+        folder: The folder, which must not be there.
+        graph: A folder for what follows the jobs as a graph, merged results and all; None for the jobs alone.
+
+    Raises:
+        FileExistsError: If the folder is there already.
+        ValueError: If another process is making it.
+        BatchError: If the batch system refuses.
+    """
+    from condor.folder import write_folder
+    from condor.handing_in import first_attempts, hand_in
+    from condor.submissions import batch_system, read_submissions
+
+    write_folder(manifest, staged, folder)
+    with only_submitter(folder, manifest.site):
+        if read_submissions(folder):
+            raise ValueError(f"{folder}: another process has just submitted its jobs")
+        if graph is not None:
+            return [hand_in_graph(manifest, folder, graph)]
+        system, attempts = batch_system(manifest.site), first_attempts(manifest)
+        return [each.id for each in hand_in(manifest, folder, attempts, system)]
+
+
 def hand_in_again(folder: Path, attempts: "Sequence[Attempt]", jobs: "Sequence[JobStatus]") -> list[str]:
     """Submit jobs or trainings again, as they are to be now, and return their numbers.
 
@@ -99,7 +149,7 @@ def hand_in_again(folder: Path, attempts: "Sequence[Attempt]", jobs: "Sequence[J
         BatchError: If the batch system refuses.
     """
     from condor.graph import has_graph
-    from condor.handing_in import hand_in, noted, take_back, together
+    from condor.handing_in import hand_in, submitted, take_back, together
     from condor.manifest import read_manifest
     from condor.slurm import Slurm
     from condor.submissions import batch_system
@@ -111,8 +161,10 @@ def hand_in_again(folder: Path, attempts: "Sequence[Attempt]", jobs: "Sequence[J
     take_back(folder, jobs, system)
     if is_trainings(folder):
         trainings = read_trainings(folder)
-        parts = list(together(attempts, Slurm.most_together))
-        return [noted(folder, submit_trainings(trainings, folder, part), part).id for part in parts]
+        return [
+            submitted(folder, part, partial(submit_trainings, trainings, folder, part)).id
+            for part in together(attempts, Slurm.most_together)
+        ]
     return [each.id for each in hand_in(read_manifest(folder), folder, attempts, system)]
 
 
@@ -123,7 +175,7 @@ def hand_in_graph(manifest: "Manifest", folder: Path, out: Path) -> str:
         BatchError: If HTCondor refuses.
     """
     from condor.graph import submit_graph, write_graph
-    from condor.handing_in import first_attempts, noted
+    from condor.handing_in import first_attempts, submitted
     from condor.htcondor import program, variables
 
     attempts = first_attempts(manifest)
@@ -134,7 +186,7 @@ def hand_in_graph(manifest: "Manifest", folder: Path, out: Path) -> str:
         variables=[variables(manifest, attempt) for attempt in attempts],
         out=out,
     )
-    return noted(folder, submit_graph(folder), attempts).id
+    return submitted(folder, attempts, partial(submit_graph, folder)).id
 
 
 def _hand_in_graph_again(
@@ -143,14 +195,14 @@ def _hand_in_graph_again(
     """Release what is held in a graph that runs; submit one that has ended, which goes on where it failed."""
     from condor.commands import BatchError
     from condor.graph import change_variables, submit_graph
-    from condor.handing_in import noted
+    from condor.handing_in import noted, submitted
     from condor.htcondor import HTCondor, variables
     from condor.submissions import read_submissions
 
     submissions = read_submissions(folder)
     change_variables(folder, {attempt.job: variables(manifest, attempt) for attempt in attempts})
     if not HTCondor().is_queued(submissions):
-        return noted(folder, submit_graph(folder), attempts).id
+        return submitted(folder, attempts, partial(submit_graph, folder)).id
     held = {job.job for job in jobs if job.state == "held"}
     released = [attempt for attempt in attempts if attempt.job in held]
     if not released:

@@ -3,6 +3,7 @@
 import itertools
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,10 +48,11 @@ def train(
     Example: advtag slurm train configs/train_adversarial.yaml trainings --site rwth
     --vary attack=fgsm:0.05,fgsm:0.1 --vary seed=1,2,3
     """
-    from condor.handing_in import noted
+    from condor.handing_in import submitted
     from condor.sites import read_site
     from condor.submissions import Attempt
     from condor.trainings import Training, Trainings, script, submit_after, submit_trainings, write_trainings
+    from storage.files import one_writer
     from training.config import read_train_config
 
     profile = read_site(site)
@@ -74,7 +76,8 @@ def train(
             say(f"{training.name} -> {training.output}", heading="Dry run:")
         return
     write_trainings(planned, [card.model_dump(mode="json") for card in cards], folder)
-    number = noted(folder, submit_trainings(planned, folder, attempts), attempts).id
+    with one_writer(folder):
+        number = submitted(folder, attempts, partial(submit_trainings, planned, folder, attempts)).id
     say(f"{len(cards)} trainings submitted as {number}: see `advtag slurm status {folder}`.")
     for command in then or []:
         number = submit_after(shlex.split(command), profile, after=number, folder=folder)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from advtag.job_folders import judge
+from advtag.job_folders import hand_in_first, judge
 from advtag.progress import say
 from advtag.study_stages import Study, filesets, tagger_paths
 from advtag.study_trainings import Waiting
@@ -69,14 +69,10 @@ def _scenario_at_site(
 
 def _handed_in(study: Study, scenario: str, selections: Sequence[str], folder: Path, site: str) -> str:
     from advtag.job_plans import sentence_of
-    from condor import folder as folders
-    from condor.handing_in import first_attempts, hand_in
-    from condor.submissions import batch_system
 
     manifest, staged = planned(study, scenario, selections, site)
-    folders.write_folder(manifest, staged, folder)
-    submissions = hand_in(manifest, folder, first_attempts(manifest), batch_system(manifest.site))
-    return f"{sentence_of(manifest)}, submitted as {', '.join(each.id for each in submissions)}"
+    numbers = hand_in_first(manifest, staged, folder, graph=None)
+    return f"{sentence_of(manifest)}, submitted as {', '.join(numbers)}"
 
 
 def planned(study: Study, scenario: str, selections: Sequence[str], site: str) -> tuple[Any, Any]:

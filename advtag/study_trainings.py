@@ -1,6 +1,7 @@
 """The trainings of a study: a run card for each method and seed, trained here or on SLURM."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -208,12 +209,14 @@ def submit(cards: Sequence["TrainConfig"], folder: Path, *, site: str) -> str:
         ValueError: If the site has no SLURM.
         BatchError: If it refuses.
     """
-    from condor.handing_in import noted
+    from condor.handing_in import submitted
     from condor.trainings import submit_trainings, write_trainings
+    from storage.files import one_writer
 
     planned, attempts = _planned(cards, site)
     write_trainings(planned, [card.model_dump(mode="json") for card in cards], folder)
-    return noted(folder, submit_trainings(planned, folder, attempts), attempts).id
+    with one_writer(folder):
+        return submitted(folder, attempts, partial(submit_trainings, planned, folder, attempts)).id
 
 
 def script_of(cards: Sequence["TrainConfig"], folder: Path, *, site: str) -> str:

@@ -15,7 +15,8 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -49,6 +50,12 @@ def job_folder(folder: Path, job: int) -> Path:
     return folder / f"{job:05d}"
 
 
+def next_list(folder: Path, *, of: str = "jobs") -> Path:
+    """Return where the jobs of the next submission are listed, in a file that is not there yet."""
+    number = 1 + sum(1 for _ in folder.glob(f"{of}_*.txt"))
+    return folder.resolve() / f"{of}_{number:03d}.txt"
+
+
 def stderr_path(folder: Path, job: int) -> Path:
     """Return what a job said on standard error when it last ran."""
     return job_folder(folder, job) / "stderr"
@@ -79,11 +86,7 @@ def write_folder(manifest: Manifest, staged: Sequence[Staged], folder: Path) -> 
     Raises:
         FileExistsError: If it is there already.
     """
-    if folder.exists():
-        raise FileExistsError(
-            f"{folder}: exists: choose another folder, or see `advtag condor status {folder}`"
-        )
-    with replaced_folder(folder) as temporary:
+    with new_folder(folder, see="condor") as temporary:
         for each in staged:
             for path, name in _files_of(each):
                 target = temporary / INPUTS / name
@@ -97,6 +100,26 @@ def write_folder(manifest: Manifest, staged: Sequence[Staged], folder: Path) -> 
         for number in range(len(manifest.jobs)):
             _write_job(manifest, number, job_folder(temporary, number))
         write_manifest(manifest, temporary)
+
+
+@contextmanager
+def new_folder(folder: Path, *, see: str) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `folder` when the block ends well, else vanishes.
+
+    Args:
+        folder: What must not be there yet.
+        see: The command whose `status` tells of such a folder, for the message.
+
+    Raises:
+        FileExistsError: If it is there already.
+        ValueError: If another process is making it.
+    """
+    with replaced_folder(folder) as temporary:
+        if folder.exists():
+            raise FileExistsError(
+                f"{folder}: exists: choose another folder, or see `advtag {see} status {folder}`"
+            )
+        yield temporary
 
 
 def _files_of(staged: Staged) -> list[tuple[Path, str]]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from condor.commands import BatchError, last_line, quoted, run
+from condor.commands import last_line, number_in, quoted, run
 from condor.folder import clean_environment, run_of
-from condor.htcondor import queue_value
+from condor.htcondor import queue_value, tag_line
 from condor.judging import State
 from condor.manifest import Manifest
 from condor.submissions import require_plain
@@ -18,6 +18,7 @@ STEP_WRAPPER: Final = "run_step.sh"
 _NODES: Final = "analysis.nodes"
 _JOBS: Final = "process"
 _SECONDS_BETWEEN_UPDATES: Final = 5
+_CLUSTER: Final = re.compile(r"submitted to cluster (\d+)")
 _NODE: Final = re.compile(r'Node = "(\w+)";\s*NodeStatus = (\d)')
 _WHOLE: Final = re.compile(r'Type = "DagStatus";.*?DagStatus = (\d)', re.DOTALL)
 _NOT_READY, _DONE, _ERROR = 0, 5, 6
@@ -85,18 +86,17 @@ def write_graph(
     write_text(folder / GRAPH, "\n".join(lines) + "\n")
 
 
-def submit_graph(folder: Path) -> str:
-    """Hand the graph in and return the number of its DAGMan job; after a failure it goes on from there.
+def submit_graph(folder: Path, *, tag: str) -> str:
+    """Hand the graph in and return the number of its DAGMan job, which carries a tag.
+
+    After a failure it goes on from there.
 
     Raises:
-        BatchError: If there is no `condor_submit_dag`, or it refuses.
+        BatchError: If there is no `condor_submit_dag`, it refuses, or tells no number.
     """
     (folder / _NODES).unlink(missing_ok=True)
-    answer = run(["condor_submit_dag", GRAPH], folder=folder)
-    found = re.search(r"submitted to cluster (\d+)", answer)
-    if found is None:
-        raise BatchError(f"condor_submit_dag: tells no cluster: {' '.join(answer.split())}")
-    return found[1]
+    answer = run(["condor_submit_dag", "-append", tag_line(tag), GRAPH], folder=folder)
+    return number_in(answer, _CLUSTER, command="condor_submit_dag")
 
 
 def has_graph(folder: Path) -> bool:

@@ -1,13 +1,32 @@
 """Jobs go to the batch system: all of them at first, later those that nothing came of."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+from condor.commands import NoCommandError
 from condor.judging import JobStatus
 from condor.manifest import Manifest
 from condor.sites import Site
-from condor.submissions import Attempt, BatchSystem, Submission, add_submission, read_submissions
+from condor.submissions import (
+    Attempt,
+    BatchSystem,
+    Submission,
+    note_number,
+    read_submissions,
+    write_submissions,
+)
+
+
+class HandOver(Protocol):
+    """Hands jobs in."""
+
+    def __call__(self, *, tag: str) -> str:
+        """Give the jobs a tag, hand them in, and return their number in the batch system."""
+        ...
 
 
 def first_attempts(manifest: Manifest) -> list[Attempt]:
@@ -37,7 +56,7 @@ def hand_in(
         BatchError: If the batch system refuses; what went in before stays noted.
     """
     return [
-        noted(folder, system.submit(manifest, folder, part), part)
+        submitted(folder, part, partial(system.submit, manifest, folder, part))
         for part in together(attempts, system.most_together)
     ]
 
@@ -52,12 +71,51 @@ def together(attempts: Sequence[Attempt], most: int) -> Iterator[tuple[Attempt, 
             yield tuple(group[start : start + most])
 
 
+def submitted(folder: Path, attempts: Sequence[Attempt], hand_over: HandOver) -> Submission:
+    """Hand jobs over and return the note of that; it is written before, so that none is ever forgotten.
+
+    Where this is killed, or the batch system takes jobs and tells no number, they are found by their tag.
+
+    Args:
+        folder: The folder of the jobs.
+        attempts: The jobs.
+        hand_over: Hands the jobs in.
+
+    Raises:
+        BatchError: If the batch system refuses.
+    """
+    tag = secrets.token_hex(6)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    submission = Submission(id="", time=now, attempts=tuple(attempts), tag=tag)
+    write_submissions(folder, [*read_submissions(folder), submission])
+    try:
+        number = hand_over(tag=tag)
+    except NoCommandError:
+        note_number(folder, tag, None)
+        raise
+    note_number(folder, tag, number)
+    return submission.model_copy(update={"id": number})
+
+
 def noted(folder: Path, number: str, attempts: Sequence[Attempt]) -> Submission:
-    """Note that jobs went in under a number of the batch system, and return that note."""
+    """Note that jobs go on under a number that the batch system knows, and return that note."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     submission = Submission(id=number, time=now, attempts=tuple(attempts))
-    add_submission(folder, submission)
+    write_submissions(folder, [*read_submissions(folder), submission])
     return submission
+
+
+def settle(folder: Path, system: BatchSystem) -> None:
+    """Note the numbers of jobs that went in while nobody could note them, and forget what never went in.
+
+    The folder must have no other writer.
+
+    Raises:
+        BatchError: If the batch system does not answer.
+    """
+    for each in read_submissions(folder):
+        if not each.id:
+            note_number(folder, each.tag, system.find(each.tag))
 
 
 def take_back(folder: Path, jobs: Sequence[JobStatus], system: BatchSystem) -> None:
@@ -66,6 +124,6 @@ def take_back(folder: Path, jobs: Sequence[JobStatus], system: BatchSystem) -> N
     Raises:
         BatchError: If the batch system refuses; one of them may have ended just now.
     """
-    queued = [job.job for job in jobs if job.state in ("held", "idle", "running")]
+    queued = [job.job for job in jobs if job.state in ("held", "idle", "running", "unknown")]
     if queued:
         system.remove(read_submissions(folder), queued)

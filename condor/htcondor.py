@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from condor.commands import BatchError, quoted, run, run_json
-from condor.folder import DECLARED_LOSSES, INPUTS, WRAPPER
+from condor.commands import BatchError, number_in, quoted, run, run_json
+from condor.folder import DECLARED_LOSSES, INPUTS, WRAPPER, next_list
 from condor.manifest import Manifest
 from condor.sites import Queue
 from condor.submissions import (
@@ -15,7 +15,6 @@ from condor.submissions import (
     QueueState,
     Submission,
     last_attempts,
-    read_submissions,
     require_plain,
 )
 from storage.files import write_text
@@ -23,15 +22,30 @@ from storage.files import write_text
 DESCRIPTION: Final = "jobs.sub"
 LOG: Final = "condor.log"
 
-_WAITING, _RUNNING, _REMOVED, _COMPLETED, _HELD, _SENDING = 1, 2, 3, 4, 5, 6
-"""Values of the attribute JobStatus. Source: HTCondor manual, job ClassAd attributes."""
+_HELD, _REMOVED = 5, 3
+STATES: Final[Mapping[int, QueueName]] = {
+    1: "idle",
+    2: "running",
+    3: "gone",  # removed
+    4: "gone",  # completed
+    5: "held",
+    6: "running",  # transferring its output
+    7: "running",  # suspended
+}
+"""What the values of the attribute JobStatus say. Source: HTCondor manual, job ClassAd attributes."""
+_TOTAL: Final = re.compile(r"^\s*(?:Total for query: )?(\d+) jobs; ", re.MULTILINE)
+_CLUSTER: Final = re.compile(r"^\s*(\d+)\.\d+ - \d+\.\d+\s*$", re.MULTILINE)
+"""What `condor_submit -terse` prints: the first and last of the jobs."""
 _OUT_OF_MEMORY = (34, 102)
 """HoldReasonCode and -SubCode of a job that used more memory than it asked for. Source: HTCondor manual."""
 _NO_TIME: Final = re.compile(r"wall.?(clock)?.?time|run.?time|job duration|time limit", re.IGNORECASE)
 """Words of sites that remove or hold a job after its time. Source: CERN, DESY and LPC batch pages."""
 _NAMES = "ClusterId,DAGManJobId,AdvtagJob,JobStatus"
 _ASKED = f"{_NAMES},HoldReason,HoldReasonCode,HoldReasonSubCode"
+_TAG = "AdvtagSubmission"
 _ENDED = f"{_NAMES},ExitCode,ExitBySignal,ExitSignal,RemoveReason"
+_NAMED_AT_ONCE = 1000
+"""Jobs named in one constraint: a word of a command line has at most 128 KiB."""
 _VARIABLES = ("number", "selection", "memory", "flavour", "files")
 
 
@@ -47,19 +61,30 @@ class HTCondor:
         Raises:
             ValueError: If the folder has a name that submit descriptions do not take.
         """
-        return f"{program(manifest, folder)}queue {', '.join(_VARIABLES)} from {_job_list(folder)}\n"
+        return _description(manifest, folder, next_list(folder))
 
-    def submit(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:
+    def submit(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt], *, tag: str) -> str:
         """Hand jobs in and return the number of their cluster.
 
         Raises:
-            BatchError: If there is no `condor_submit`, or it refuses.
+            BatchError: If there is no `condor_submit`, it refuses, or tells no number.
         """
+        job_list = next_list(folder)
         lines = [" ".join(variables(manifest, attempt).values()).rstrip() for attempt in attempts]
-        write_text(_job_list(folder), "\n".join(lines) + "\n")
-        write_text(folder / DESCRIPTION, self.describe(manifest, folder, attempts))
+        write_text(job_list, "\n".join(lines) + "\n")
+        text = _description(manifest, folder, job_list)
+        write_text(folder / DESCRIPTION, f"{tag_line(tag)}\n{text}")
         answer = run(["condor_submit", "-terse", DESCRIPTION], folder=folder)
-        return answer.split(".")[0].strip()
+        return number_in(answer, _CLUSTER, command="condor_submit")
+
+    def find(self, tag: str) -> str | None:
+        """Return the number of the cluster or graph that carries a tag; None if the queue has none.
+
+        Raises:
+            BatchError: If the pool does not answer.
+        """
+        records = _queue(f"{_TAG} == {quoted(tag)}", "ClusterId")
+        return str(records[0]["ClusterId"]) if records else None
 
     def states(self, submissions: Sequence[Submission], jobs: Sequence[int]) -> Mapping[int, QueueState]:
         """Return what the queue, or else the history, says of the last attempt of jobs.
@@ -72,8 +97,7 @@ class HTCondor:
         numbers = {number for number, _ in wanted}
         if not wanted:
             return {}
-        query = ["condor_q", "-json", "-attributes", _ASKED, "-constraint", _constraint(numbers)]
-        queue = {_key(record): record for record in run_json(query)}
+        queue = {_key(record): record for record in _queue(_constraint(numbers), _ASKED)}
         states = {wanted[key]: _in_queue(record) for key, record in queue.items() if key in wanted}
         gone = {key: job for key, job in wanted.items() if job not in states}
         n_submitted = sum(len(each.attempts) for each in submissions if each.id in numbers)
@@ -87,7 +111,10 @@ class HTCondor:
     def is_queued(self, submissions: Sequence[Submission]) -> bool:
         """Say whether the last submission itself, a graph, is in the queue."""
         number = submissions[-1].id if submissions else "0"
-        return bool(run(["condor_q", "-constraint", f"ClusterId == {number}", "-af", "ClusterId"]).strip())
+        return any(
+            STATES.get(record.get("JobStatus", 0)) != "gone"
+            for record in _queue(f"ClusterId == {number}", "ClusterId,JobStatus")
+        )
 
     def release(self, submissions: Sequence[Submission], attempts: Sequence[Attempt]) -> None:
         """Let held jobs run again with the memory they ask for now."""
@@ -102,10 +129,15 @@ class HTCondor:
         """Take jobs out of the queue."""
         last = last_attempts(submissions)
         for number in sorted({last[job].submission.id for job in jobs}):
-            names = " || ".join(
-                f'AdvtagJob == "{job:05d}"' for job in jobs if last[job].submission.id == number
-            )
-            run(["condor_rm", "-constraint", f"{_constraint({number})} && ({names})"])
+            names = [f'AdvtagJob == "{job:05d}"' for job in jobs if last[job].submission.id == number]
+            for start in range(0, len(names), _NAMED_AT_ONCE):
+                these = " || ".join(names[start : start + _NAMED_AT_ONCE])
+                run(["condor_rm", "-constraint", f"{_constraint({number})} && ({these})"])
+
+
+def tag_line(tag: str) -> str:
+    """Return the submit command that gives a tag to jobs."""
+    return f"+{_TAG} = {quoted(tag)}"
 
 
 def program(manifest: Manifest, folder: Path) -> str:
@@ -171,27 +203,43 @@ def queue_value(queue: Queue) -> str:
     return queue.name if queue.name.isdigit() else quoted(queue.name)
 
 
-def _job_list(folder: Path) -> Path:
-    """Return where the jobs of the next submission are listed."""
-    return folder.resolve() / f"jobs_{len(read_submissions(folder)) + 1:03d}.txt"
+def _description(manifest: Manifest, folder: Path, job_list: Path) -> str:
+    return f"{program(manifest, folder)}queue {', '.join(_VARIABLES)} from {job_list}\n"
 
 
 def _in_queue(record: Mapping[str, Any]) -> QueueState:
-    status = record["JobStatus"]
-    if status == _HELD:
+    status = record.get("JobStatus")
+    state = STATES.get(status) if isinstance(status, int) else None
+    if state is None:
+        return QueueState("unknown", f"HTCondor gives it the status {status}, which advtag does not know")
+    if state == "held":
         code = (record.get("HoldReasonCode"), record.get("HoldReasonSubCode"))
         reason = str(record.get("HoldReason", "no reason given"))
         return _for_a_reason("held", "held", reason, of_memory=code == _OUT_OF_MEMORY)
-    if status in (_RUNNING, _SENDING):
-        return QueueState("running")
-    if status == _WAITING:
-        return QueueState("idle")
-    return QueueState("gone")
+    return QueueState(state, "removed" if status == _REMOVED else "")
+
+
+def _queue(constraint: str, attributes: str) -> list[dict[str, Any]]:
+    """Return what the queue says of some jobs.
+
+    `condor_q` prints nothing where there is none, but so does one that never asked: only a total of zero
+    tells the two apart.
+
+    Raises:
+        BatchError: If the queue does not answer.
+    """
+    records = run_json(["condor_q", "-json", "-attributes", attributes, "-constraint", constraint])
+    if records is not None:
+        return records
+    total = _TOTAL.search(run(["condor_q", "-totals", "-constraint", constraint]))
+    if total is None or total[1] != "0":
+        raise BatchError("condor_q: names no jobs, nor says that there are none: ask again later")
+    return []
 
 
 def _key(record: Mapping[str, Any]) -> tuple[str, str]:
     """Return the submission a job belongs to, a cluster or a graph, and its number in the manifest."""
-    return str(record.get("DAGManJobId", record["ClusterId"])), str(record.get("AdvtagJob", ""))
+    return str(record.get("DAGManJobId", record.get("ClusterId"))), str(record.get("AdvtagJob", ""))
 
 
 def _constraint(numbers: Iterable[str]) -> str:
@@ -206,7 +254,7 @@ def _endings(numbers: set[str], *, at_most: int) -> dict[tuple[str, str], QueueS
     options = ["-json", "-limit", str(at_most), "-attributes", _ENDED]
     of_these = f"AdvtagJob =!= undefined && {_constraint(numbers)}"
     try:
-        records = run_json(["condor_history", *options, "-constraint", of_these])
+        records = run_json(["condor_history", *options, "-constraint", of_these]) or []
     except BatchError:
         return {}  # some schedds keep none, or not for everybody; the jobs' own words are read then
     endings: dict[tuple[str, str], QueueState] = {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from condor.commands import last_line
 from condor.folder import output_path, stderr_path
@@ -16,13 +16,14 @@ from condor.submissions import (
     BatchSystem,
     LastAttempt,
     QueueState,
+    known_submissions,
     last_attempts,
-    read_submissions,
+    queue_states,
 )
 from datamc.results import LedgerEntry, read_account
 from storage.archives import open_archive
 
-State = Literal["done", "running", "idle", "held", "failed", "planned"]
+State = Literal["done", "running", "idle", "held", "failed", "planned", "unknown"]
 
 NO_OUTPUT: Final = "no output"
 _JUDGED_AT_ONCE: Final = 8
@@ -68,12 +69,12 @@ def judge_jobs(manifest: Manifest, folder: Path, system: BatchSystem | None) -> 
     Raises:
         BatchError: If the batch system does not answer.
     """
-    submissions = read_submissions(folder)
+    submissions = known_submissions(folder, system)
     last = last_attempts(submissions)
     numbers = range(len(manifest.jobs))
     verdicts = _verdicts(manifest, folder, numbers)
     open_jobs = [job for job in numbers if isinstance(verdicts[job], OutputError) and job in last]
-    states = system.states(submissions, open_jobs) if system is not None and open_jobs else {}
+    states = queue_states(system, submissions, open_jobs) if system is not None else {}
     # The output of a job that ended in the meantime is there now.
     ended = [job for job in open_jobs if job in states and states[job].state == "gone"]
     verdicts |= _verdicts(manifest, folder, ended)
@@ -197,8 +198,8 @@ def _open_state(
         return "planned", "never submitted"
     if queue.state in ("idle", "running"):
         return queue.state, ""
-    if queue.state == "held":
-        return "held", queue.reason
+    if queue.state in ("held", "unknown"):
+        return queue.state, queue.reason
     what = queue.reason or str(verdict) if str(verdict) == NO_OUTPUT else str(verdict)
     words = words.removeprefix("Error: ")
     return "failed", f"{what}: {words}" if words else what
@@ -207,9 +208,5 @@ def _open_state(
 def summary_of(jobs: Sequence[JobStatus]) -> str:
     """Return how many jobs are in which state, in one line."""
     counts: Mapping[str, int] = Counter(job.state for job in jobs)
-    parts = [
-        f"{counts[state]} {state}"
-        for state in ("done", "running", "idle", "held", "failed", "planned")
-        if counts.get(state)
-    ]
+    parts = [f"{counts[state]} {state}" for state in get_args(State) if counts.get(state)]
     return f"{len(jobs)} jobs: {', '.join(parts)}"

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from condor.manifest import Manifest
 from condor.sites import Site
 from storage.documents import MOST_LIST_BYTES, read_json
-from storage.files import write_text
+from storage.files import one_writer, write_text
 
 SUBMISSIONS_NAME: Final = "submissions.json"
 
 _PLAIN: Final = re.compile(r"[\w./+@=~-]+")
 
-QueueName = Literal["idle", "running", "held", "gone"]
+QueueName = Literal["idle", "running", "held", "gone", "unknown"]
 
 
 class Attempt(NamedTuple):
@@ -28,20 +28,29 @@ class Attempt(NamedTuple):
 
 
 class Submission(BaseModel):
-    """Jobs that went in together, under one number of the batch system."""
+    """Jobs that went in together, under one number of the batch system.
+
+    Attributes:
+        id: The number; behind a semicolon the cluster of a federation of SLURM. Empty from before the jobs
+            are handed in until their number is known.
+        time: When that was.
+        attempts: The jobs.
+        tag: A word that the jobs carry, by which the batch system knows them even if nobody noted the number.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str
+    id: str = Field(pattern=r"^([0-9]+(;[A-Za-z0-9_.-]+)?)?$")
     time: str
     attempts: tuple[Attempt, ...]
+    tag: str = Field("", pattern=r"^[0-9a-f]*$")
 
 
 class QueueState(NamedTuple):
     """What the batch system says of a job.
 
     Attributes:
-        state: Whether it waits, runs, is held, or is no longer there.
+        state: Whether it waits, runs, is held, or is no longer there; or that the answer says none of these.
         reason: Why it is held or ended as it did; empty if the batch system does not say.
         out_of_memory: Whether it needs more memory than it asked for.
         out_of_time: Whether it needs more time than it asked for.
@@ -66,8 +75,12 @@ class BatchSystem(Protocol):
         """
         ...
 
-    def submit(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt]) -> str:
-        """Hand jobs in and return their number in the batch system."""
+    def submit(self, manifest: Manifest, folder: Path, attempts: Sequence[Attempt], *, tag: str) -> str:
+        """Hand jobs in, marked with a tag, and return their number in the batch system."""
+        ...
+
+    def find(self, tag: str) -> str | None:
+        """Return the number of the jobs in the queue that carry a tag; None if there are none."""
         ...
 
     def states(self, submissions: Sequence[Submission], jobs: Sequence[int]) -> Mapping[int, QueueState]:
@@ -105,7 +118,10 @@ def read_submissions(folder: Path) -> list[Submission]:
     try:
         return _SUBMISSIONS.validate_python(read_json(path, most_bytes=MOST_LIST_BYTES))
     except ValueError as error:
-        raise ValueError(f"{path}: damaged: remove it, and the jobs count as never submitted") from error
+        raise ValueError(
+            f"{path}: damaged ({error}): take its jobs out of the queue, then remove it: they count as never "
+            "submitted"
+        ) from error
 
 
 def require_plain(folder: Path) -> None:
@@ -121,12 +137,69 @@ def require_plain(folder: Path) -> None:
         )
 
 
-def add_submission(folder: Path, submission: Submission) -> None:
-    """Note that jobs were submitted."""
-    write_text(
-        folder / SUBMISSIONS_NAME,
-        _SUBMISSIONS.dump_json([*read_submissions(folder), submission], indent=1).decode(),
+def write_submissions(folder: Path, submissions: Sequence[Submission]) -> None:
+    """Write down what was submitted, oldest first."""
+    text = _SUBMISSIONS.dump_json(list(submissions), indent=1).decode()
+    write_text(folder / SUBMISSIONS_NAME, text)
+
+
+def note_number(folder: Path, tag: str, number: str | None) -> None:
+    """Write down the number of the jobs that carry a tag, or that they never went in."""
+    write_submissions(
+        folder,
+        [
+            each if each.tag != tag else each.model_copy(update={"id": number})
+            for each in read_submissions(folder)
+            if each.tag != tag or number is not None
+        ],
     )
+
+
+def known_submissions(folder: Path, system: BatchSystem | None) -> list[Submission]:
+    """Return what was submitted, with the numbers that the batch system knows though nobody noted them.
+
+    A submission of which the batch system knows nothing is left out, unless it may be going in right now: its
+    number is then empty.
+
+    Args:
+        folder: The folder of the jobs.
+        system: The batch system to ask; None leaves out what has no number.
+
+    Raises:
+        BatchError: If the batch system does not answer.
+    """
+    submissions = read_submissions(folder)
+    if all(each.id for each in submissions):
+        return submissions
+    in_progress = system is not None and _has_a_writer(folder)
+    known = []
+    for each in submissions:
+        number = each.id or (system.find(each.tag) if system is not None else None)
+        if number or in_progress:
+            known.append(each.model_copy(update={"id": number or ""}))
+    return known
+
+
+def queue_states(
+    system: BatchSystem, submissions: Sequence[Submission], jobs: Sequence[int]
+) -> dict[int, QueueState]:
+    """Return what the batch system says of the last attempt of jobs that were submitted.
+
+    Raises:
+        BatchError: If the batch system does not answer.
+    """
+    last = last_attempts(submissions)
+    numbered = [job for job in jobs if last[job].submission.id]
+    going_in = QueueState("unknown", "is being submitted")
+    return dict.fromkeys(jobs, going_in) | dict(system.states(submissions, numbered) if numbered else {})
+
+
+def _has_a_writer(folder: Path) -> bool:
+    try:
+        with one_writer(folder):
+            return False
+    except (ValueError, OSError):  # one that nobody else may write into cannot be asked for
+        return True
 
 
 class LastAttempt(NamedTuple):

@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from condor.commands import last_line
-from condor.folder import job_folder
+from condor.folder import job_folder, new_folder, next_list
 from condor.judging import JobStatus, State
 from condor.sites import Site
 from condor.slurm import Slurm, container, sbatch, sbatch_lines
@@ -29,12 +29,13 @@ from condor.submissions import (
     Attempt,
     LastAttempt,
     QueueState,
+    known_submissions,
     last_attempts,
-    read_submissions,
+    queue_states,
     require_plain,
 )
 from storage.documents import read_json
-from storage.files import replaced_folder, write_text
+from storage.files import write_text
 
 TRAININGS_NAME: Final = "trainings.json"
 SCRIPT: Final = "train.slurm"
@@ -82,11 +83,7 @@ def write_trainings(planned: Trainings, cards: Sequence[dict[str, Any]], folder:
     Raises:
         FileExistsError: If it is there already.
     """
-    if folder.exists():
-        raise FileExistsError(
-            f"{folder}: exists: choose another folder, or see `advtag slurm status {folder}`"
-        )
-    with replaced_folder(folder) as temporary:
+    with new_folder(folder, see="slurm") as temporary:
         for number, card in enumerate(cards):
             own = job_folder(temporary, number)
             own.mkdir()
@@ -106,7 +103,7 @@ def read_trainings(folder: Path) -> Trainings:
         raise ValueError(f"{folder / TRAININGS_NAME}: not a record of this version: submit anew") from error
 
 
-def script(planned: Trainings, folder: Path, attempts: Sequence[Attempt]) -> str:
+def script(planned: Trainings, folder: Path, attempts: Sequence[Attempt], *, tag: str = "") -> str:
     """Return the batch script of an array of trainings.
 
     The shell stays in front of the training to pass signals on: SIGUSR1, which SLURM sends before the time is
@@ -119,7 +116,7 @@ def script(planned: Trainings, folder: Path, attempts: Sequence[Attempt]) -> str
     site, folder = planned.site, folder.resolve()
     lines = [
         "#!/bin/bash",
-        *sbatch_lines(site, attempts),
+        *sbatch_lines(site, attempts, tag=tag),
         "#SBATCH --output=/dev/null",
         "#SBATCH --error=%A.%a.err",
         "#SBATCH --requeue",
@@ -142,20 +139,20 @@ def script(planned: Trainings, folder: Path, attempts: Sequence[Attempt]) -> str
     return "\n".join(lines) + "\n"
 
 
-def submit_trainings(planned: Trainings, folder: Path, attempts: Sequence[Attempt]) -> str:
-    """Hand trainings in and return the number of their array.
+def submit_trainings(planned: Trainings, folder: Path, attempts: Sequence[Attempt], *, tag: str) -> str:
+    """Hand trainings in, marked with a tag, and return the number of their array.
 
     Raises:
-        BatchError: If there is no `sbatch`, or it refuses.
+        BatchError: If there is no `sbatch`, it refuses, or tells no number.
     """
+    text = script(planned, folder, attempts, tag=tag)
     write_text(_training_list(folder), "".join(f"{attempt.job:05d}\n" for attempt in attempts))
-    write_text(folder / SCRIPT, script(planned, folder, attempts))
+    write_text(folder / SCRIPT, text)
     return sbatch([f"--array=0-{len(attempts) - 1}", SCRIPT], folder=folder)
 
 
 def _training_list(folder: Path) -> Path:
-    """Return where the trainings of the next submission are listed."""
-    return folder.resolve() / f"trainings_{len(read_submissions(folder)) + 1:03d}.txt"
+    return next_list(folder, of="trainings")
 
 
 def _environment(site: Site) -> list[str]:
@@ -184,7 +181,7 @@ def submit_after(command: Sequence[str], site: Site, *, after: str, folder: Path
     number = 1 + len(list(folder.glob("after_*.slurm")))
     path = folder / f"after_{number:03d}.slurm"
     write_text(path, "\n".join(lines) + "\n")
-    options = [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
+    options = [f"--dependency=afterok:{after.partition(';')[0]}", "--kill-on-invalid-dep=yes"]
     output = path.with_suffix(".out").resolve()
     return sbatch([*options, f"--output={output}", str(path.resolve())], folder=Path.cwd())
 
@@ -195,11 +192,11 @@ def judge_trainings(planned: Trainings, folder: Path) -> list[JobStatus]:
     Raises:
         BatchError: If SLURM does not answer.
     """
-    submissions = read_submissions(folder)
-    last = last_attempts(submissions)
     n_done = [epochs_of(Path(training.output)) for training in planned.trainings]
     unfinished = any(done < training.epochs for done, training in zip(n_done, planned.trainings, strict=True))
-    states = Slurm().states(submissions, list(last)) if unfinished and submissions else {}
+    submissions = known_submissions(folder, Slurm() if unfinished else None)
+    last = last_attempts(submissions)
+    states = queue_states(Slurm(), submissions, list(last)) if unfinished else {}
     return [
         _status(planned, folder, number, done, last.get(number), states.get(number, QueueState("gone")))
         for number, done in enumerate(n_done)

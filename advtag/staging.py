@@ -116,18 +116,29 @@ def _staged_name(
 
     if not path.exists():
         raise ValueError(f"{parameter.opts[0]} {path}: no such file or folder")
-    name = f"{parameter.name}_{number}/{path.resolve().name}"
-    if parameter.name == "taggers" and path.is_dir():
-        from models.tagger import attack_file, tagger_files
-
-        for tagger in tagger_files(path, parse_epochs(values.get("epochs"))):
-            files = [file for file in (tagger, attack_file(tagger)) if file.is_file()]
-            staged += [Staged(file, f"{name}/{file.name}") for file in files]
+    name = f"{parameter.name}_{number}/{path.name if path.is_file() else path.resolve().name}"
+    if parameter.name == "taggers":
+        staged += _staged_taggers(path, name, parse_epochs(values.get("epochs")))
     elif parameter.name == "corrections":
         staged += _staged_corrections(path, name)
     else:
         staged.append(Staged(path, name))
     return f"{{inputs}}/{name}"
+
+
+def _staged_taggers(path: Path, name: str, epochs: Sequence[int] | None) -> "Iterator[Staged]":
+    """Yield the files of the taggers of a run directory, or of one tagger: with attacks and weights beside.
+
+    Raises:
+        FileNotFoundError: If the folder holds no tagger, or lacks an epoch asked for.
+        ValueError: If a tagger is no ONNX model.
+    """
+    from condor.folder import Staged
+    from models.tagger import files_of, tagger_files
+
+    for tagger in tagger_files(path, epochs):
+        folder = Path(name) if path.is_dir() else Path(name).parent
+        yield from (Staged(file, str(folder / file.relative_to(tagger.parent))) for file in files_of(tagger))
 
 
 def _staged_corrections(path: Path, name: str) -> "Iterator[Staged]":

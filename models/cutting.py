@@ -67,6 +67,8 @@ def _behind_scaling(content: bytes, metadata: TaggerMetadata, ends: _Ends) -> _P
     """Return what leads from the scaled features to the outputs; None if the file does it otherwise."""
     model = onnx.load_from_string(content)
     graph, head = model.graph, cleaning(metadata)
+    if any(value.type.tensor_type.elem_type != TensorProto.FLOAT for value in graph.output):
+        return None
     constants = {tensor.name: tensor for tensor in graph.initializer}
     nodes = list(graph.node)
     own = nodes[: len(head.nodes)]

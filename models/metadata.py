@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from models.features import BRANCHES
 from models.scaler import FeatureScaler
 from models.variants import parse_variant
 from storage.documents import parse_json
+from storage.names import LONGEST_NAME, printable
 
 SCHEMA_VERSION = 2
 METADATA_KEY = "advtag"
@@ -43,12 +44,14 @@ def _advtag_version() -> str:
 class TaggerMetadata(BaseModel):
     """The training behind a tagger and all that is needed to use it; immutable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9_.+-]+$", description="label of the training, e.g. basic or adversarial"
+        pattern=r"^[A-Za-z0-9_.+-]+$",
+        max_length=LONGEST_NAME,
+        description="label of the training, e.g. basic or adversarial",
     )
-    epoch: int = Field(ge=0, description="epochs of training behind this tagger")
+    epoch: int = Field(ge=0, lt=2**31, description="epochs of training behind this tagger")
     method: str = Field(
         pattern=r"^[a-z_]+(\+[a-z_]+)*$", description="how it was trained, e.g. basic, fgsm or fgsm+mix"
     )
@@ -63,7 +66,9 @@ class TaggerMetadata(BaseModel):
         FeatureScaler, PlainValidator(_to_scaler), PlainSerializer(FeatureScaler.to_dict, return_type=dict)
     ]
     feature_names: tuple[str, ...] = BRANCHES
-    data_fingerprint: str = Field(description="fingerprint of the prepared data it was trained on")
+    data_fingerprint: str = Field(
+        pattern=r"^[ -~]*$", description="fingerprint of the prepared data it was trained on"
+    )
     adapted_on: str | None = Field(
         None, description="split of events, e.g. 0.333:1, whose unlabelled jets it saw; null: none"
     )
@@ -100,6 +105,13 @@ class TaggerMetadata(BaseModel):
         return {METADATA_KEY: self.model_dump_json(exclude_none=True)}
 
 
+NEEDED_KEYS: Final = (
+    *(name for name, field in TaggerMetadata.model_fields.items() if field.is_required()),
+    "schema_version",
+)
+"""Of the JSON text; all others have a value where they are not given."""
+
+
 def read_metadata(properties: Mapping[str, str], *, source: str) -> TaggerMetadata:
     """Return the metadata of an ONNX file.
 
@@ -113,23 +125,34 @@ def read_metadata(properties: Mapping[str, str], *, source: str) -> TaggerMetada
     """
     if METADATA_KEY not in properties:
         raise ValueError(
-            f"{source}: no metadata named {METADATA_KEY!r} inside: export the tagger with advtag"
+            f"{source}: no metadata named {METADATA_KEY!r} inside: export it with advtag, or add them as "
+            "docs/files.md says"
         )
-    try:
-        content = parse_json(properties[METADATA_KEY], source=source, finite=False)
-        found = content["schema_version"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(
-            f"{source}: its metadata are no JSON object with a schema_version: export it again"
-        ) from error
+    content = _parsed(properties[METADATA_KEY], source)
+    found = content["schema_version"]
     if found != SCHEMA_VERSION:
         raise ValueError(
-            f"{source}: its metadata have schema {found}, but this advtag reads schema {SCHEMA_VERSION}: "
-            "use the advtag that wrote it, or export the tagger again"
+            f"{source}: its metadata have schema {printable(str(found)[:20])}, but this advtag reads schema "
+            f"{SCHEMA_VERSION}: use the advtag that wrote it, or export the tagger again"
         )
+    if missing := [name for name in NEEDED_KEYS if name not in content]:
+        raise ValueError(f"{source}: its metadata lack {', '.join(missing)}: add them as docs/files.md says")
     try:
         return TaggerMetadata.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{source}: its metadata are wrong at {place}: {first['msg']}") from error
+        raise ValueError(
+            f"{source}: its metadata are wrong at {printable(place)}: {printable(first['msg'])}"
+        ) from error
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    complaint = f"{source}: its metadata are no JSON object with {', '.join(NEEDED_KEYS)}"
+    try:
+        content = parse_json(text, source=source)
+    except ValueError as error:
+        raise ValueError(f"{complaint} ({error})") from error
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise ValueError(f"{complaint}: add them as docs/files.md says")
+    return content

@@ -18,9 +18,10 @@ from models.features import FEATURES, FLAVOURS, IS_INTEGER, MISSING, N_FEATURES,
 from models.metadata import TaggerMetadata
 from storage.files import replaced_file
 
-OPSET = 17
-IR_VERSION = 8
-"""The oldest file format that knows the opset, so that older runtimes read the files too."""
+OPSET = 13
+IR_VERSION = 7
+"""The oldest operators and file format in which the graphs can be written, so that older runtimes read them,
+such as those of CMSSW. Source: of the operators used, Softmax and Unsqueeze were last changed in opset 13."""
 
 Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Weight ``(n_outputs, n_inputs)`` and bias ``(n_outputs,)`` of a dense layer."""

@@ -14,8 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from models.features import FLAVOURS, N_FEATURES
 from models.metadata import TaggerMetadata, read_metadata
 from models.networks import Network
+from models.onnx_files import read_model, weight_files
 from models.scaler import FeatureScaler
 from models.sessions import hash_of, run_in_parts, session_of
+from models.trial import ATTACK, TAGGER, Interface, require_usable
+from storage.names import printable
 
 TAGGER_SUFFIX = "_tagger.onnx"
 ATTACK_SUFFIX = "_attack.onnx"
@@ -128,24 +131,21 @@ class Tagger:
 def load_tagger(path: Path) -> Tagger:
     """Return the tagger of an ONNX file, with the attack that lies beside it, if there is one.
 
-    The attack of ``epoch_012_tagger.onnx`` is ``epoch_012_attack.onnx``. Any ONNX model serves that has the
-    metadata of `models.metadata` and the inputs and outputs of `models.onnx_graphs`.
+    The attack of ``epoch_012_tagger.onnx`` is ``epoch_012_attack.onnx``. Any feed-forward ONNX model serves
+    that has the metadata of `models.metadata` and the inputs and outputs of `models.onnx_graphs`, these in
+    any precision. Weights that it keeps in files beside it become part of the tagger.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a file is no ONNX model, lacks metadata, inputs or outputs, or the attack is another
-            tagger's.
+        ValueError: If a file is no such model, lacks metadata, inputs or outputs, gives no finite outputs, or
+            the attack is another tagger's.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such tagger file")
-    content = path.read_bytes()
-    metadata = _read_model(content, path, inputs=("features",), outputs=("logits",))
+    content, metadata = _read(path, TAGGER)
     attack_path = attack_file(path)
     if not (path.name.endswith(TAGGER_SUFFIX) and attack_path.is_file()):
         return Tagger(metadata, content)
-    attack = attack_path.read_bytes()
-    attacked = _read_model(attack, attack_path, inputs=("features", "labels"), outputs=("gradient_sign",))
+    attack, attacked = _read(attack_path, ATTACK)
     if attacked != metadata:
         raise ValueError(f"{attack_path}: its metadata are not those of {path.name}: export both again")
     return Tagger(metadata, content, attack)
@@ -204,6 +204,19 @@ def attack_file(tagger: Path) -> Path:
     return tagger.with_name(tagger.name.removesuffix(TAGGER_SUFFIX) + ATTACK_SUFFIX)
 
 
+def files_of(tagger: Path) -> list[Path]:
+    """Return all files that a tagger is made of: its own, its attack's, and the weights beside either.
+
+    Raises:
+        FileNotFoundError: If there is no such tagger.
+        ValueError: If it, or its attack, is no ONNX model, or has weights outside of its folder.
+    """
+    models = [tagger]
+    if tagger.name.endswith(TAGGER_SUFFIX) and attack_file(tagger).is_file():
+        models.append(attack_file(tagger))
+    return list(dict.fromkeys(file for model in models for file in (model, *weight_files(model))))
+
+
 def tagger_files(directory: Path, epochs: Sequence[int] | None) -> list[Path]:
     """Return the tagger files of a run directory, by epoch; the path of such a file stands for itself.
 
@@ -228,22 +241,12 @@ def tagger_files(directory: Path, epochs: Sequence[int] | None) -> list[Path]:
     return [by_epoch[epoch] for epoch in sorted(by_epoch) if epochs is None or epoch in epochs]
 
 
-def _read_model(
-    content: bytes, path: Path, *, inputs: tuple[str, ...], outputs: tuple[str, ...]
-) -> TaggerMetadata:
-    try:
-        session = session_of(hash_of(content), content)
-    except Exception as error:  # the runtime has a class of its own for each failure
-        raise ValueError(f"{path}: ONNX Runtime cannot read it as a model: is it damaged?") from error
-    metadata = read_metadata(session.get_modelmeta().custom_metadata_map, source=str(path))
-    for what, names, found in (
-        ("input", inputs, session.get_inputs()),
-        ("output", outputs, session.get_outputs()),
-    ):
-        missing = set(names) - {node.name for node in found}
-        if missing:
-            raise ValueError(f"{path}: the model has no {what} named {', '.join(sorted(missing))}")
-    return metadata
+def _read(path: Path, interface: Interface) -> tuple[bytes, TaggerMetadata]:
+    """Return the content of a model that has passed its trial, and its metadata."""
+    model, source = read_model(path), printable(str(path))
+    metadata = read_metadata(model.properties, source=source)
+    require_usable(model.content, interface, metadata.scaler, source=source)
+    return model.content, metadata
 
 
 def _checked_features(raw: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from coffea.processor.executor import WorkItem
 
 from events.open_trees import open_tree
 from events.reading import ReadError, reading
+from storage.memory import memory_limit as limited_memory
 
 log = logging.getLogger(__name__)
 
@@ -117,19 +118,15 @@ def memory_limit(megabytes: int | None) -> Iterator[None]:
     Raises:
         ChunkMemoryError: If it needed more.
     """
-    if megabytes is None:
-        yield
-        return
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (megabytes * _BYTES_PER_MB, before[1]))
     try:
-        yield
+        with limited_memory(None if megabytes is None else megabytes * _BYTES_PER_MB):
+            yield
     except MemoryError as error:
+        if megabytes is None:
+            raise
         raise ChunkMemoryError(
             f"a chunk needs more than the {megabytes} MB of memory a worker may take: use smaller chunks"
         ) from error
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def peak_memory_mb() -> float:

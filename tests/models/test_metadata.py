@@ -60,6 +60,49 @@ def test_wrong_content_is_one_sentence_with_the_file(make_metadata, changes, mes
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epoch": 2**31},  # more than the axis of a histogram holds
+        {"name": "n" * 200},
+        {"data_fingerprint": "\x1b[31m"},
+        {"gamma": 10**400},
+        {"surprise\x1b[2J": 1},
+    ],
+)
+def test_no_value_reaches_terminals_or_breaks_histograms(make_metadata, changes):
+    with pytest.raises(ValueError, match=r"run/a.onnx: ") as caught:
+        read_metadata(changed(make_metadata(), **changes), source="run/a.onnx")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("key", ["gamma", "scaler"])
+def test_numbers_that_are_none_are_refused(make_metadata, key, value):
+    text = make_metadata().to_properties()[METADATA_KEY]
+    content = json.loads(text)
+    content["gamma"] = 25.0
+    text = (
+        json.dumps(content).replace("25.0", value)
+        if key == "gamma"
+        else text.replace('"std":[', f'"std":[{value},')
+    )
+    with pytest.raises(ValueError, match=r"a.onnx: "):
+        read_metadata({METADATA_KEY: text}, source="a.onnx")
+
+
+def test_all_that_is_missing_is_named_at_once(make_metadata):
+    """A user adds metadata to a network of another maker once, not key after key."""
+    content = json.loads(make_metadata().to_properties()[METADATA_KEY])
+    for key in ("epoch", "method", "scaler"):
+        del content[key]
+    with pytest.raises(ValueError, match=r"a.onnx: its metadata lack epoch, method, scaler"):
+        read_metadata({METADATA_KEY: json.dumps(content)}, source="a.onnx")
+    del content["schema_version"]
+    with pytest.raises(ValueError, match="name, epoch, method, gamma, loss_input, scaler, data_fingerprint"):
+        read_metadata({METADATA_KEY: json.dumps(content)}, source="a.onnx")
+
+
 def test_a_missing_key_says_so():
     with pytest.raises(ValueError, match=r"a.onnx: no metadata named 'advtag'"):
         read_metadata({}, source="a.onnx")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import awkward as ak
 import numpy as np
+import onnx
 import pytest
 import uproot
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from models.features import BRANCHES, N_FEATURES
 from models.perturbations import parse_variants, perturb
 from models.tagger import Tagger, load_taggers, run_folders
 from simulation.fixture import fixture_files
+from simulation.reference_tagger import reference_tagger_path
 from training.metrics import auc, split_by_truth
 
 REPOSITORY = Path(__file__).parents[2]
@@ -59,6 +61,14 @@ def test_both_trainings_say_what_they_are(taggers: list[Tagger]) -> None:
 def test_the_model_card_names_the_data_they_were_trained_on(taggers: list[Tagger]) -> None:
     (fingerprint,) = {tagger.metadata.data_fingerprint for tagger in taggers}
     assert fingerprint[:12] in (REPOSITORY / "models" / "pretrained" / "README.md").read_text()
+
+
+def test_old_runtimes_read_the_files_of_the_package() -> None:
+    """Opset 13 and format 7 are of ONNX 1.8 (2020); ONNX Runtime 1.6 reads them."""
+    files = [path for folder in run_folders([Path("pretrained")]) for path in folder.glob("*.onnx")]
+    for path in [*files, reference_tagger_path()]:
+        model = onnx.load(path)
+        assert (model.opset_import[0].version, model.ir_version) == (13, 7), path
 
 
 def test_one_training_and_epochs_can_be_chosen() -> None:

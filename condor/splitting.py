@@ -5,9 +5,10 @@ from itertools import pairwise
 from typing import Any
 
 from condor.manifest import Input, Job, Range
+from datamc.results import EventRange, refuse_overlaps
 from events.files import FileError
 from processors.filesets import Fileset
-from processors.opening import count_events, side_by_side
+from processors.opening import Content, content_of, side_by_side
 
 Progress = Callable[[int, int], None]
 
@@ -26,6 +27,9 @@ def count_inputs(
     Returns:
         The inputs, the range of each input that the fileset restricts (by number), and one sentence for each
         file that cannot be read.
+
+    Raises:
+        ValueError: If an event would be counted twice.
     """
     files = [
         (name, path, entry) for name, dataset in fileset.items() for path, entry in dataset.files.items()
@@ -33,11 +37,12 @@ def count_inputs(
     inputs: list[Input] = []
     parts: dict[int, tuple[int, int]] = {}
     complaints: list[str] = []
+    ranges: list[EventRange] = []
 
-    def count(file: tuple[str, str, Any]) -> int | str:
+    def count(file: tuple[str, str, Any]) -> Content | str:
         _, path, entry = file
         try:
-            return count_events(path, entry.tree)
+            return content_of(path, entry.tree)
         except FileError as error:
             return str(error)
 
@@ -48,9 +53,12 @@ def count_inputs(
         else:
             if entry.entries is not None:
                 parts[len(inputs)] = entry.entries
-            inputs.append(Input(name, path, entry.tree, counted))
+            inputs.append(Input(name, path, entry.tree, counted.n_events))
+            start, stop = entry.entries or (0, counted.n_events)
+            ranges.append(EventRange(counted.identity, start, stop, name, path))
         if progress:
             progress(done, len(files))
+    refuse_overlaps(ranges)
     return inputs, parts, complaints
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal
 
 import hist
 
 from datamc.look_ups import LookUps, look_up_notes, unvaried_notes
+from datamc.overlaps import EventRange, first_overlap
 from datamc.scenarios import NotFinite, Scenario, not_finite_notes, not_finite_of
 from datamc.sections import Sections
 
@@ -71,7 +71,8 @@ class LedgerEntry:
     """The fate of one range of events of one file: `[entry_start, entry_start + n_expected)`.
 
     Events that were expected but not processed are *declared lost* by the status `skipped` or `failed` and a
-    reason.
+    reason. `identity` is what the file has in common with its copies, and with no other file; it is empty
+    where that is not known, as of a file that never opened.
     """
 
     dataset: str
@@ -81,6 +82,7 @@ class LedgerEntry:
     status: LedgerStatus = "processed"
     reason: str = ""
     entry_start: int = 0
+    identity: str = ""
 
     @property
     def n_lost(self) -> int:
@@ -176,19 +178,24 @@ def _check_entry(entry: LedgerEntry) -> None:
 
 
 def refuse_double_counting(entries: Iterable[LedgerEntry]) -> None:
-    """Check that no event is in two ranges that hold processed events.
+    """Check that no event is in two ranges that hold processed events: of a file, or of a copy of it.
 
     Raises:
-        LedgerError: If one is; the sentence names the file.
+        LedgerError: If one is; the sentence names the files.
     """
-    held = sorted(
-        (entry for entry in entries if entry.n_processed > 0),
-        key=lambda entry: (entry.dataset, entry.file, entry.entry_start),
-    )
-    for earlier, later in pairwise(held):
-        same_file = (earlier.dataset, earlier.file) == (later.dataset, later.file)
-        if same_file and later.entry_start < earlier.entry_start + earlier.n_expected:
+    held = [entry for entry in entries if entry.n_processed > 0]
+    by_name = [_range(entry, f"{entry.dataset}, {entry.file}") for entry in held]
+    by_content = [_range(entry, entry.identity) for entry in held if entry.identity]
+    for found in (first_overlap(by_name), first_overlap(by_content)):
+        if found is not None:
+            first, second = found
+            also = "" if first.file == second.file else f", in {first.file} ({first.dataset}), too"
             raise LedgerError(
-                f"{later.dataset}, {later.file}: the events from {later.entry_start} on are held twice: "
+                f"{second.dataset}, {second.file}: the events from {second.start} on are held twice{also}: "
                 "take each file once"
             )
+
+
+def _range(entry: LedgerEntry, identity: str) -> EventRange:
+    start = entry.entry_start
+    return EventRange(identity, start, start + entry.n_expected, entry.dataset, entry.file)

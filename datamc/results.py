@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datamc.look_ups import LookUps
 from datamc.merging import merge_results
+from datamc.overlaps import EventRange, refuse_overlaps
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
 from datamc.scenarios import NotFinite, Scenario
 from datamc.sections import Sections, ranges_of
@@ -22,6 +23,7 @@ from storage.files import replaced_file
 __all__ = [
     "CutflowRow",
     "DatasetRecord",
+    "EventRange",
     "LedgerEntry",
     "LedgerError",
     "LedgerStatus",
@@ -33,6 +35,7 @@ __all__ = [
     "ranges_of",
     "read_account",
     "read_result",
+    "refuse_overlaps",
     "write_result",
 ]
 

@@ -66,7 +66,7 @@ class RootFile:
         found = self.object(name, kind="tree")
         if not isinstance(found, uproot.TTree):
             raise FileError(self.path, f"its {name} is no TTree")
-        return Tree(self.path, found)
+        return Tree(self.path, name, found)
 
     def text(self, name: str) -> str | None:
         """Return a plain text, None if there is none of that name.

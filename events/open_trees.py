@@ -9,14 +9,21 @@ import atexit
 import threading
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import uproot
 from coffea.processor.executor import WorkItem
 
-from events.files import is_remote, opening_options
+from events.files import RootFile, is_remote, opening_options
+from events.identity import State, identity_of, machine, state_of
+from events.reading import ReadError
+
+IDENTITY, STATE, MACHINE = "identity", "state", "machine"
+"""What a chunk says of its file as it was planned: see `planned_file`."""
+
+_HEADER_BYTES = 100
+"""Hold the length of a file and ROOT's mark of it."""
 
 
 class Objects(MutableMapping[str, Any]):
@@ -47,11 +54,17 @@ class Objects(MutableMapping[str, Any]):
 
 
 class _Held(threading.local):
-    """The file that a thread has open; `mark` is what tells it from others, and from itself rewritten."""
+    """The file that a thread has open.
+
+    Attributes:
+        mark: What tells it from others, and from itself written anew.
+        header: Its first bytes; a file that was written anew has others.
+    """
 
     def __init__(self) -> None:
         self.mark: tuple[Any, ...] | None = None
         self.file: Any = None
+        self.header: bytes = b""
         self.objects: dict[str, Any] = {}
 
 
@@ -71,6 +84,11 @@ def _close_all() -> None:
         file.close()
 
 
+def planned_file(identity: str, state: State | None) -> dict[str, Any]:
+    """Return what the chunks of a file are to say of it, as plain values; their `usermeta`."""
+    return {IDENTITY: identity, STATE: None if state is None else list(state), MACHINE: machine()}
+
+
 def runner_options(paths: Iterable[str]) -> dict[str, Any]:
     """Return how coffea is to open files: such that it finds the tree that is held."""
     return {"object_cache": Objects(), **opening_options(paths)}
@@ -82,23 +100,63 @@ def open_tree(item: WorkItem) -> Iterator[Callable[[], int]]:
 
     It stays open afterwards, until the thread opens another; what fails closes it. Of a file that is not
     there none is held, and whoever opens it will find out.
+
+    Raises:
+        ReadError: If it is not the file that was planned, or was changed while the block ran.
     """
     try:
+        _require_planned_state(item)
         mark = _mark(item)
         if mark != _held.mark:
             close_tree()
         before = _read_so_far()
         if mark is not None and _held.file is None:
-            # Arrays are not kept, as every chunk reads others.
-            options = runner_options([item.filename])
-            _held.file = uproot.open({item.filename: None}, array_cache=None, **options)
-            _open_files[id(_held.file)] = _held.file
-            _held.file[item.treename]
+            _open(item)
             _held.mark = mark
         yield lambda: _read_so_far() - before
+        if _mark(item) != mark or _header() != _held.header:
+            raise changed(item.filename)
     except BaseException:
         close_tree()
         raise
+
+
+def _open(item: WorkItem) -> None:
+    # Arrays are not kept, as every chunk reads others.
+    options = runner_options([item.filename])
+    _held.file = uproot.open({item.filename: None}, array_cache=None, **options)
+    _open_files[id(_held.file)] = _held.file
+    _held.header = _header()
+    file = RootFile(item.filename, _held.file)
+    identity = identity_of(file, file.tree(item.treename))
+    if identity != (item.usermeta or {}).get(IDENTITY, identity):
+        raise changed(item.filename)
+
+
+def changed(path: str) -> ReadError:
+    """Return what is to be raised of a file that is no longer the one that was planned."""
+    return ReadError(
+        f"{path}: was replaced or changed since the run began: leave inputs alone while they are processed, "
+        "and run again"
+    )
+
+
+def _require_planned_state(item: WorkItem) -> None:
+    """Raise if a local file is not in the state in which it was planned."""
+    usermeta = item.usermeta or {}
+    planned, now = usermeta.get(STATE), state_of(item.filename)
+    if planned is None or now is None:
+        return
+    if not now.fits(State(*planned), same_machine=usermeta.get(MACHINE) == machine()):
+        raise changed(item.filename)
+
+
+def _header() -> bytes:
+    """Return the first bytes of the file that is held, as they are now."""
+    if _held.file is None:
+        return b""
+    chunk = _held.file.file.source.chunk(0, _HEADER_BYTES)
+    return bytes(chunk.raw_data)
 
 
 def _read_so_far() -> int:
@@ -109,14 +167,11 @@ def close_tree() -> None:
     """Close the file that this thread holds, if any."""
     if _held.file is not None:
         _held.file.close()
-    _held.mark, _held.file, _held.objects = None, None, {}
+    _held.mark, _held.file, _held.header, _held.objects = None, None, b"", {}
 
 
 def _mark(item: WorkItem) -> tuple[Any, ...] | None:
-    if is_remote(item.filename):
-        return item.filename, item.treename, item.fileuuid
-    path = Path(item.filename)
-    if not path.is_file():
+    state = state_of(item.filename)
+    if state is None and not is_remote(item.filename):
         return None
-    status = path.stat()
-    return item.filename, item.treename, status.st_ino, status.st_size, status.st_mtime_ns
+    return item.filename, item.treename, item.fileuuid, (item.usermeta or {}).get(IDENTITY), state

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from events.errors import FileError
+
 _READERS = ("uproot", "coffea.nanoevents.schemas")
 """Whose errors mean a damaged file: of what is in it, and of how its branches belong together."""
 
@@ -25,6 +27,8 @@ def reading(path: str) -> Iterator[None]:
     """
     try:
         yield
+    except FileError as error:
+        raise ReadError(str(error)) from error
     except Exception as error:
         # awkward raises errors of its own on top, so the whole chain is looked through.
         chain = list(_chain(error))

@@ -55,12 +55,14 @@ class Tree:
 
     Attributes:
         path: The file.
+        name: What it is called there.
         n_events: How many events it holds.
         names: Its branches, in their order in the file.
     """
 
-    def __init__(self, path: str, tree: uproot.TTree) -> None:
+    def __init__(self, path: str, name: str, tree: uproot.TTree) -> None:
         self.path = path
+        self.name = name
         self._tree = tree
         with damage_named(path):
             self.n_events = int(tree.num_entries)

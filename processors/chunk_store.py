@@ -19,6 +19,7 @@ import numpy as np
 import uhi.io.zip
 from coffea.processor.executor import WorkItem
 
+from events.open_trees import IDENTITY, STATE
 from storage.archives import open_archive
 from storage.files import remove_remnants, replaced_file
 
@@ -77,7 +78,9 @@ class ChunkStore:
 
     def _path(self, item: WorkItem) -> Path:
         place = [item.dataset, item.filename, item.treename, item.entrystart, item.entrystop]
-        key = json.dumps([*place, item.fileuuid.hex(), self._context])
+        usermeta = item.usermeta or {}
+        file = [item.fileuuid.hex(), usermeta.get(IDENTITY), usermeta.get(STATE)]
+        key = json.dumps([*place, *file, self._context])
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.zip"
 
 

@@ -32,7 +32,14 @@ def _entry(
     reasons = sorted(lost.get(key, ()))
     status: LedgerStatus = "failed" if reasons else "processed"
     return LedgerEntry(
-        file.dataset, file.path, file.n_events, n_processed, status, "; ".join(reasons), file.entry_start
+        file.dataset,
+        file.path,
+        file.n_events,
+        n_processed,
+        status,
+        "; ".join(reasons),
+        file.entry_start,
+        file.identity,
     )
 
 

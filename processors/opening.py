@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from coffea.processor.executor import FileMeta, WorkItem
 
+from datamc.results import EventRange
 from events.files import FileError, open_root
+from events.identity import State, identity_of, state_of
+from events.open_trees import planned_file
 from processors.filesets import DatasetMetadata, FileEntry
 from selections.branches import GENERATOR, Branches, missing
 
@@ -30,6 +33,8 @@ class PlannedFile:
         tree: Its tree of events.
         n_events: How many events are taken.
         uuid: ROOT's mark of the file.
+        identity: What its tree has in common with those of copies: see `events.identity`.
+        state: In which state the file system had it, if it is a local one.
         clusters: Where the clusters of what is taken begin, and its end; counted from the file's first event.
         is_data: Whether it holds data.
         dropped: Optional branches of the selection it does not have.
@@ -43,6 +48,8 @@ class PlannedFile:
     tree: str
     n_events: int
     uuid: bytes
+    identity: str
+    state: State | None
     clusters: tuple[int, ...]
     is_data: bool
     dropped: tuple[str, ...]
@@ -55,10 +62,18 @@ class PlannedFile:
         """The first event that is taken."""
         return self.clusters[0]
 
+    @property
+    def range(self) -> EventRange:
+        """The events that are taken."""
+        return EventRange(
+            self.identity, self.entry_start, self.entry_start + self.n_events, self.dataset, self.path
+        )
+
     def work_items(self, chunksize: int) -> list[WorkItem]:
         """Return the chunks of the file, cut where its clusters begin."""
         clusters = [cluster - self.entry_start for cluster in self.clusters]
         metadata = {"numentries": self.n_events, "uuid": self.uuid, "clusters": clusters}
+        metadata |= planned_file(self.identity, self.state)
         file = FileMeta(self.dataset, self.path, self.tree, metadata)
         return [
             replace(
@@ -86,6 +101,7 @@ def open_file(
         FileError: If it is absent, truncated, no ROOT file, or lacks the tree or the events asked for.
         ValueError: If it lacks a needed branch, or is not what its dataset is declared to be.
     """
+    state = state_of(path)
     content = _read_header(path, entry.tree, branches)
     clusters = _taken(path, content["clusters"], entry)
     available = content["available"]
@@ -99,6 +115,8 @@ def open_file(
         tree=entry.tree,
         n_events=clusters[-1] - clusters[0],
         uuid=content["uuid"],
+        identity=content["identity"],
+        state=state,
         clusters=clusters,
         is_data=is_data,
         dropped=branches.dropped(available),
@@ -132,14 +150,22 @@ def side_by_side(function: Callable[[Item], Answer], items: Iterable[Item]) -> I
         threads.shutdown(cancel_futures=True)
 
 
-def count_events(path: str, tree: str) -> int:
-    """Return how many events the tree of a file holds.
+class Content(NamedTuple):
+    """How many events a tree of a file holds, and what copies of it share: see `events.identity`."""
+
+    n_events: int
+    identity: str
+
+
+def content_of(path: str, tree: str) -> Content:
+    """Return what a tree of a file holds.
 
     Raises:
         FileError: If it is absent, truncated, no ROOT file or lacks the tree.
     """
     with open_root(path) as file:
-        return file.tree(tree).n_events
+        events = file.tree(tree)
+        return Content(events.n_events, identity_of(file, events))
 
 
 def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any]:
@@ -147,6 +173,7 @@ def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any
         tree = file.tree(tree_name)
         return {
             "uuid": file.uuid,
+            "identity": identity_of(file, tree),
             "available": frozenset(tree.names),
             "clusters": tree.clusters(branches.names().__contains__),
         }

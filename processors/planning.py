@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from datamc.results import LedgerEntry
+from datamc.results import LedgerEntry, refuse_overlaps
 from events.files import FileError
 from models.features import BRANCHES
 from processors.filesets import DatasetMetadata, Fileset
@@ -88,7 +88,7 @@ def make_plan(
     plan.notes += [f"{entry.dataset}: {entry.file} skipped, {entry.reason}" for entry in plan.lost]
     if not plan.files:
         raise ValueError(f"nothing to process ({few(plan.notes)}): check the fileset")
-    _refuse_same_events(plan.files)
+    refuse_overlaps(file.range for file in plan.files)
     _refuse_mixed_weights(plan.files)
     plan.notes += _primary_dataset_notes(plan.datasets, parameters)
     plan.notes += _branch_notes(plan.files)
@@ -150,18 +150,6 @@ def _add_files(plan: Plan, fileset: Fileset, branches: Branches) -> None:
         if known.is_data != planned.is_data:
             raise ValueError(
                 f"{planned.path}: dataset {name} holds both data and simulation: split it into two datasets"
-            )
-
-
-def _refuse_same_events(files: Sequence[PlannedFile]) -> None:
-    """Raise if events would be counted twice: from one file under two names, or from a copy of it."""
-    seen: dict[tuple[bytes, str, int], PlannedFile] = {}
-    for file in files:
-        first = seen.setdefault((file.uuid, file.tree, file.n_events), file)
-        if first is not file:
-            raise ValueError(
-                f"{file.path}: dataset {file.dataset} has the very events of {first.path} in dataset "
-                f"{first.dataset}: list them once"
             )
 
 

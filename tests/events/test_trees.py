@@ -11,7 +11,7 @@ import uproot
 
 from events.files import FileError, open_root
 from processors.filesets import parse_fileset
-from processors.opening import count_events
+from processors.opening import content_of
 from processors.run import run_selection
 from processors.skim import skim
 from simulation.fixture import fixture_files
@@ -63,7 +63,7 @@ def reveal_truth(path: Path) -> None:
 
 
 READERS: dict[str, Read] = {
-    "count": lambda path: count_events(str(path), "Events"),
+    "count": lambda path: content_of(str(path), "Events"),
     "process": process,
     "skim": copy_small,
     "prepare": prepare_jets,

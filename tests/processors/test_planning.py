@@ -134,18 +134,79 @@ def test_data_that_hold_generator_branches_are_refused(mc: Path, data: Path) -> 
 
 def test_events_under_two_names_are_refused(mc: Path, tmp_path: Path) -> None:
     """Whatever the way to the file: as it is, by another path, through a link, or as a copy."""
-    copy, link = tmp_path / "copy.root", tmp_path / "link.root"
+    copy, link, hard = (tmp_path / f"{name}.root" for name in ("copy", "link", "hard"))
     copy.write_bytes(mc.read_bytes())
     link.symlink_to(mc)
+    hard.hardlink_to(mc)
     roundabout = f"{mc.parent}/../{mc.parent.name}/{mc.name}"
     for fileset in (
         {"a": [str(mc)], "b": [str(mc)]},
         {"a": [str(mc), roundabout]},
         {"a": [str(mc), str(link)]},
+        {"a": [str(mc), str(hard)]},
         {"a": [str(mc)], "b": [str(copy)]},
     ):
         with pytest.raises(ValueError, match=f"the very events of {mc} in dataset a: list them once"):
             plan(fileset)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "n_events"),
+    [
+        ((0, 120), (0, 120), None),
+        ((0, 120), (119, 120), None),
+        ((0, 70), (50, 120), None),
+        ((20, 100), (40, 60), None),
+        ((0, 60), (60, 120), 120),
+        ((60, 120), (0, 60), 120),
+        ((0, 1), (119, 120), 2),
+    ],
+)
+@pytest.mark.parametrize("where", ["two datasets", "a copy", "a copy in two datasets"])
+def test_ranges_of_a_file_may_not_overlap(
+    mc: Path,
+    tmp_path: Path,
+    where: str,
+    first: tuple[int, int],
+    second: tuple[int, int],
+    n_events: int | None,
+) -> None:
+    other = tmp_path / "copy.root"
+    other.write_bytes(mc.read_bytes())
+    if where == "two datasets":
+        other = mc
+    listed = [{str(mc): {"entries": first}}, {str(other): {"entries": second}}]
+    fileset: dict[str, Any] = {name: {"files": files} for name, files in zip("ab", listed, strict=True)}
+    if where == "a copy":
+        fileset = {"a": {"files": listed[0] | listed[1]}}
+    if n_events is None:
+        with pytest.raises(ValueError, match=rf"events .* of .*{mc.name}|{other.name}.* list them once"):
+            plan(fileset)
+        return
+    planned = plan(fileset)
+    assert planned.n_events == n_events
+    assert sorted(event for file in planned.files for event in range(file.range.start, file.range.stop)) == [
+        *range(*min(first, second)),
+        *range(*max(first, second)),
+    ]
+
+
+def test_two_files_made_reproducibly_are_not_taken_for_one(
+    tmp_path: Path, make_events: MakeEvents, write: Write
+) -> None:
+    """ROOT can be told to give all files the same mark: then it says nothing of them."""
+    paths = [
+        write(tmp_path / f"{n}.root", make_events(n, seed=n, is_data=False, features=False)) for n in (5, 6)
+    ]
+    with uproot.open(paths[0]) as file:
+        mark = file.file.fUUID
+    for path in paths:
+        with uproot.open(path) as file:
+            own = file.file.fUUID
+        content = path.read_bytes()
+        assert content.count(own) >= 1
+        path.write_bytes(content.replace(own, mark))
+    assert plan({"a": [str(path) for path in paths]}).n_events == 11
 
 
 def test_files_with_and_without_weights_do_not_mix(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import uproot
 from coffea.processor.executor import WorkItem
 
 from datamc.results import Result
@@ -75,7 +76,21 @@ def test_a_killed_run_goes_on_and_ends_as_an_undisturbed_one(
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("change", ["tagger", "seed", "variants", "golden", "file"])
+def raise_weights(path: Path) -> None:
+    """Change generator weights where they stand, so that length and ROOT's mark of the file stay."""
+    with uproot.open(path) as file:
+        branch = file["Events/genWeight"]
+        (start,) = (int(seek) for seek in branch.member("fBasketSeek")[: branch.num_baskets])
+        length = int(branch.member("fBasketBytes")[0])
+        weights = branch.array(library="np").astype(">f4")
+    basket = path.read_bytes()[start : start + length]
+    assert basket.count(weights.tobytes()) == 1, "write the file without compression"
+    with path.open("r+b") as file:
+        file.seek(start + basket.index(weights.tobytes()))
+        file.write((2 * weights).tobytes())
+
+
+@pytest.mark.parametrize("change", ["tagger", "seed", "variants", "golden", "file", "a number in the file"])
 def test_what_has_changed_is_processed_again(
     fileset: dict[str, Any],
     taggers: list[Tagger],
@@ -102,8 +117,10 @@ def test_what_has_changed_is_processed_again(
     elif change == "golden":
         options["golden_json"] = tmp_path / "golden.json"
         options["golden_json"].write_text('{"299593": [[1, 1]]}')
-    else:
+    elif change == "file":
         write(path, make_events(100, seed=2, is_data=False))
+    else:
+        raise_weights(path)
     result = run(files, taggers, keep_chunks=folder, **options)
     assert len(set(folder.iterdir()) - before) == 1
     fresh = run(files, taggers, **options)

@@ -1,0 +1,88 @@
+"""Damaged texts: filesets, cards, sites, corrections, sections, tables, manifests.
+
+A text that is read is taken for what it says, so another result is right; what may not happen is a traceback,
+an error that names no file, or something that is executed.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.reliability.damage import Trial
+from benchmarks.reliability.mutants import TEXTS
+from benchmarks.reliability.world import World
+
+ACCEPTED = "accepted: it says something else"
+
+
+def _accepted(path: Path, original: bytes) -> str | None:
+    return ACCEPTED
+
+
+def text_trials(world: World, folder: Path) -> Sequence[Trial]:
+    """Return one trial for each kind of text that a command reads."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(world.folder, folder, symlinks=True)
+    process: list[object] = ["process", "--selection", "dy", "--executor", "iterative", "--out", "out"]
+    with_fileset: list[object] = [*process, "--fileset", "samples/fileset.json"]
+    submit: list[object] = [
+        "condor",
+        "submit",
+        "jobs",
+        "--dry-run",
+        "--selection",
+        "dy",
+        "--site",
+        "site.yaml",
+    ]
+    readers: dict[str, tuple[str, Sequence[object]]] = {
+        "fileset": ("samples/fileset.json", with_fileset),
+        "golden JSON": ("golden.json", [*with_fileset, "--golden-json", "golden.json"]),
+        "corrections": ("corrections.yaml", [*with_fileset, "--corrections", "corrections.yaml"]),
+        "table of corrections": ("table.json", [*with_fileset, "--corrections", "corrections.yaml"]),
+        "site": ("site.yaml", [*submit, "--fileset", "samples/fileset.json"]),
+        "card of prepare": ("prepare.yaml", ["prepare", "prepare.yaml"]),
+        "card of train": ("basic.yaml", ["train", "basic.yaml"]),
+        "card of fit": ("fit.yaml", ["fit", "results", "--config", "fit.yaml", "--out", "out"]),
+        "card of study": ("study.yaml", ["study", "study.yaml", "--dry-run"]),
+        "manifest of jets": ("jets/manifest.json", ["train", "basic.yaml"]),
+        "scaler of jets": ("jets/scaler.json", ["train", "basic.yaml"]),
+        "table of areas": (
+            "evaluation/auc.csv",
+            ["divergence", "results", "--evaluation", "evaluation", "--replicas", 2, "--out", "out/d.csv"],
+        ),
+        "table of ROC": (
+            "evaluation/roc.csv", ["report", "results", "--evaluation", "evaluation", "--out", "out/r.html"],
+        ),
+        "table of divergence": ("results/divergence.csv", ["report", "results", "--out", "out/r.html"]),
+        "scale factors": (
+            _first(folder, "results/scale_factors/*.json"),
+            [*with_fileset, "--taggers", "runs/basic", "--apply-sf", _first(folder, "results/scale_factors/*.json")],
+        ),
+    }  # fmt: skip
+    trials = [
+        Trial(
+            name, folder, [folder / path], arguments, folder / "out", TEXTS, _accepted, before=_fresh(folder)
+        )
+        for name, (path, arguments) in readers.items()
+        if path and (folder / path).is_file()
+    ]
+    return [trial for trial in trials if _works(trial)]
+
+
+def _first(folder: Path, pattern: str) -> str:
+    return next((str(path.relative_to(folder)) for path in sorted(folder.glob(pattern))), "")
+
+
+def _fresh(folder: Path) -> Callable[[], None]:
+    def remove() -> None:
+        for name in ("runs/basic", "study"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.copytree(folder.parent.parent / "world" / "runs" / "basic", folder / "runs" / "basic")
+
+    return remove
+
+
+def _works(trial: Trial) -> bool:
+    assert trial.reference
+    return True

@@ -182,11 +182,10 @@ def _judge_ledger(files: Sequence[Listed], ledger: list[dict[str, Any]]) -> tupl
                 problems.append(said)
         elif (expected, processed) != (len(file.range), len(file.range)):
             problems.append(f"{said}, counted {len(file.range)}")
-    n_known = sum(any(entry["file"].endswith(f"/{file.path.name}") for file in files) for entry in ledger)
-    return [
-        *problems,
-        *(["files in the ledger that nobody listed"] if n_known != len(ledger) else []),
-    ], damaged
+    names = {f"/{file.path.name}" for file in files}
+    if any(not entry["file"].endswith(tuple(names)) for entry in ledger):
+        problems.append("files in the ledger that nobody listed")
+    return problems, damaged
 
 
 def _names(files: Sequence[Listed]) -> str:

@@ -46,9 +46,9 @@ def _job_trials(world: World, folder: Path) -> list[Trial]:
     jobs = folder / "jobs"
     site = site_without_pool(folder / "site")
     arguments: list[object] = [
-        "condor", "submit", jobs, "--site", site, "--selection", "dy", "--fileset",
-        world.folder / "samples" / "fileset.json", "--taggers", world.folder / "runs" / "basic", "--epochs", 2,
-        "--columns", "--files-per-job", 1,
+        "condor", "submit", jobs, "--site", site, "--selection", "dy",
+        "--fileset", world.folder / "samples" / "fileset.json", "--taggers", world.folder / "runs" / "basic",
+        "--epochs", 2, "--columns", "--files-per-job", 1,
     ]  # fmt: skip
     submitted = call(arguments, folder)
     if submitted.code != 0:
@@ -83,8 +83,8 @@ def _chunk_trial(folder: Path) -> Trial:
     (folder / "fileset.json").write_text(json.dumps({"dy": {"files": files, "metadata": metadata}}))
     whole = late.read_bytes()
     process: list[object] = [
-        "process", "--selection", "dy", "--fileset", "fileset.json", "--executor", "iterative", "--retries", 0,
-        "--chunksize", 30, "--columns", "--resume", "--out", "results",
+        "process", "--selection", "dy", "--fileset", "fileset.json", "--executor", "iterative",
+        "--retries", 0, "--chunksize", 30, "--columns", "--resume", "--out", "results",
     ]  # fmt: skip
     damaged_inside(late)
     call(process, folder)

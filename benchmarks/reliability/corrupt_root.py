@@ -68,7 +68,8 @@ def _trials(place: Path, file: Path, jets: Path) -> list[Trial]:
         ),
         Trial(
             f"process --skip-bad-files ({place.name})", place, [file],
-            [*process, "--skip-bad-files", "--out", "skipped"], place / "skipped", BYTES, _says_something_else,
+            [*process, "--skip-bad-files", "--out", "skipped"], place / "skipped", BYTES,
+            _says_something_else,
         ),
         Trial(
             f"prepare ({place.name})", place, [jets], ["prepare", "prepare.yaml"], place / "jets", BYTES,

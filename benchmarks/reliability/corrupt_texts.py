@@ -15,7 +15,7 @@ from benchmarks.reliability.world import World
 ACCEPTED = "accepted: it says something else"
 
 
-def _accepted(path: Path, original: bytes) -> str | None:
+def _accepted(_path: Path, _original: bytes) -> str | None:
     return ACCEPTED
 
 
@@ -25,28 +25,22 @@ def text_trials(world: World, folder: Path) -> Sequence[Trial]:
     shutil.copytree(world.folder, folder, symlinks=True)
     process: list[object] = ["process", "--selection", "dy", "--executor", "iterative", "--out", "out"]
     with_fileset: list[object] = [*process, "--fileset", "samples/fileset.json"]
-    submit: list[object] = [
-        "condor",
-        "submit",
-        "jobs",
-        "--dry-run",
-        "--selection",
-        "dy",
-        "--site",
-        "site.yaml",
-    ]
+    submit: list[object] = ["condor", "submit", "jobs", "--dry-run", "--selection", "dy"]
+    factors = _first(folder, "results/scale_factors/*.json")
+    card = {"name": "basic", "attack": "raw", "output": "out/run"}
+    (folder / "train.yaml").write_text(yaml.safe_dump(TRAIN | card, sort_keys=False))
     readers: dict[str, tuple[str, Sequence[object]]] = {
         "fileset": ("samples/fileset.json", with_fileset),
         "golden JSON": ("golden.json", [*with_fileset, "--golden-json", "golden.json"]),
         "corrections": ("corrections.yaml", [*with_fileset, "--corrections", "corrections.yaml"]),
         "table of corrections": ("table.json", [*with_fileset, "--corrections", "corrections.yaml"]),
-        "site": ("site.yaml", [*submit, "--fileset", "samples/fileset.json"]),
+        "site": ("site.yaml", [*submit, "--site", "site.yaml", "--fileset", "samples/fileset.json"]),
         "card of prepare": ("prepare.yaml", ["prepare", "prepare.yaml"]),
-        "card of train": ("basic.yaml", ["train", "basic.yaml"]),
+        "card of train": ("train.yaml", ["train", "train.yaml"]),
         "card of fit": ("fit.yaml", ["fit", "results", "--config", "fit.yaml", "--out", "out"]),
         "card of study": ("study.yaml", ["study", "study.yaml", "--dry-run"]),
-        "manifest of jets": ("jets/manifest.json", ["train", "basic.yaml"]),
-        "scaler of jets": ("jets/scaler.json", ["train", "basic.yaml"]),
+        "manifest of jets": ("jets/manifest.json", ["train", "train.yaml"]),
+        "scaler of jets": ("jets/scaler.json", ["train", "train.yaml"]),
         "table of areas": (
             "evaluation/auc.csv",
             ["divergence", "results", "--evaluation", "evaluation", "--replicas", 2, "--out", "out/d.csv"],
@@ -56,18 +50,15 @@ def text_trials(world: World, folder: Path) -> Sequence[Trial]:
         ),
         "table of divergence": ("results/divergence.csv", ["report", "results", "--out", "out/r.html"]),
         "scale factors": (
-            _first(folder, "results/scale_factors/*.json"),
-            [*with_fileset, "--taggers", "runs/basic", "--apply-sf", _first(folder, "results/scale_factors/*.json")],
+            factors,
+            [*with_fileset, "--taggers", "runs/basic", "--apply-sf", factors],
         ),
     }  # fmt: skip
-    trials = [
-        Trial(
-            name, folder, [folder / path], arguments, folder / "out", TEXTS, _accepted, before=_fresh(folder)
-        )
+    before = _fresh(folder)
+    return [
+        Trial(name, folder, [folder / path], arguments, folder / "out", TEXTS, _accepted, before=before)
         for name, (path, arguments) in readers.items()
-        if path and (folder / path).is_file()
     ]
-    return [trial for trial in trials if _works(trial)]
 
 
 def _first(folder: Path, pattern: str) -> str:
@@ -76,13 +67,7 @@ def _first(folder: Path, pattern: str) -> str:
 
 def _fresh(folder: Path) -> Callable[[], None]:
     def remove() -> None:
-        for name in ("runs/basic", "study"):
+        for name in ("study", "jobs"):
             shutil.rmtree(folder / name, ignore_errors=True)
-        shutil.copytree(folder.parent.parent / "world" / "runs" / "basic", folder / "runs" / "basic")
 
     return remove
-
-
-def _works(trial: Trial) -> bool:
-    assert trial.reference
-    return True

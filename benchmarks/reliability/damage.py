@@ -23,7 +23,7 @@ Explain = Callable[[Path, bytes], str | None]
 """Why another result is right, given the damaged file and its old content; None if it is not."""
 
 
-def _no_reason(path: Path, original: bytes) -> str | None:
+def _no_reason(_path: Path, _original: bytes) -> str | None:
     return None
 
 

@@ -24,12 +24,19 @@ def digest(path: Path) -> str:
     Raises:
         Exception: If a file is not whole; which one depends on its format.
     """
-    if path.is_dir():
-        marks = [
-            f"{each.relative_to(path)} {digest(each)}" for each in sorted(path.rglob("*")) if each.is_file()
-        ]
-        return _hash("\n".join(marks).encode())
-    return _of_file(path) if path.is_file() else "absent"
+    if not path.is_dir():
+        return _of_file(path) if path.is_file() else "absent"
+    return _hash(repr(sorted(digests(path).items())).encode())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return a mark of each file in a folder, by its path in there.
+
+    Raises:
+        Exception: If a file is not whole.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): _of_file(path) for path in files}
 
 
 def _hash(content: bytes) -> str:
@@ -89,8 +96,8 @@ def _of_root(path: Path) -> str:
             if not isinstance(found, uproot.TTree):
                 parts.append(key)
                 continue
-            for name in sorted(found.keys()):
-                parts.append(f"{key}/{name} {_hash(repr(found[name].array().to_list()).encode())}")
+            values = {name: repr(found[name].array().to_list()) for name in sorted(found.keys())}
+            parts += [f"{key}/{name} {_hash(value.encode())}" for name, value in values.items()]
     return _hash("\n".join(parts).encode())
 
 

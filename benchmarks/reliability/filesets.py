@@ -96,7 +96,7 @@ class Configuration(NamedTuple):
     def listed_twice(self) -> tuple[Listed, ...]:
         """Files that are there under two names without an event of them being taken twice.
 
-        A dataset cannot take two ranges of one file, and a file without events may be refused as its own twin.
+        A dataset cannot take two ranges of one file, and an empty file may be refused as its own twin.
         """
         return tuple(
             file

@@ -11,7 +11,7 @@ from random import Random
 
 from benchmarks.reliability.filesets import Configuration
 from benchmarks.reliability.forks import quick_prefix
-from benchmarks.reliability.trials import Ended, Limits, call
+from benchmarks.reliability.trials import Ended, call
 
 _NO_POOL = """#!/bin/bash
 [ "${0##*/}" = condor_submit ] && echo "8.0 - 8.99"
@@ -73,14 +73,14 @@ def process_in_jobs(configuration: Configuration, folder: Path) -> tuple[Ended, 
     """
     rng = Random(str(configuration.fileset.read_text()))
     jobs, merged = folder / "jobs", folder / "merged"
-    shape = rng.choice(
-        (["--files-per-job", 1], ["--files-per-job", 5], ["--events-per-job", 60], ["--no-count"])
-    )
+    shapes = (["--files-per-job", 1], ["--files-per-job", 5], ["--events-per-job", 60], ["--no-count"])
+    shape = rng.choice(shapes)
+    skip = ["--skip-bad-files"] if configuration.skip_bad_files else []
     with batch_system(folder / "site") as site:
         submitted = call(
             [
                 "condor", "submit", jobs, "--site", site, "--selection", "dy", "--fileset",
-                configuration.fileset, *shape, *(["--skip-bad-files"] if configuration.skip_bad_files else []),
+                configuration.fileset, *shape, *skip,
             ],
             folder,
         )  # fmt: skip
@@ -92,5 +92,5 @@ def process_in_jobs(configuration: Configuration, folder: Path) -> tuple[Ended, 
         if failed:
             said = (jobs / failed[0] / "stderr").read_text()
             return Ended(codes[failed[0]], "", said), merged / "dy.zip"
-        ended = call(["condor", "merge", jobs, "--out", merged], folder, Limits())
+        ended = call(["condor", "merge", jobs, "--out", merged], folder)
     return ended, merged / "dy.zip"

@@ -131,19 +131,19 @@ def _loop(path: Path) -> None:
 
 
 BROKEN: Mapping[str, Callable[[Path, bytes], object]] = {
-    "absent": lambda path, whole: None,
-    "folder": lambda path, whole: path.mkdir(),
-    "no_bytes": lambda path, whole: path.write_bytes(b""),
-    "text": lambda path, whole: path.write_text("404 not found\n" * 50),
+    "absent": lambda _path, _whole: None,
+    "folder": lambda path, _whole: path.mkdir(),
+    "no_bytes": lambda path, _whole: path.write_bytes(b""),
+    "text": lambda path, _whole: path.write_text("404 not found\n" * 50),
     "half": lambda path, whole: path.write_bytes(whole[: len(whole) // 2]),
     "last_byte_missing": lambda path, whole: path.write_bytes(whole[:-1]),
     "head_alone": lambda path, whole: path.write_bytes(whole[:60]),
     "keys_zeroed": lambda path, whole: path.write_bytes(whole[:100] + bytes(400) + whole[500:]),
-    "no_tree": lambda path, whole: _no_tree(path),
-    "another_object": lambda path, whole: _another_object(path),
-    "dangling_link": lambda path, whole: path.symlink_to("nowhere.root"),
-    "link_to_itself": lambda path, whole: _loop(path),
-    "pipe": lambda path, whole: os.mkfifo(path),
+    "no_tree": lambda path, _whole: _no_tree(path),
+    "another_object": lambda path, _whole: _another_object(path),
+    "dangling_link": lambda path, _whole: path.symlink_to("nowhere.root"),
+    "link_to_itself": lambda path, _whole: _loop(path),
+    "pipe": lambda path, _whole: os.mkfifo(path),
 }
 """Files that no reader can open; each is made at a path, of the bytes of a whole one."""
 

@@ -113,10 +113,10 @@ TEXTS: Mapping[str, Mutation] = {
     "a line twice": _line_twice,
     "a line missing": _line_missing,
     "another encoding": lambda content, rng: content.decode().encode(rng.choice(("utf-16", "utf-8-sig"))),
-    "bytes of no text": lambda content, rng: content + b"\xff\xfe\x80",
-    "line ends of Windows": lambda content, rng: content.replace(b"\n", b"\r\n"),
-    "nothing": lambda content, rng: b"",
-    "noise": lambda content, rng: rng.randbytes(500),
+    "bytes of no text": lambda content, _rng: content + b"\xff\xfe\x80",
+    "line ends of Windows": lambda content, _rng: content.replace(b"\n", b"\r\n"),
+    "nothing": lambda _content, _rng: b"",
+    "noise": lambda _content, rng: rng.randbytes(500),
 }
 
 

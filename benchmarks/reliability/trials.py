@@ -48,6 +48,9 @@ class Limits(NamedTuple):
     file_kb: int | None = None
 
 
+NO_LIMITS = Limits()
+
+
 class Ended(NamedTuple):
     """How a call ended: the exit code (minus the signal where one ended it) and what it said."""
 
@@ -70,7 +73,7 @@ def warm() -> None:
         importlib.import_module(module)
 
 
-def call(arguments: Sequence[object], folder: Path, limits: Limits = Limits()) -> Ended:
+def call(arguments: Sequence[object], folder: Path, limits: Limits = NO_LIMITS) -> Ended:
     """Return how `advtag ARGUMENTS` ended in a folder, in a process forked from this one."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         sys.stdout.flush()

@@ -1,10 +1,10 @@
-"""Random filesets: sums of events and weights are those that an independent reader counts, or a file is named."""
+"""Random filesets: events and weights add up to an independent count, or a file is named."""
 
 from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.reliability.accounting import WITH_LOSSES, judge
@@ -42,6 +42,7 @@ def processed(configuration: Configuration, folder: Path) -> tuple[Ended, Path]:
     max_examples=40,
     deadline=None,
     derandomize=True,
+    phases=[Phase.generate],
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

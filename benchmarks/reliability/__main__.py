@@ -25,7 +25,12 @@ def main() -> None:
     module = importlib.import_module(f"benchmarks.reliability.{options.part.replace('-', '_')}")
     only = tuple(options.only.split(",")) if options.only else None
     outcomes = module.run(options.n, options.seed, out, only)
-    raise SystemExit(1 if report(outcomes, out, name=f"{options.part}_{options.seed}") else 0)
+    raise SystemExit(1 if report(outcomes, out, name=_name(options)) else 0)
+
+
+def _name(options: argparse.Namespace) -> str:
+    kinds = f"_{options.only}" if options.only else ""
+    return f"{options.part}{kinds}_{options.seed}".replace(" ", "_").replace(",", "_")
 
 
 if __name__ == "__main__":

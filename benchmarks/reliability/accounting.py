@@ -227,20 +227,18 @@ def dask_cluster() -> Iterator[str]:
         cluster.stdin.close()
 
 
-def run(n_cases: int, seed: int, out: Path, only: Sequence[str] | None = None) -> list[Outcome]:
-    """Return what came of so many random configurations, shared by the modes."""
+def run(n_cases: int, seed: int, out: Path, only: Sequence[str] | None = None) -> Iterator[Outcome]:
+    """Yield what came of so many random configurations, shared by the modes."""
     modes = only or MODES
     pool = make_pool(out / "pool")
-    outcomes = []
     for position, mode in enumerate(modes):
         share = range(position, n_cases, len(modes))
         if mode == "dask":
             with dask_cluster() as address:
-                outcomes += [_one(n, seed, out, pool, mode, process_by(mode, address=address)) for n in share]
+                yield from (_one(n, seed, out, pool, mode, process_by(mode, address=address)) for n in share)
         else:
             process = process_in_jobs if mode == "jobs" else process_by(mode)
-            outcomes += [_one(number, seed, out, pool, mode, process) for number in share]
-    return outcomes
+            yield from (_one(number, seed, out, pool, mode, process) for number in share)
 
 
 def _one(number: int, seed: int, out: Path, pool: Pool, mode: str, process: Process) -> Outcome:

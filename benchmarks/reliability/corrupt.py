@@ -3,7 +3,7 @@
 Kinds: `root`, `text`, `onnx`, `result` (results of runs and jobs, kept chunks, tables of jets).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -23,13 +23,11 @@ KINDS: dict[str, Callable[[World, Path], Sequence[Trial]]] = {
 }
 
 
-def run(n_cases: int, seed: int, out: Path, only: Iterable[str] | None = None) -> list[Outcome]:
-    """Return what came of so many mutants of each kind."""
+def run(n_cases: int, seed: int, out: Path, only: Iterable[str] | None = None) -> Iterator[Outcome]:
+    """Yield what came of so many mutants of each kind."""
     world = make_world(out.parent / "world")
-    outcomes = []
     for kind in only or KINDS:
         trials = KINDS[kind](world, out / kind)
         for number in range(n_cases):
             rng = Random(f"{kind}/{seed}/{number}")
-            outcomes.append(trials[number % len(trials)].outcome(f"{kind}/{seed}/{number}", rng))
-    return outcomes
+            yield trials[number % len(trials)].outcome(f"{kind}/{seed}/{number}", rng)

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import yaml
+
 from benchmarks.reliability.damage import Trial
 from benchmarks.reliability.mutants import TEXTS
-from benchmarks.reliability.world import World
+from benchmarks.reliability.world import TRAIN, World
 
 ACCEPTED = "accepted: it says something else"
 

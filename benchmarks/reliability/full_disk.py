@@ -1,4 +1,4 @@
-"""Every command that writes, on a disk that becomes full: one sentence, whole files, the older ones still there.
+"""Every command that writes, on a disk that becomes full: a sentence, whole files, older ones still there.
 
 The disk is a file system in memory, filled but for a random part of what the command needs. It needs root.
 Once there is room again, the same command ends well.
@@ -23,17 +23,15 @@ SLOW = ("demo", "study", "process dask", "process dask --resume")
 """Commands that take minutes, or start clusters; only if they are asked for."""
 
 
-def run(n_cases: int, seed: int, out: Path, only: Iterable[str] | None = None) -> list[Outcome]:
-    """Return what came of so many full disks for each command: the first without, others with older output."""
+def run(n_cases: int, seed: int, out: Path, only: Iterable[str] | None = None) -> Iterator[Outcome]:
+    """Yield what came of so many full disks for each command, every second one with older output."""
     place = make_place(out / "place", out.parent / "world").folder
-    outcomes = []
     for name in only or [name for name in COMMANDS if name not in SLOW]:
         for number in range(n_cases):
             rng = Random(f"{name}/{seed}/{number}")
             with small_disk(place / "out"):
                 what, allowed, detail = _one(COMMANDS[name], place, rng, older=number % 2 == 1)
-            outcomes.append(Outcome(name, f"{seed}/{number}", what, allowed, detail))
-    return outcomes
+            yield Outcome(name, f"{seed}/{number}", what, allowed, detail)
 
 
 @contextlib.contextmanager
@@ -65,7 +63,7 @@ def _one(command: Command, place: Path, rng: Random, *, older: bool) -> tuple[st
     _fill(out, free)
     ended = call(command.arguments, place, LIMITS)
     (out / "filler").unlink()
-    problems = [*_saying(ended, free), *_older(out, marks)]
+    problems = [*_saying(ended), *_older(out, marks)]
     again = call(command.rerun, place, LIMITS) if ended.code != 0 else ended
     if again.code != 0 and not command.refuses_again:
         problems.append(f"cannot be run again: {again.last_line[:300]}")
@@ -91,7 +89,7 @@ def _fill(folder: Path, free: int) -> None:
         os.posix_fallocate(file.fileno(), 0, max(1, status.f_bavail * status.f_frsize - free))
 
 
-def _saying(ended: Ended, free: int) -> list[str]:
+def _saying(ended: Ended) -> list[str]:
     if (wrong := complaint(ended)) is not None:
         return [f"{wrong}: {ended.last_line[:300]}"]
     if ended.code != 0 and "space" not in ended.stderr:

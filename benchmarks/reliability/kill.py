@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -45,10 +45,9 @@ class Undisturbed(NamedTuple):
     n_varying: int
 
 
-def run(n_cases: int, seed: int, out: Path, only: Iterable[str] | None = None) -> list[Outcome]:
-    """Return what came of so many kills of each command, half of them by either signal."""
+def run(n_cases: int, seed: int, out: Path, only: Iterable[str] | None = None) -> Iterator[Outcome]:
+    """Yield what came of so many kills of each command, half of them by either signal."""
     place = make_place(out / "place", out.parent / "world").folder
-    outcomes = []
     for name in only or COMMANDS:
         command = COMMANDS[name]
         undisturbed = _undisturbed(command, place)
@@ -57,12 +56,10 @@ def run(n_cases: int, seed: int, out: Path, only: Iterable[str] | None = None) -
             number_of_signal = (signal.SIGKILL, signal.SIGTERM)[number % 2]
             what, allowed, detail = _one(command, place, undisturbed, number_of_signal, rng)
             row = f"{name}, {number_of_signal.name}"
-            outcomes.append(Outcome(row, f"{seed}/{number}", what, allowed, detail))
-            print(outcomes[-1], flush=True)  # noqa: T201
+            yield Outcome(row, f"{seed}/{number}", what, allowed, detail)
         if undisturbed.n_varying:
             varying = f"{undisturbed.n_varying} of its files are not compared: they hold times"
-            outcomes.append(Outcome(name, "", varying, allowed=True))
-    return outcomes
+            yield Outcome(name, "", varying, allowed=True)
 
 
 def _fresh(command: Command, place: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,22 +49,28 @@ def complaint(ended: Ended) -> str | None:
     return None
 
 
-def report(outcomes: Sequence[Outcome], out: Path, *, name: str) -> int:
-    """Print how often what happened and write every case; return the number of those not allowed."""
-    out.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(outcome._asdict()) for outcome in outcomes]
-    (out / f"{name}.jsonl").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    table = Table(title=f"{name}: {len(outcomes)} cases", title_justify="left")
+def report(outcomes: Iterable[Outcome], out: Path, *, name: str) -> int:
+    """Write every case as it comes, print how often what happened; return the number of those not allowed."""
+    cases = []
+    with (out / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+        for outcome in outcomes:
+            cases.append(outcome)
+            file.write(json.dumps(outcome._asdict()) + "\n")
+            file.flush()
+    console = Console(width=160)
+    console.print(_table(cases, name))
+    wrong = [outcome for outcome in cases if not outcome.allowed]
+    for outcome in wrong:
+        line = f"{outcome.part} {outcome.case}: {outcome.what}: {outcome.detail}"
+        console.print(line, markup=False, soft_wrap=True)
+    return len(wrong)
+
+
+def _table(cases: Sequence[Outcome], name: str) -> Table:
+    table = Table(title=f"{name}: {len(cases)} cases", title_justify="left")
     for column in ("part", "what happened", "cases", "allowed"):
         table.add_column(column)
-    counted = Counter((outcome.part, outcome.what, outcome.allowed) for outcome in outcomes)
+    counted = Counter((case.part, case.what, case.allowed) for case in cases)
     for (part, what, allowed), n_cases in sorted(counted.items()):
         table.add_row(part, escape(what), str(n_cases), "" if allowed else "NO")
-    console = Console(width=160)
-    console.print(table)
-    wrong = [outcome for outcome in outcomes if not outcome.allowed]
-    for outcome in wrong:
-        console.print(
-            f"{outcome.part} {outcome.case}: {outcome.what}: {outcome.detail}", markup=False, soft_wrap=True
-        )
-    return len(wrong)
+    return table

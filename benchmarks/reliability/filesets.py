@@ -161,22 +161,23 @@ def random_configuration(rng: Random, pool: Pool, folder: Path) -> Configuration
 
 
 def _taken(rng: Random, name: str, origin: Origin, folder: Path, *, others: Sequence[str]) -> list[Listed]:
-    """Return a file whole, a range of it, or its two parts under two names, maybe in two datasets."""
+    """Return a file whole, a range of it, or its two parts under two names in two datasets."""
     how = rng.choice(("whole", "whole", "range", "parts"))
     if how == "whole" or origin.n_events < 2:
         return [Listed(name, origin.path, None, origin)]
     cut = rng.randint(1, origin.n_events - 1)
     first = Listed(name, origin.path, (0, cut), origin)
-    if how == "range":
+    elsewhere = [other for other in others if other != name]
+    if how == "range" or not elsewhere:
         return [first]
     kind = rng.choice(LINKS[:3])
     path = link(kind, origin.path, folder / f"part_{kind}_{origin.path.name}")
-    return [first, Listed(rng.choice(others), path, (cut, origin.n_events), origin)]
+    return [first, Listed(rng.choice(elsewhere), path, (cut, origin.n_events), origin)]
 
 
 def _broken(rng: Random, name: str, pool: Pool, folder: Path, *, is_data: bool) -> list[Listed]:
-    """Return some files that cannot be read: in two thirds of all datasets none."""
-    if rng.random() < 2 / 3:
+    """Return some files that cannot be read: in three quarters of all datasets none."""
+    if rng.random() < 3 / 4:
         return []
     whole = next(origin for origin in pool.origins if origin.is_data == is_data and origin.n_events > 40)
     found = []

@@ -84,7 +84,7 @@ def study_card() -> dict[str, object]:
         "filesets": {"data": "samples/fileset.json"},
         "prepare": {"pt_bins": 4, "eta_bins": 2}, "training": {"epochs": 1},
         "methods": {"basic": {}, "fgsm": {"attack": "fgsm:0.1"}},
-        "seeds": [1], "early_epochs": [1], "replicas": 5,
+        "seeds": [1], "early_epochs": [1], "replicas": 10,
     }  # fmt: skip
 
 

@@ -106,7 +106,10 @@ def cards(world: World, folder: Path) -> Calls:
             processed(folder, fileset, "pretrained:basic", "--corrections", card),
             processed(folder, card, "pretrained:basic"),
             processed(folder, fileset, "pretrained:basic", "--golden-json", card),
-            called(folder, "condor", "submit", "out/jobs", "--site", card, "--selection", "dy", "--fileset", fileset),
+            called(
+                folder, "condor", "submit", "out/jobs", "--site", card, "--selection", "dy",
+                "--fileset", fileset,
+            ),
         ]  # fmt: skip
     return calls
 

@@ -23,7 +23,7 @@ from random import Random
 from typing import NamedTuple
 
 from benchmarks.reliability.commands import COMMANDS, Command, make_place
-from benchmarks.reliability.digests import digests
+from benchmarks.reliability.digests import digest, digests
 from benchmarks.reliability.outcomes import Outcome
 from benchmarks.reliability.trials import ADVTAG, ONE_THREAD, Ended, Limits, call
 
@@ -167,7 +167,7 @@ def _half_written(out: Path) -> list[str]:
         if not path.is_file() or any(part.startswith(".") for part in inside.parts):
             continue
         try:
-            digests(path.parent) if path.suffix in (".zip", ".root", ".parquet", ".npz", ".npy") else None
+            digest(path)
         except Exception as error:
             problems.append(f"half-written: {inside}: {type(error).__name__}")
     return problems

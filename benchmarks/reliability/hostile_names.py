@@ -14,9 +14,9 @@ from benchmarks.reliability.world import TRAIN, World
 NAMES = (
     "../../escaped", "$(touch${IFS}CANARY)", "\x1b]0;owned\x07\x1b[31mred", "a\ntouch CANARY\n",
     "<img src=x onerror=alert(1)>", "a name", "a'b\"c", "`touch CANARY`", "a; touch CANARY #",
-    "x" * 300, "-rf", "\u202egnp.toor", "{inputs}", "$(Process) %s $1", "*?[a-z]", "/Muon/Run2022C-v1/NANOAOD",
-    "..", ".", "", "a&&touch CANARY", "[bold]red[/bold]", "{{ 7 * 7 }}", "~root", "a=b,c:d", "CON.", "\ufeffé", "\\n\\t",
-    "a|touch CANARY", "!touch CANARY",
+    "x" * 300, "-rf", "\u202egnp.toor", "{inputs}", "$(Process) %s $1", "*?[a-z]",
+    "/Muon/Run2022C-v1/NANOAOD", "..", ".", "", "a&&touch CANARY", "[bold]red[/bold]",
+    "{{ 7 * 7 }}", "~root", "a=b,c:d", "CON.", "\ufeffé", "\\n\\t", "a|touch CANARY", "!touch CANARY",
 )  # fmt: skip
 
 Calls = list[tuple[str, Ended]]

@@ -75,7 +75,7 @@ def _undisturbed(command: Command, place: Path) -> Undisturbed:
     for _ in range(2):
         out = _fresh(command, place)
         start = time.monotonic()
-        ended = _wait(_start(command, place, "undisturbed"), RERUN.seconds)
+        ended = _wait(_start(command, place, "undisturbed"), RERUN.seconds, place)
         seconds = time.monotonic() - start
         if ended.code != 0:
             raise RuntimeError(f"{command.arguments}: {ended.stderr[-1000:]}")
@@ -93,7 +93,7 @@ def _start(command: Command, place: Path, mark: str) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float, place: Path | None = None) -> Ended:
+def _wait(process: subprocess.Popen[bytes], seconds: float, place: Path) -> Ended:
     hung = False
     try:
         process.wait(seconds)
@@ -101,7 +101,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float, place: Path | None =
         hung = True
         process.kill()
         process.wait()
-    said = (place / "stderr").read_text(errors="replace") if place else ""
+    said = (place / "stderr").read_text(errors="replace")
     return Ended(process.returncode, "", said, hung)
 
 

@@ -130,7 +130,7 @@ def collect_jets(
     files = read_fileset(fileset)
     _require_both(files, parameters_of(selection, profile=profile, year=year), source=fileset)
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
-    with temporary_folder(out) as rows:
+    with temporary_folder(out.with_name(f"{out.name}.rows")) as rows:
         result = run_selection(
             selection=selection, fileset=files, extras=Extras(collected=split), table=rows / "jets",
             profile=profile, year=year, golden_json=golden_json, corrections=tables, progress=progress,

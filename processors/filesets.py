@@ -1,5 +1,6 @@
 """The fileset: which files make up a dataset, and what the dataset is."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -137,7 +138,7 @@ def parse_fileset(
 
 
 def _resolved(dataset: Dataset, folder: Path) -> Dataset:
-    paths = [path if "://" in path else str((folder / path).resolve()) for path in dataset.files]
+    paths = [path if "://" in path else os.path.realpath(folder / path) for path in dataset.files]
     _refuse_twins(paths)
     return dataset.model_copy(update={"files": dict(zip(paths, dataset.files.values(), strict=True))})
 

@@ -7,6 +7,7 @@ or there is none, and the error names a file that gives reason for it.
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -166,7 +167,7 @@ def _judge_ledger(files: Sequence[Listed], ledger: list[dict[str, Any]]) -> tupl
     """Return what is wrong with the ledger, and how many events of damaged files it says are processed."""
     problems, damaged = [], 0
     for file in files:
-        entries = [entry for entry in ledger if entry["file"].endswith(f"/{file.path.name}")]
+        entries = [entry for entry in ledger if entry["file"] in _paths(file)]
         expected = sum(entry["n_expected"] for entry in entries)
         processed = sum(entry["n_processed"] for entry in entries)
         said = f"{file.path.name}: {processed} of {expected} events in the ledger"
@@ -182,10 +183,14 @@ def _judge_ledger(files: Sequence[Listed], ledger: list[dict[str, Any]]) -> tupl
                 problems.append(said)
         elif (expected, processed) != (len(file.range), len(file.range)):
             problems.append(f"{said}, counted {len(file.range)}")
-    names = {f"/{file.path.name}" for file in files}
-    if any(not entry["file"].endswith(tuple(names)) for entry in ledger):
+    if any(not any(entry["file"] in _paths(file) for file in files) for entry in ledger):
         problems.append("files in the ledger that nobody listed")
     return problems, damaged
+
+
+def _paths(file: Listed) -> set[str]:
+    """Return the names a ledger may give a file: a link's own and that of what it leads to."""
+    return {str(file.path), os.path.realpath(file.path)}
 
 
 def _names(files: Sequence[Listed]) -> str:

@@ -11,6 +11,11 @@ import pyarrow.parquet as pq
 import uproot
 
 _NOT_COMPARED = ("usage", "versions")
+"""What the work took, and with which libraries."""
+
+_WHICH_INPUT = ("identity", "inputs", "fingerprint")
+"""Marks of input files, which a flipped bit may change without changing a number."""
+
 _PASSING = re.compile(rb"\d+(\.\d+)? (s|min|MB|events/s|jets/s)\b|\d{4}-\d\d-\d\d[T ][\d:.+]*")
 """Times and rates in texts."""
 
@@ -59,10 +64,19 @@ def _of_file(path: Path) -> str:
         case suffix if suffix in IMAGES:
             return _whole_image(path)
         case ".json":
-            content = json.loads(path.read_text())
-            return _hash(_without_passing(json.dumps(content, sort_keys=True).encode(), path))
+            return _hash(_comparable(json.loads(path.read_text()), path))
         case _:
             return _hash(_without_passing(path.read_bytes(), path))
+
+
+def _comparable(document: object, path: Path) -> bytes:
+    """Return a document without what may differ between runs that give the same."""
+    if isinstance(document, dict):
+        dropped = {*_NOT_COMPARED, *_WHICH_INPUT}
+        document = {key: value for key, value in document.items() if key not in dropped}
+        for entry in document.get("ledger", []):
+            entry.pop("identity", None)
+    return _without_passing(json.dumps(document, sort_keys=True).encode(), path)
 
 
 def _without_passing(content: bytes, path: Path) -> bytes:
@@ -80,10 +94,7 @@ def _of_zip(path: Path) -> str:
         for name in sorted(file.namelist()):
             content = file.read(name)
             if name == "result.json":
-                document = json.loads(content)
-                for key in _NOT_COMPARED:
-                    document.pop(key, None)
-                content = _without_passing(json.dumps(document, sort_keys=True).encode(), path)
+                content = _comparable(json.loads(content), path)
             parts.append(f"{name} {_hash(content)}")
     return _hash("\n".join(parts).encode())
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from processors.filesets import FileEntry, parse_fileset, read_fileset
+from processors.run import run_selection
 
 DATASET: dict[str, Any] = {"files": {"dy.root": "Events"}, "metadata": {"is_data": False, "process": "dy"}}
 
@@ -95,3 +96,11 @@ def test_what_is_listed_twice_is_refused(tmp_path: Path, text: str, twice: str) 
     with pytest.raises(ValueError, match=f"{twice} listed twice: list it once") as caught:
         read_fileset(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_link_to_itself_is_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "loop.root").symlink_to("loop.root")
+    path = tmp_path / "fileset.json"
+    path.write_text(json.dumps({"dy": ["loop.root"]}))
+    with pytest.raises(OSError, match=r"loop\.root: "):
+        run_selection(selection="dy", fileset=read_fileset(path))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from events.errors import FileError
+from storage.disk import DiskFullError
 
 _READERS = ("uproot", "coffea.nanoevents.schemas")
 """Whose errors mean a damaged file: of what is in it, and of how its branches belong together."""
@@ -20,7 +21,8 @@ def reading(path: str) -> Iterator[None]:
 
     Columns are read where they are first used, so a damaged file fails in the middle of a selection, with any
     of a dozen exceptions (of zlib, struct, uproot, ...). What they share: they were raised below uproot. Lack
-    of memory may strike there, too, and says nothing of the file.
+    of memory may strike there, too, and so may a full disk where a copy is written; neither says anything of
+    the file.
 
     Raises:
         ReadError: If something was raised below uproot.
@@ -32,8 +34,8 @@ def reading(path: str) -> Iterator[None]:
     except Exception as error:
         # awkward raises errors of its own on top, so the whole chain is looked through.
         chain = list(_chain(error))
-        out_of_memory = any(isinstance(one, MemoryError) for one in chain)
-        if out_of_memory or not any(_raised_by_reading(one.__traceback__) for one in chain):
+        out_of_room = any(isinstance(one, MemoryError | DiskFullError) for one in chain)
+        if out_of_room or not any(_raised_by_reading(one.__traceback__) for one in chain):
             raise
         kind = type(chain[-1]).__name__
         raise ReadError(f"{path}: cannot be read, the file is damaged or gone ({kind})") from error

@@ -1,7 +1,11 @@
+import errno
+from pathlib import Path
+
 import pytest
 import uproot
 
 from events.reading import ReadError, reading
+from storage.disk import DiskFullError, disk_full_said
 
 
 def fail_below_uproot(error: Exception, module: str = f"{uproot.__name__}.source") -> None:
@@ -31,6 +35,15 @@ def test_an_error_on_top_does_not_hide_it() -> None:
 
     with pytest.raises(ReadError, match=r"\(KeyError\)$"), reading("f.root"):
         compute()
+
+
+def test_a_full_disk_below_uproot_is_not_blamed_on_the_file_that_is_copied() -> None:
+    with (
+        pytest.raises(DiskFullError, match="^copy.root: "),
+        reading("f.root"),
+        disk_full_said(Path("copy.root")),
+    ):
+        fail_below_uproot(OSError(errno.ENOSPC, "No space left on device"), "uproot.writing._cascade")
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError("golden.json"), ValueError("a bug"), KeyError("x")])

@@ -5,9 +5,9 @@ the memory or reach for other files, is refused by name, before ONNX Runtime see
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -84,11 +84,26 @@ def _parsed(path: Path, source: str) -> "tuple[bytes, onnx.ModelProto]":
         model = onnx.load_from_string(content)
     except DecodeError as error:
         raise ValueError(f"{source}: ONNX Runtime cannot read it as a model: is it damaged?") from error
+    if not _is_text(model):
+        raise ValueError(
+            f"{source}: ONNX Runtime cannot read it as a model, a name is no text: is it damaged?"
+        )
     if not model.graph.node:
         raise ValueError(
             f"{source}: ONNX Runtime cannot read it as a model, no operator is inside: is it one?"
         )
     return content, model
+
+
+def _is_text(message: Any) -> bool:
+    """Tell whether all that should be text is: what is no UTF-8 comes back as bytes."""
+    for field, value in message.ListFields():
+        each = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+        if field.type == field.TYPE_STRING and any(isinstance(one, bytes) for one in each):
+            return False
+        if field.type == field.TYPE_MESSAGE and not all(_is_text(one) for one in each):
+            return False
+    return True
 
 
 def _check_graph(model: "onnx.ModelProto", source: str) -> None:

@@ -165,7 +165,8 @@ def _options() -> onnxruntime.SessionOptions:
 
 def _made(content: bytes, options: onnxruntime.SessionOptions) -> Session:
     try:
-        return Session(content, options, providers=["CPUExecutionProvider"])
+        # What it falls back to is the same once more, with a banner on standard output.
+        return Session(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         raise _refusal(error, "read it as a model") from error
 

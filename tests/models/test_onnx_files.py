@@ -292,3 +292,44 @@ def test_old_files_are_read_byte_by_byte(model: Callable[..., onnx.ModelProto], 
     """Hashes of taggers in results of before stay what they are."""
     path = saved(model(), tmp_path)
     assert load_tagger(path) == Tagger(load_tagger(path).metadata, path.read_bytes())
+
+
+def test_a_name_that_is_no_text_is_damage(
+    model: Callable[..., onnx.ModelProto], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(model().SerializeToString().replace(b"MatMul", b"Mat\xffMu"))
+    with pytest.raises(ValueError, match="a name is no text") as caught:
+        load_tagger(path)
+    one_sentence(caught, path)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_file_is_a_tagger_or_one_sentence(
+    model: Callable[..., onnx.ModelProto], tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Cut off, with flipped bits, or with other bytes where no weights are."""
+    content = model().SerializeToString()
+    first = content.find(WEIGHTS.tobytes())
+    structure = [*range(first), *range(first + WEIGHTS.nbytes, len(content))]
+    rng = np.random.default_rng(seed)
+    path = tmp_path / NAME
+    said = []
+    for kind in range(40):
+        damaged = bytearray(content)
+        if kind % 4 == 0:
+            damaged = damaged[: rng.integers(len(content))]
+        for place in rng.choice(structure if kind % 2 else len(content), 3):
+            if kind % 4 and kind % 3:
+                damaged[place] ^= 1 << int(rng.integers(8))
+            elif kind % 4:
+                damaged[place] = int(rng.integers(256))
+        path.write_bytes(damaged)
+        try:
+            load_tagger(path)
+        except ValueError as error:
+            said.append(str(error))
+    assert len(said) > 10
+    assert all(message.startswith(str(path)) and message.isprintable() for message in said)
+    assert capfd.readouterr().out == ""

@@ -23,8 +23,11 @@ from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
 from models.scaler import FeatureScaler
 from storage.documents import parse_json, read_json
 from storage.files import remove_remnants, replaced_file, write_text
+from storage.names import printable
+from storage.wording import few
 from training.config import TrainConfig
 from training.manifest import SCALER_NAME
+from training.stored_weights import read_state, require_finite, set_weights
 
 CHECKPOINT_FORMAT: Final = "advtag checkpoint"
 SCHEMA_VERSION: Final = 2
@@ -180,12 +183,11 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     Raises:
         ValueError: If the file is broken or of another version.
     """
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device or "cpu")
-        if (state["format"], state["schema_version"]) != (CHECKPOINT_FORMAT, SCHEMA_VERSION):
-            raise ValueError("other version")
-    except Exception as error:  # torch raises errors of zip, pickle and its own on a broken file
-        raise ValueError(f"{path}: not a checkpoint of this version: remove it or train anew") from error
+    state = read_state(path, device)
+    version = state.get("format"), state.get("schema_version")
+    if version != (CHECKPOINT_FORMAT, SCHEMA_VERSION):
+        said = printable(" ".join(str(each) for each in version)[:80])
+        raise ValueError(f"{path}: not a checkpoint of this version but {said!r}: remove it or train anew")
     return state
 
 
@@ -194,40 +196,40 @@ def restore_network(run: Run, path: Path, network: TaggerNetwork) -> None:
     state = load_checkpoint(path)
     with _one_sentence(path):
         _check_identity(run, path, state)
-        network.load_state_dict(state["network"])
-    _check_finite(path, network)
+    set_weights(network, state.get("network"), path)
 
 
 def restore(run: Run, path: Path, learner: Learner, *, device: torch.device | None = None) -> Position:
     """Set all that learns to a checkpoint of a run, and return where the training goes on.
 
     Raises:
-        ValueError: If the checkpoint is broken, of another version, training or epoch, or holds numbers that
-            are not finite.
+        ValueError: If the checkpoint is broken, of another version, training, epoch or network, or holds
+            numbers that are not finite.
     """
     state = load_checkpoint(path, device)
     with _one_sentence(path):
         _check_identity(run, path, state)
-        learner.network.load_state_dict(state["network"])
-        learner.modules.load_state_dict(state.get("modules", {}))  # there were none before methods
+    set_weights(learner.network, state.get("network"), path)
+    set_weights(learner.modules, state.get("modules", {}), path)  # there were none before methods
+    require_finite(state.get("optimizer"), path)
+    with _one_sentence(path):
         learner.optimizer.load_state_dict(state["optimizer"])
         if len(state["losses"]) and state["losses"].ndim != 2:
-            raise ValueError("losses without those of the methods")
-        position = Position(int(state["epoch"]) + 1, list(state["losses"].unbind()))
-    _check_finite(path, learner.network, learner.modules)
-    return position
+            raise ValueError("its losses lack those of the methods")
+        return Position(int(state["epoch"]) + 1, list(state["losses"].unbind()))
 
 
 def _check_identity(run: Run, path: Path, state: dict[str, Any]) -> None:
-    config = TrainConfig.model_validate(parse_json(state["config"], source=str(path)))
+    config = TrainConfig.model_validate(parse_json(state["config"], source="its settings"))
     epoch = _epoch_of(path)
-    read = tuple(state.get("method_fingerprints", ()))
-    if (state["data_fingerprint"], read) != (run.data_fingerprint, run.method_fingerprints):
-        raise ValueError("another training")
-    if changed_keys(config, run.config):
-        raise ValueError("another training")
+    if state["data_fingerprint"] != run.data_fingerprint:
+        raise ValueError("trained on other data")
+    if tuple(state.get("method_fingerprints", ())) != run.method_fingerprints:
+        raise ValueError("its methods had other unlabelled jets or another teacher")
+    if changed := changed_keys(config, run.config):
+        raise ValueError(few(changed))
     if epoch is not None and state["epoch"] != epoch:
-        raise ValueError("another epoch")
+        raise ValueError(f"epoch {state['epoch']}")
 
 
 @contextmanager
@@ -235,15 +237,11 @@ def _one_sentence(path: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:  # RuntimeError: torch
+        reason = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
         raise ValueError(
-            f"{path}: holds another training or epoch than its folder and name say: remove it"
+            f"{path}: holds another training or epoch than its folder and name say ({printable(reason)}): "
+            "remove it"
         ) from error
-
-
-def _check_finite(path: Path, *modules: torch.nn.Module) -> None:
-    parameters = (parameter for module in modules for parameter in module.parameters())
-    if not all(torch.isfinite(parameter).all() for parameter in parameters):
-        raise ValueError(f"{path}: holds weights that are not finite: remove it to go on before that epoch")
 
 
 def newest_state(folder: Path) -> Path | None:

@@ -87,6 +87,9 @@ class Manifest(_Entry):
     inputs: tuple[InputEntry, ...]
     dropped_jets: dict[str, int] = Field(description="per cut, in order")
     clipped_values: int = Field(description="of all shards")
+    not_finite_values: dict[str, int] = Field(
+        default_factory=dict, description="NaN or infinite, per input that has such; taken as missing"
+    )
     reference: tuple[str, ...] | None = Field(
         description="branches of the reference tagger whose scores the test split holds; null: none"
     )

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from models.features import BRANCHES, FLAVOURS
 from models.scaler import FeatureScaler
 from storage.files import continued_folder, write_text
+from storage.wording import few
 from training.config import PrepareConfig
 from training.manifest import (
     MANIFEST_NAME,
@@ -150,6 +151,7 @@ def _scatter(
         for n_events, all_jets in chunks:
             jets, dropped = clean_jets(all_jets)
             journal.survey.dropped.update(dropped)
+            journal.survey.not_finite.update(_not_finite(jets))
             splits = split_of(
                 jets.keys,
                 seed=config.seed,
@@ -164,6 +166,12 @@ def _scatter(
             n_done += n_events
             report(n_done)
         journal.commit_file(file)
+
+
+def _not_finite(jets: Jets) -> dict[str, int]:
+    """Return how many values of each input are NaN or infinite, of inputs with such."""
+    counts = np.count_nonzero(~np.isfinite(jets.raw), axis=0)
+    return {name: int(n) for name, n in zip(BRANCHES, counts, strict=True) if n}
 
 
 def _learn(jets: Jets, survey: Survey) -> None:
@@ -271,6 +279,10 @@ def _manifest(
     n_clipped = sum(entry.clipped_values for entry in entries)
     if n_clipped:
         _log.warning("%d scaled values did not fit into %s and were clipped", n_clipped, config.feature_type)
+    not_finite = journal.survey.not_finite
+    if not_finite:
+        named = few([f"{name} {n}" for name, n in not_finite.most_common()], joint=", ")
+        _log.warning("%d inputs are not finite and taken as missing: %s", not_finite.total(), named)
     return Manifest(
         fingerprint=fingerprint_of(writer.scaler, entries),
         feature_names=BRANCHES,
@@ -278,6 +290,7 @@ def _manifest(
         inputs=tuple(_input_entry(file) for file in files),
         dropped_jets=dict(journal.survey.dropped),
         clipped_values=n_clipped,
+        not_finite_values=dict(not_finite),
         reference=REFERENCE_BRANCHES if writer.has_reference else None,
         reweighting=_reweighting_entries(writer.table, journal.survey.counts),
         variations=writer.pairs.entry() if len(writer.pairs.n_matched) else None,

@@ -28,12 +28,14 @@ _JOURNAL_NAME: Final = "journal.json"
 class Survey(NamedTuple):
     """What the first pass learns: from the training split, and which jets were dropped.
 
-    `pairs` is what the second learns of variations.
+    `not_finite` are the inputs of the jets kept that are NaN or infinite, by branch. `pairs` is what the
+    second learns of variations.
     """
 
     statistics: ScalerStatistics
     counts: NDArray[np.int64]
     dropped: Counter[str]
+    not_finite: Counter[str]
     pairs: PairStatistics
 
 
@@ -55,7 +57,9 @@ class Journal:
         }
         self.staging = Staging(folder / "staging", n_shards, seed=config.seed, n_variations=n_variations)
         counts = np.zeros((len(FLAVOURS), config.pt_bins, config.eta_bins), dtype=np.int64)
-        self.survey = Survey(ScalerStatistics(), counts, Counter(), PairStatistics.empty(n_variations))
+        self.survey = Survey(
+            ScalerStatistics(), counts, Counter(), Counter(), PairStatistics.empty(n_variations)
+        )
         self.files: list[InputFile] = []
         self.shards: dict[SplitName, list[ShardEntry]] = {split: [] for split in SPLITS}
         self._staged: dict[str, int] = {}
@@ -83,9 +87,11 @@ class Journal:
         Files that were not read yet may have changed.
         """
         try:
-            content = read_json(self._path, most_bytes=MOST_LIST_BYTES, finite=False)
-        except (OSError, ValueError):
+            return self._take_over(files, read_json(self._path, most_bytes=MOST_LIST_BYTES, finite=False))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
+
+    def _take_over(self, files: Sequence[InputFile], content: Any) -> bool:
         done = list(files[: len(content["files"])])
         if content["plan"] != self._plan or content["files"] != _plain(done):
             return False
@@ -97,7 +103,8 @@ class Journal:
         counts = np.array(content["counts"], dtype=np.int64)
         statistics = ScalerStatistics.from_dict(content["statistics"])
         pairs = PairStatistics.from_dict(content["pairs"])
-        self.survey = Survey(statistics, counts, Counter(content["dropped"]), pairs)
+        dropped, not_finite = Counter(content["dropped"]), Counter(content.get("not_finite", {}))
+        self.survey = Survey(statistics, counts, dropped, not_finite, pairs)
         self.staging.cut_back(self._staged)
         for split in SPLITS:
             for entry in self.shards[split]:
@@ -117,6 +124,7 @@ class Journal:
             "statistics": self.survey.statistics.to_dict(),
             "counts": self.survey.counts.tolist(),
             "dropped": dict(self.survey.dropped),
+            "not_finite": dict(self.survey.not_finite),
             "pairs": self.survey.pairs.to_dict(),
             "shards": {
                 split: [entry.model_dump(mode="json") for entry in entries]

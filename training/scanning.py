@@ -1,5 +1,7 @@
 """One pass over the test jets for every tagger, every perturbation of the inputs and every study."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -7,12 +9,16 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.discriminators import has_outputs
 from models.perturbations import JetKeys, Variant, gaussian_noise, perturb
 from models.scaler import FeatureScaler
 from models.tagger import Tagger
+from storage.wording import few
 from training.shards import TrainingData
 
 Progress = Callable[[int, int], None]
+
+_log = logging.getLogger(__name__)
 
 BLOCK_JETS: Final = 20_000
 """Jets worked on at once: enough to rank within, few enough to need little memory."""
@@ -86,9 +92,12 @@ def scan(
 
     Raises:
         FileNotFoundError: If there are no training data.
-        ValueError: If the test split is empty.
+        ValueError: If the test split is empty or damaged, or a tagger gives no finite output for any jet.
     """
-    n_jets = min(TrainingData(data).n_jets("test"), max_jets or np.iinfo(np.int64).max)
+    training_data = TrainingData(data)
+    training_data.require_intact("test")
+    broken: Counter[Checkpoint] = Counter()
+    n_jets = min(training_data.n_jets("test"), max_jets or np.iinfo(np.int64).max)
     n_done, n_total = 0, n_jets * len(taggers) * len(variants)
     for block in read_blocks(data, max_jets=max_jets):
         noise = gaussian_noise(seed, block.keys) if any(each.needs_noise for each in variants) else None
@@ -99,6 +108,7 @@ def scan(
                     variant, attacked, block.raw, keys=block.keys, labels=block.labels, seed=seed, noise=noise
                 )
                 prediction = Prediction(tagger, variant, features, tagger.logits(features))
+                broken[prediction.checkpoint] += int(np.count_nonzero(~has_outputs(prediction.logits)))
                 for observer in observers:
                     observer.look(block, prediction)
                 n_done += len(block.labels)
@@ -106,6 +116,23 @@ def scan(
                     progress(n_done, n_total)
         for observer in observers:
             observer.end_block(block)
+    _tell_of_broken(broken, n_jets)
+
+
+def _tell_of_broken(broken: "Counter[Checkpoint]", n_jets: int) -> None:
+    """Say how many jets are without a finite output of which checkpoint; they rank lowest.
+
+    Raises:
+        ValueError: If all are.
+    """
+    names = {each: f"{each.tagger}@{each.epoch}/{each.variant}" for each in broken}
+    if nothing := [names[each] for each, n_broken in broken.items() if n_broken == n_jets]:
+        raise ValueError(
+            f"none of the {n_jets} jets has a finite output of {few(nothing, joint=', ')}: leave this tagger "
+            "out, or export it again from weights that are numbers"
+        )
+    if some := [f"{names[each]} {n_broken}" for each, n_broken in broken.items() if n_broken]:
+        _log.warning("outputs that are not finite for some of %d jets: %s", n_jets, few(some, joint=", "))
 
 
 def read_blocks(data: Path, *, max_jets: int | None = None, block_jets: int = BLOCK_JETS) -> Iterator[Block]:

@@ -22,7 +22,7 @@ from models.features import BRANCHES, FLAVOURS, N_FEATURES
 from models.scaler import FeatureScaler
 from storage.documents import read_json
 from storage.files import sha256
-from training.manifest import SCALER_NAME, Manifest, ShardEntry, read_manifest
+from training.manifest import MANIFEST_NAME, SCALER_NAME, Manifest, ShardEntry, read_manifest
 from training.splitting import SplitName
 
 
@@ -109,18 +109,37 @@ class TrainingData:
 
     def is_intact(self) -> bool:
         """Tell whether every file is there and as it was written; reads them all."""
-        splits = self.manifest.splits.items()
         try:
-            arrays_are_right = all(
-                sha256(_array_path(self.folder, split, name, shard.number)) == expected
-                for split, entry in splits
-                for shard in entry.shards
-                for name, expected in shard.sha256.items()
-            )
-            shards = (shard for _, entry in splits for shard in entry.shards)
-            return arrays_are_right and fingerprint_of(self.scaler(), shards) == self.manifest.fingerprint
+            self.require_intact(*self.manifest.splits)
         except (OSError, ValueError):
             return False
+        return True
+
+    def require_intact(self, *splits: SplitName) -> None:
+        """Check that the files of some splits, and the scaler, are as they were written; reads them all.
+
+        Raises:
+            ValueError: If one is missing or damaged; the sentence names it.
+        """
+        shards = [shard for entry in self.manifest.splits.values() for shard in entry.shards]
+        if fingerprint_of(self.scaler(), shards) != self.manifest.fingerprint:
+            raise ValueError(
+                f"{self.folder}: {SCALER_NAME} is not that of {MANIFEST_NAME}: run 'advtag prepare' again"
+            )
+        for split in splits:
+            for shard in self.manifest.splits[split].shards:
+                for name, expected in shard.sha256.items():
+                    self._require_same(_array_path(self.folder, split, name, shard.number), expected)
+
+    def _require_same(self, path: Path, expected: str) -> None:
+        try:
+            found = sha256(path)
+        except OSError as error:
+            raise ValueError(
+                f"{path}: cannot be read ({error.strerror}): run 'advtag prepare' again"
+            ) from error
+        if found != expected:
+            raise ValueError(f"{path}: damaged since it was written: run 'advtag prepare' again")
 
     def n_shards(self, split: SplitName) -> int:
         """Return the number of shards of a split."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -37,6 +37,7 @@ from training.methods import Method, modules_of
 from training.passes import Passes
 from training.schedules import is_exhausted, learning_rate
 from training.shards import TrainingData
+from training.stored_weights import is_finite
 from training.validation import validate
 from training.workers import ALONE, Workers, joined_workers, local_rank
 
@@ -73,6 +74,8 @@ def train(config: TrainConfig, *, resume: bool = False, progress: Progress | Non
     device = _device(config)
     with ExitStack() as stack:
         workers = stack.enter_context(joined_workers(device))
+        if workers.is_first:
+            data.require_intact("train", "validation")
         sources = read_sources(config, data, device)
         run = Run(
             config.output, config, sources.scaler, data.manifest.fingerprint,
@@ -187,15 +190,23 @@ class _Training:
                 save_interrupted(self._run, self._position, self._learner)
         raise Interrupted(received)
 
+    def _stop_at_broken_numbers(self, what: str, rate: float) -> NoReturn:
+        """End the training without writing the epoch."""
+        kept = self._position.epoch - 1
+        raise ValueError(
+            f"{self._config.output}: {what}: lower learning_rate ({rate}); "
+            + (f"epochs 1 to {kept} are kept" if kept else "no epoch was complete")
+        )
+
     def _finish_epoch(self, losses: Sequence[float], speed: float) -> list[LossTerm]:
         """Validate, write the files of an epoch, and return its terms."""
         epoch, config = self._position.epoch, self._config
         loss, *added = losses
         rate = learning_rate(config, epoch, 0.5)
         if not math.isfinite(loss):
-            raise ValueError(
-                f"{config.output}: the loss of epoch {epoch} is {loss}: lower learning_rate ({rate})"
-            )
+            self._stop_at_broken_numbers(f"the loss of epoch {epoch} is {loss}", rate)
+        if not is_finite([self._network.state_dict(), self._learner.modules.state_dict()]):
+            self._stop_at_broken_numbers(f"the weights after epoch {epoch} are not finite", rate)
         found = validate(
             self._network, self._validation_jets, config, self._attack, after_batch=self._stop_if_told
         )

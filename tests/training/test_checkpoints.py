@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,6 @@ def test_a_broken_checkpoint_is_one_sentence(own_run: Path) -> None:
         {"epoch": 1},
         {"data_fingerprint": "0"},
         {"config": TrainConfig(name="a", data=Path("d"), output=Path("o"), gamma=2).model_dump_json()},
-        {"network": {}},
     ],
 )
 def test_a_checkpoint_of_another_training_or_epoch_is_refused(
@@ -150,6 +150,79 @@ def test_a_checkpoint_of_another_training_or_epoch_is_refused(
     for use in (lambda: export(own_run), lambda: train(config, resume=True)):
         with pytest.raises(ValueError, match=r"epoch_002\.pt: holds another training or epoch"):
             use()
+
+
+def saved_weights(run: Path, epoch: int) -> tuple[Path, dict[str, object], dict[str, torch.Tensor]]:
+    path = checkpoint_path(run, epoch)
+    state = torch.load(path, weights_only=True)
+    return path, state, state["network"]
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_weights_of_a_wrapped_network_are_those_of_the_network(own_run: Path, prefix: str) -> None:
+    """As DistributedDataParallel and torch.compile name them: exported bit by bit, and resumed."""
+    expected = (own_run / "epoch_002_tagger.onnx").read_bytes()
+    path, state, weights = saved_weights(own_run, 2)
+    state["network"] = {prefix + name: tensor for name, tensor in weights.items()}
+    torch.save(state, path)
+    export(own_run)
+    assert (own_run / "epoch_002_tagger.onnx").read_bytes() == expected
+    config = read_run(own_run).config.model_copy(update={"output": own_run, "epochs": 3})
+    train(config, resume=True)
+    assert epochs_of(own_run) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda _: {}, "lacks the weights head.bias"),
+        (lambda _: 3, "lacks the weights head.bias"),
+        (lambda weights: {**weights, "tail\x1b[31m": weights["head.bias"]}, r"unknown weights tail\\x1b"),
+        (lambda weights: {f"student.{name}": each for name, each in weights.items()}, "student.head.bias"),
+        (lambda weights: {**weights, "head.bias": torch.zeros(5)}, r"head.bias is \(5,\), .* has \(4,\)"),
+        (lambda weights: {**weights, "head.bias": [0.0] * 4}, "head.bias is list"),
+        (lambda weights: {**weights, "head.bias": torch.full((4,), torch.nan)}, "not finite"),
+        (lambda weights: {**weights, "head.bias": torch.full((4,), torch.inf)}, "not finite"),
+    ],
+)
+def test_weights_of_another_network_are_refused_with_the_reason(
+    own_run: Path, change: Callable[[dict[str, torch.Tensor]], object], reason: str
+) -> None:
+    path, state, weights = saved_weights(own_run, 2)
+    torch.save(state | {"network": change(weights)}, path)
+    config = read_run(own_run).config.model_copy(update={"output": own_run, "epochs": 3})
+    for use in (lambda: export(own_run), lambda: train(config, resume=True)):
+        with pytest.raises(ValueError, match=reason) as caught:
+            use()
+        assert str(caught.value).startswith(str(path))
+        assert str(caught.value).isprintable()
+
+
+def test_a_state_of_the_optimiser_that_is_not_finite_is_refused(own_run: Path) -> None:
+    path, state, _ = saved_weights(own_run, 2)
+    state["optimizer"]["state"][0]["exp_avg"][0] = np.nan  # type: ignore[index]
+    torch.save(state, path)
+    config = read_run(own_run).config.model_copy(update={"output": own_run, "epochs": 3})
+    with pytest.raises(ValueError, match=r"epoch_002.pt: holds weights that are not finite"):
+        train(config, resume=True)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"PK\x03\x04 no zip", b"\x80\x04cos\nsystem\n(S'true'\ntR."]
+)
+def test_what_is_no_file_of_torch_is_one_sentence(own_run: Path, content: bytes) -> None:
+    path = checkpoint_path(own_run, 1)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"epoch_001\.pt: not a checkpoint of this version") as caught:
+        export(own_run)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"head.bias": torch.zeros(4)}])
+def test_what_torch_reads_but_is_no_checkpoint_is_one_sentence(own_run: Path, content: object) -> None:
+    torch.save(content, checkpoint_path(own_run, 1))
+    with pytest.raises(ValueError, match=r"epoch_001\.pt: not a checkpoint of this version"):
+        export(own_run)
 
 
 def test_a_checkpoint_of_another_version_is_refused(own_run: Path) -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import training.scanning
 from models.discriminators import SCORES, scores
 from models.perturbations import parse_variants
-from models.tagger import load_taggers
+from models.tagger import Tagger, load_taggers
 from training.evaluate import (
     REFERENCE,
     AucRow,
@@ -223,3 +224,45 @@ def test_the_result_does_not_depend_on_the_blocks(
     monkeypatch.setattr(training.scanning, "read_blocks", lambda *a, **k: whole(*a, **k, block_jets=211))
     blocks = auc_rows(evaluate([finished_run], data=training_data, variants=VARIANTS))
     assert blocks == rows
+
+
+def replaced_logits(monkeypatch: pytest.MonkeyPatch, *, share: float) -> None:
+    """Let the first epoch give NaN for a share of the jets, and the others what they give."""
+    logits = Tagger.logits
+
+    def broken(self: Tagger, raw: np.ndarray) -> np.ndarray:
+        found = logits(self, raw)
+        if self.epoch == 1:
+            found[: round(share * len(found))] = np.nan
+        return found
+
+    monkeypatch.setattr(Tagger, "logits", broken)
+
+
+def test_outputs_that_are_not_finite_are_counted(
+    finished_run: Path,
+    training_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    replaced_logits(monkeypatch, share=0.5)
+    evaluate([finished_run], data=training_data, variants=VARIANTS[:1], max_jets=200)
+    assert "some of 200 jets: adversarial@1/raw 100" in caplog.text
+
+
+def test_a_tagger_without_any_finite_output_is_not_evaluated(
+    finished_run: Path, training_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced_logits(monkeypatch, share=1.0)
+    with pytest.raises(ValueError, match="none of the 200 jets has a finite output of adversarial@1/raw"):
+        evaluate([finished_run], data=training_data, variants=VARIANTS[:1], max_jets=200)
+
+
+def test_damaged_jets_are_not_evaluated_on(finished_run: Path, training_data: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(training_data, tmp_path / "data"))
+    path = data / "test" / "raw_00000.npy"
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"raw_00000.npy: damaged"):
+        evaluate([finished_run], data=data, variants=VARIANTS[:1])

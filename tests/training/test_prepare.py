@@ -396,3 +396,45 @@ def test_memory_does_not_grow_with_the_number_of_jets(
         tracemalloc.stop()
     # 15 chunks more of 1125 jets are 15 * 1125 * 67 * 4 bytes = 4.5 MB.
     assert peaks[2] < peaks[1] + 500_000
+
+
+def test_inputs_that_are_not_finite_are_counted_and_taken_as_missing(
+    jet_columns: JetColumns,
+    write_events: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Counted by hand: of jets that pass the cuts; one without a pT passes none and is dropped."""
+    jets = {name: values[:400].copy() for name, values in jet_columns.items()}
+    jets["Jet_pt"][:] = 50.0
+    jets["Jet_eta"][:] = 1.0
+    jets["Jet_DeepCSV_trackSumJetDeltaR"][:] = 0.1
+    mass, ratio = "Jet_DeepCSV_vertexMass", "Jet_DeepCSV_trackSumJetEtRatio"
+    jets[mass][:7], jets[ratio][3:6], jets["Jet_pt"][0] = np.nan, np.inf, np.nan
+    write_events(tmp_path / "events.root", jets)
+    prepare(config(tmp_path / "events.root", tmp_path / "data", shard_jets=100))
+    data = TrainingData(tmp_path / "data")
+    assert data.manifest.not_finite_values == {mass: 6, ratio: 3}
+    assert data.manifest.dropped_jets["pt"] == 1
+    assert f"9 inputs are not finite and taken as missing: {mass} 6, {ratio} 3" in caplog.text
+    assert all(np.isfinite(data.learning_jets(split).features).all() for split in SPLITS)
+
+
+def test_a_broken_journal_is_begun_anew(
+    events_file: Path, training_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is left of it, the data are those of a preparation that never stopped."""
+    options = {"shard_jets": 1500}
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.prepare, "_shard_writer", killed)
+    for content in ("{}", "[]", "", '{"plan": 1, "files": []}'):
+        with pytest.raises(KeyboardInterrupt):
+            prepare(config(events_file, tmp_path / "data", **options))
+        (journal,) = tmp_path.rglob("journal.json")
+        journal.write_text(content)
+    monkeypatch.undo()
+    prepare(config(events_file, tmp_path / "data", **options))
+    assert hashes(tmp_path / "data") == hashes(training_data)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.shards import TrainingData
+from training.splitting import SplitName
 
 
 @pytest.fixture
@@ -65,3 +66,35 @@ def test_nan_weights_are_refused(own_data: Path) -> None:
     np.save(path, weights)
     with pytest.raises(ValueError, match="train holds weights that are not finite"):
         TrainingData(own_data).learning_jets("train")
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_every_damaged_file_is_found_by_name(own_data: Path, split: SplitName) -> None:
+    """One bit of each file in turn; other splits are not looked at."""
+    data = TrainingData(own_data)
+    others = [each for each in data.manifest.splits if each != split]
+    paths = sorted((own_data / split).iterdir())
+    assert len(paths) >= 5
+    for path in paths:
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 4
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{path.name}: damaged"):
+            data.require_intact(split)
+        assert not data.is_intact()
+        data.require_intact(*others)
+        content[-1] ^= 4
+        path.write_bytes(content)
+    data.require_intact(*data.manifest.splits)
+    paths[0].unlink()
+    with pytest.raises(ValueError, match=f"{paths[0].name}: cannot be read"):
+        data.require_intact(split)
+
+
+def test_another_scaler_is_found(own_data: Path) -> None:
+    path = own_data / "scaler.json"
+    content = json.loads(path.read_text())
+    content["mean"][3] += 1.0
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"scaler.json is not that of manifest.json"):
+        TrainingData(own_data).require_intact("train")

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+import training.train
 from models.network import TaggerNetwork
 from models.variants import Variant
 from training.attacks import Perturbation
 from training.batches import Batch, StoredJets
-from training.checkpoints import checkpoint_path, load_checkpoint
+from training.checkpoints import checkpoint_path, epochs_of, load_checkpoint
 from training.composition import methods_of, read_sources
 from training.config import TrainConfig
 from training.history import read_history, read_terms
@@ -319,3 +321,49 @@ def test_tensorboard_holds_what_methods_add(train_config: MakeConfig) -> None:
     terms = read_terms(folder)
     assert [term[:3] for term in terms] == [(1, 2, "consistency"), (2, 2, "consistency")]
     assert [event.value for event in events] == pytest.approx([term.value for term in terms])
+
+
+@pytest.mark.parametrize("what", ["loss", "weights"])
+def test_numbers_that_break_end_the_training_and_keep_the_last_good_epoch(
+    train_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """In the second of three epochs: the first is kept, and can be gone on from."""
+    config = train_config(epochs=3)
+    take = training.train.train_step
+    n_steps = 0
+
+    def step(network: TaggerNetwork, *args: object, **options: object) -> torch.Tensor:
+        nonlocal n_steps
+        n_steps += 1
+        losses = take(network, *args, **options)  # type: ignore[arg-type]
+        if n_steps == n_batches + 2:
+            if what == "loss":
+                return losses * torch.nan
+            with torch.no_grad():
+                network.head.bias[0] = torch.inf
+        return losses
+
+    n_batches = -(-TrainingData(config.data).n_jets("train") // config.batch_size)
+    monkeypatch.setattr(training.train, "train_step", step)
+    with pytest.raises(ValueError, match=r"epoch 2 (is|are) .*learning_rate.*epochs 1 to 1 are kept"):
+        train(config)
+    monkeypatch.undo()
+    assert epochs_of(config.output) == [1]
+    assert len(read_history(config.output)) == 1
+    train(config, resume=True)
+    assert epochs_of(config.output) == [1, 2, 3]
+
+
+def test_damaged_jets_are_not_trained_on(
+    train_config: MakeConfig, training_data: Path, tmp_path: Path
+) -> None:
+    """A bit of a weight still is a number, and a label another one: nothing but the hash tells."""
+    data = Path(shutil.copytree(training_data, tmp_path / "data"))
+    path = data / "train" / "labels_00001.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    config = train_config(data=data)
+    with pytest.raises(ValueError, match=r"labels_00001.npy: damaged since it was written"):
+        train(config)
+    assert not config.output.exists()

@@ -66,7 +66,9 @@ def loss_surface(
 
 
 def cross_entropy(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the mean of -ln p of the true flavour over jets with finite logits, in nats."""
+    """Return the mean of -ln p of the true flavour over jets with finite logits, in nats; nan of none."""
     usable = np.isfinite(logits).all(axis=1)
+    if not usable.any():
+        return float("nan")
     values, truth = logits[usable].astype(np.float64), labels[usable]
     return float(np.mean(np.logaddexp.reduce(values, axis=1) - values[np.arange(len(truth)), truth]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advtag.progress import ProgressCallback
+from storage.names import file_name
 
 if TYPE_CHECKING:
     from datamc.closure import TrueScaleFactors
@@ -71,7 +72,7 @@ def _twice(fileset: "Fileset", folder: Path, joined: ProgressCallback) -> dict[s
     for name, (dataset, metadata) in data.items():
         copies = []
         for number, path in enumerate(dataset.files):
-            copies.append(reveal(Path(path), folder / f"{name}_{number}.root"))
+            copies.append(reveal(Path(path), folder / f"{file_name(name)}_{number}.root"))
             n_joined += 1
             joined(n_joined, n_files)
         datasets[name] = dataset.model_dump()

@@ -119,13 +119,14 @@ def _draw_convergence(
     from datamc.planes import plane_templates
     from plotting.pulls import draw_convergence
     from plotting.style import save_figure
+    from storage.names import file_name
 
     last = {each.tagger: each.epoch for each in sorted(factors, key=lambda each: each.epoch)}
     for tagger, epoch in last.items():
         plane = plane_templates(results, tagger=tagger, epoch=epoch)
         _, convergence = iterate_planes([plane], binning=card.binning, options=card.iteration)
         figure = draw_convergence(convergence[0], title=f"{tagger}, epoch {epoch}", label=label)
-        save_figure(figure, folder / f"convergence_{tagger}")
+        save_figure(figure, folder / f"convergence_{file_name(tagger)}")
 
 
 def _write_workspaces(

@@ -281,11 +281,14 @@ def _write(result: "Result", out: Path, *, chunks: Path | None) -> bool:
     from datamc.results import write_result
     from processors.chunk_store import clear_chunks
     from storage.files import write_text
+    from storage.names import file_name
 
     write_result(result, out / f"{result.selection}.zip")
     for dataset, sections in result.sections.items():
         if not result.datasets[dataset].simulated:
-            write_text(out / f"{result.selection}_sections" / f"{dataset}.json", json.dumps(sections))
+            write_text(
+                out / f"{result.selection}_sections" / f"{file_name(dataset)}.json", json.dumps(sections)
+            )
     complete = all(entry.status == "processed" for entry in result.ledger)
     if chunks is not None and complete:
         clear_chunks(chunks)

@@ -1,7 +1,9 @@
 """Commands for SLURM: train (an array of variants that go on by themselves), process, and what follows."""
 
 import itertools
+import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ import typer
 
 from advtag import batch
 from advtag.progress import say
+from storage.wording import few
 
 slurm = typer.Typer(no_args_is_help=True, help="Trainings and jobs of `advtag process` on SLURM.")
 slurm.command("process", context_settings=batch.PASSED_ON)(batch.submit)
@@ -61,6 +64,7 @@ def train(
     asked = {"gpus": gpus, "minutes": minutes, **({"memory_mb": memory_mb} if memory_mb else {})}
     profile = profile.model_copy(update={"request": profile.request.model_copy(update=asked)})
     cards = list(_varied(read_train_config(config), vary or []))
+    _require_apart(cards)
     planned = Trainings(
         site=profile,
         signal_seconds=signal_seconds,
@@ -117,4 +121,15 @@ def _choices(text: str) -> list[tuple[str, Any]]:
 
 def _plain(value: Any) -> str:
     """Return a value as a part of a name: letters, digits, dots and dashes."""
-    return "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in str(value))
+    return re.sub("[^A-Za-z0-9.-]", "_", str(value))
+
+
+def _require_apart(cards: Sequence[Any]) -> None:
+    """Raise if two trainings would be called the same, and so write into one folder.
+
+    Raises:
+        ValueError: If two are.
+    """
+    twice = [name for name, times in Counter(card.name for card in cards).items() if times > 1]
+    if twice:
+        raise ValueError(f"--vary: {few(twice)} more than once: give values whose names differ")

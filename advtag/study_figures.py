@@ -21,6 +21,7 @@ from plotting.figures import DISCRIMINATORS, Draw
 from plotting.shapes import Shape, ShapePanel, draw_shapes
 from plotting.style import in_order, save_figure, score_label, variant_label
 from plotting.tagging import RocCurve, RocLine, draw_auc, draw_roc, draw_roc_lines, roc_curves_of
+from storage.names import file_name
 
 HEADLINE = ("BvsL", "CvsL")
 """The discriminators that stand for the others where each would be a figure of its own."""
@@ -366,5 +367,5 @@ _PLANS: dict[str, Callable[[Tables], Figures]] = {
 
 
 def _file_name(name: str) -> str:
-    """Return a name that any file system takes."""
-    return re.sub(r"[^\w.-]", "-", name)
+    """Return a name that any file system takes, with dashes for the colons of variants."""
+    return file_name(re.sub("[:=]", "-", name))

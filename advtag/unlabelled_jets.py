@@ -173,8 +173,10 @@ def _batches(result: "Result", rows: Path, columns: Sequence[str]) -> Iterator[t
     """Yield dataset and columns of some jets at a time, in the order of the datasets and their files."""
     import pyarrow.parquet
 
+    from processors.jet_table import table_path
+
     for name in result.datasets:
-        path = rows / f"{name}.parquet"
+        path = table_path(rows, name)
         if not path.is_file():  # all its chunks were lost
             continue
         with pyarrow.parquet.ParquetFile(path) as table:

@@ -6,7 +6,7 @@ from typing import Final
 
 from condor.folder import output_path
 from condor.manifest import Manifest
-from processors.jet_table import join_rows
+from processors.jet_table import join_rows, table_path
 
 _OPTION: Final = "--columns"
 
@@ -21,7 +21,7 @@ def table_paths(manifest: Manifest, folder: Path, job: int) -> dict[str, Path]:
     selection, ranges = manifest.jobs[job]
     results = output_path(folder, job, selection).parent
     datasets = dict.fromkeys(manifest.inputs[part.input].dataset for part in ranges)
-    return {dataset: results / f"{selection}_jets" / f"{dataset}.parquet" for dataset in datasets}
+    return {dataset: table_path(results / f"{selection}_jets", dataset) for dataset in datasets}
 
 
 def is_readable(path: Path) -> bool:
@@ -47,4 +47,4 @@ def merge_tables(manifest: Manifest, folder: Path, selection: str, jobs: Sequenc
             if path.is_file():  # a job whose files were all declared lost has none
                 parts.setdefault(dataset, []).append(path)
     for dataset, paths in parts.items():
-        join_rows(paths, out / f"{selection}_jets" / f"{dataset}.parquet")
+        join_rows(paths, table_path(out / f"{selection}_jets", dataset))

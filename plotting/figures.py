@@ -1,6 +1,5 @@
 """The standard set of figures of a production, as files."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ from plotting.style import (
 )
 from plotting.tagging import AucRow, RocRow, draw_auc, draw_roc, roc_curves_of
 from plotting.trade_off import draw_trade_off
+from storage.names import figure_name
 
 DISCRIMINATORS = ("BvsL", "BvsC", "CvsB", "CvsL")
 
@@ -145,7 +145,7 @@ def _stack_name(selection: str, place: StackPlace, options: StackOptions) -> str
     parts = [selection, place.score, place.tagger, place.epoch, place.variant, view]
     by = "by_process" if options.by == "process" else ""
     log = "log" if options.log else ""
-    return _file_name("stack", *(part for part in (*parts, by, log) if part != ""))
+    return figure_name("stack", *(part for part in (*parts, by, log) if part != ""))
 
 
 def _draw_stack(result: Result, place: StackPlace, *, label: EventLabel, options: StackOptions) -> Figure:
@@ -182,7 +182,7 @@ def _trade_offs(
         if any(row.score == score for row in rows) and any(area.score == score for area in areas):
             label = label._replace(right="")
             draw = partial(draw_trade_off, rows, areas, score=score, curve=curve, null=null, label=label)
-            yield _file_name("trade_off", score), draw
+            yield figure_name("trade_off", score), draw
 
 
 def _divergences(
@@ -191,7 +191,7 @@ def _divergences(
     for score in scores:
         if any(row.score == score for row in rows):
             yield (
-                _file_name("divergence", score),
+                figure_name("divergence", score),
                 partial(draw_divergence, rows, score=score, null=null, label=label),
             )
 
@@ -203,30 +203,25 @@ def _tagging(
     curves = roc_curves_of(row for row in roc_rows if row.score in scores)
     for score in scores:
         if any(row.score == score for row in auc_rows):
-            yield _file_name("auc", score), partial(draw_auc, auc_rows, score=score)
+            yield figure_name("auc", score), partial(draw_auc, auc_rows, score=score)
         chosen = [curve for curve in curves if curve.score == score]
         if chosen:
-            yield _file_name("roc", score), partial(draw_roc, chosen, title=score_label(score))
+            yield figure_name("roc", score), partial(draw_roc, chosen, title=score_label(score))
 
 
 def _planes(scale_factors: Sequence[ScaleFactors], *, label: EventLabel) -> Iterator[PlannedFigure]:
     if scale_factors:
         yield (
-            _file_name("scale_factors_over_epochs"),
+            figure_name("scale_factors_over_epochs"),
             partial(draw_history, history_rows(scale_factors), label=label),
         )
     last = {each.tagger: each.epoch for each in sorted(scale_factors, key=lambda each: each.epoch)}
     for each in scale_factors:
         if each.epoch == last[each.tagger]:
-            name = _file_name("scale_factors", each.tagger, each.epoch, each.variant)
+            name = figure_name("scale_factors", each.tagger, each.epoch, each.variant)
             yield name, partial(draw_scale_factors, each, label=label)
 
 
 def _raw_and_fgsm(variants: Sequence[str]) -> list[str]:
     """Return the undistorted and the most attacked variant, as far as they exist."""
     return [variant for variant in ("raw", largest_fgsm(variants)) if variant and variant in variants]
-
-
-def _file_name(*parts: object) -> str:
-    """Return the parts as one name that any file system takes."""
-    return "_".join(re.sub(r"[^\w.-]", "-", str(part)) for part in parts)

@@ -19,6 +19,7 @@ from models.perturbations import JetKeys
 from processors.chunk_store import ChunkStore
 from processors.histograms import Jets
 from storage.files import replaced_file
+from storage.names import file_name
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -74,7 +75,12 @@ def join_tables(store: ChunkStore, items: Iterable[WorkItem], folder: Path) -> N
         if path.is_file():  # chunks that were lost left none
             parts.setdefault(item.dataset, []).append(path)
     for dataset, paths in parts.items():
-        join_rows(paths, folder / f"{dataset}.parquet")
+        join_rows(paths, table_path(folder, dataset))
+
+
+def table_path(folder: Path, dataset: str) -> Path:
+    """Return where the table of a dataset lies, which may have any name."""
+    return folder / f"{file_name(dataset)}.parquet"
 
 
 def join_rows(parts: Sequence[Path], path: Path) -> int:

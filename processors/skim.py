@@ -26,6 +26,7 @@ from selections.branches import Branches, branches_of
 from selections.parameters import parameters_of
 from selections.triggers import passes_trigger
 from storage.files import replaced_file
+from storage.names import file_name
 from storage.trees import make_tree
 
 STEP = 20_000
@@ -112,7 +113,7 @@ def skim(
             progress(done, plan.n_events)
 
     for number, file in enumerate(plan.files):
-        path = folder / file.dataset / f"{number:04d}_{Path(file.path).stem}.root"
+        path = folder / file_name(file.dataset) / f"{number:04d}_{file_name(Path(file.path).stem)}.root"
         with reading(file.path):
             copies.append(_copy(file, path, keep, triggers if file.is_data else [], told))
     return copies

@@ -8,6 +8,8 @@ LONGEST_NAME = 150
 
 _PLAIN = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*", re.ASCII)
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.+-]+", re.ASCII)
+_VARIANT = re.compile(r"[a-z]+(_[a-z]+)?(:[0-9.]+)*(:[A-Za-z]\w*=[0-9.]+)*", re.ASCII)
+"""A variant as `models.variants` writes it, e.g. ``pgd:0.1:steps=5``."""
 _HASH_DIGITS = 16
 _READABLE = 80
 
@@ -25,8 +27,31 @@ def file_name(text: str) -> str:
     Returns:
         At most `LONGEST_NAME` characters of ASCII.
     """
-    if len(text) <= LONGEST_NAME and _PLAIN.fullmatch(text):
-        return text
+    return text if len(text) <= LONGEST_NAME and _PLAIN.fullmatch(text) else _hashed(text)
+
+
+def variant_name(variant: str, *, joint: str) -> str:
+    """Return a part of a file name for a variant, with `joint` in place of each colon.
+
+    A text that is no variant is written with its hash: no two texts share a name.
+    """
+    return variant.replace(":", joint) if _VARIANT.fullmatch(variant) else _hashed(variant)
+
+
+def figure_name(*parts: object) -> str:
+    """Return the name of a figure's file, without its ending, from what it shows.
+
+    Args:
+        parts: Words, taggers, epochs, scores; in variants, dashes stand for colons and equal signs.
+    """
+    texts = [str(part) for part in parts]
+    return "_".join(
+        variant_name(text, joint="-").replace("=", "-") if _VARIANT.fullmatch(text) else file_name(text)
+        for text in texts
+    )
+
+
+def _hashed(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
     readable = _NOT_PLAIN.sub("_", text).strip("._")[:_READABLE]
     return f"{readable}@{digest}"

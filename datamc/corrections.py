@@ -11,7 +11,7 @@ from datamc.histograms import Floats, luminosity_pb
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
 from storage.files import replaced_file
-from storage.names import file_name, variant_name
+from storage.names import LONGEST_NAME, file_name, variant_name
 
 CORRECTION_NAME = "flavour_tagging_shape"
 """The one correction in every file: a factor per jet from the shape of (CvsL, CvsB)."""
@@ -37,7 +37,8 @@ def write_correctionlib(
 
 def file_stem(tagger: str, epoch: int, variant: str) -> str:
     """Return a file name, without its ending, for the scale factors of a checkpoint and variant."""
-    return f"{file_name(tagger)}_epoch_{epoch:03d}_{variant_name(variant, joint='_')}"
+    stem = f"{file_name(tagger)}_epoch_{epoch:03d}_{variant_name(variant, joint='_')}"
+    return stem if len(stem) <= LONGEST_NAME else file_name(stem)
 
 
 def provenance_of(results: Sequence[Result]) -> dict[str, str]:

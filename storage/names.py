@@ -35,7 +35,11 @@ def variant_name(variant: str, *, joint: str) -> str:
 
     A text that is no variant is written with its hash: no two texts share a name.
     """
-    return variant.replace(":", joint) if _VARIANT.fullmatch(variant) else _hashed(variant)
+    return variant.replace(":", joint) if _is_variant(variant) else _hashed(variant)
+
+
+def _is_variant(text: str) -> bool:
+    return len(text) <= _READABLE and _VARIANT.fullmatch(text) is not None
 
 
 def figure_name(*parts: object) -> str:
@@ -45,10 +49,11 @@ def figure_name(*parts: object) -> str:
         parts: Words, taggers, epochs, scores; in variants, dashes stand for colons and equal signs.
     """
     texts = [str(part) for part in parts]
-    return "_".join(
-        variant_name(text, joint="-").replace("=", "-") if _VARIANT.fullmatch(text) else file_name(text)
+    name = "_".join(
+        variant_name(text, joint="-").replace("=", "-") if _is_variant(text) else file_name(text)
         for text in texts
     )
+    return name if len(name) <= LONGEST_NAME else _hashed(name)
 
 
 def _hashed(text: str) -> str:

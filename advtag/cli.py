@@ -3,6 +3,8 @@
 Importing this module is cheap, and so is `advtag --help`: a command imports what it needs when it is called.
 """
 
+import logging
+import os
 import signal
 import sys
 from importlib.metadata import version
@@ -11,7 +13,8 @@ from typing import Annotated
 import typer
 
 from advtag import batch, collecting, compare, demo, fitting, processing, produce, slurm, study, validate
-from advtag.progress import say
+from advtag.progress import OneLine, say
+from storage.disk import DiskFullError, full_disk
 
 app = typer.Typer(
     name="advtag",
@@ -76,6 +79,8 @@ def main() -> None:
     """Run the command line: exit code 0 only if all went well, errors as one sentence."""
     # Batch systems end a job with SIGTERM: clean up as after Ctrl-C, so that nothing half-written stays.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(OneLine())
     debug = "--debug" in sys.argv[1:]
     # `--debug` is welcome anywhere on the line, not only before the command's name.
     arguments = (["--debug"] if debug else []) + [
@@ -99,6 +104,11 @@ def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         return "training needs torch, which is not installed: pip install 'advtag[train]'"
+    if isinstance(error, RecursionError):
+        return "a file holds something nested too deeply to read: run it again with --debug to see which"
+    if isinstance(error, OSError) and not isinstance(error, DiskFullError) and (reason := full_disk(error)):
+        where = error.filename or f"a temporary file in {os.environ.get('TMPDIR', '/tmp')} or another file"
+        return f"{where}: {reason}: free some space or choose another folder, and run the command again"
     if isinstance(error, (ValueError, OSError, ImportError)):
         return text
     return f"{type(error).__name__}: {text} (this should not happen: run it again with --debug and report it)"

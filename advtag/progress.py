@@ -1,5 +1,6 @@
 """Progress on long work: what is done, how much is left, how long it takes."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ from rich.progress import (
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.text import Text
 
+from storage.names import printable
+
 ProgressCallback = Callable[[int, int], None]
 """Called with (done, total); the total may become known, or change, on the way."""
 
@@ -25,9 +28,20 @@ console = Console(stderr=True)
 
 
 def say(text: str, *, heading: str = "", style: str = "") -> None:
-    """Write a line for people to standard error, as it is: square brackets are no markup here."""
+    """Write a line for people to standard error: square brackets are no markup here, and nothing is obeyed.
+
+    Names of files and datasets come from others; control characters in them are written out.
+    """
     start = Text(f"{heading} ", style=style) if heading else Text()
-    console.print(start + Text(text), soft_wrap=True)
+    console.print(start + Text(printable(text)), soft_wrap=True)
+
+
+class OneLine(logging.Formatter):
+    """Writes warnings of the library as `say` writes, one line each."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message of a record without control characters."""
+        return printable(record.getMessage())
 
 
 class SpeedColumn(ProgressColumn):
@@ -44,7 +58,7 @@ def progress_board() -> Iterator[Progress]:
     """Yield a live board of progress bars; add one with `bar`."""
     with Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         SpeedColumn(),
@@ -58,7 +72,7 @@ def progress_board() -> Iterator[Progress]:
 
 def bar(board: Progress, description: str) -> ProgressCallback:
     """Add a bar to the board and return the callback that moves it; its clock starts with the first call."""
-    task = board.add_task(description, total=None, start=False)
+    task = board.add_task(printable(description), total=None, start=False)
 
     def move(done: int, total: int) -> None:
         board.start_task(task)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from storage.names import printable
+
 Row = Mapping[str, Any]
 
 _LONGEST = 24
@@ -35,13 +37,14 @@ def show(rows: Sequence[Row], *, title: str, as_json: bool) -> None:
     console = Console()
     parts = _parts(rows, console.width) if rows else [{}]
     for number, widths in enumerate(parts):
-        heading = Text(title if number == 0 else "continued", style="bold" if number == 0 else "dim")
+        first = number == 0
+        heading = Text(printable(title) if first else "continued", style="bold" if first else "dim")
         # Above the table, as a title of it would be broken where a narrow table ends.
         console.print(heading)
         table = Table(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0))
         for column, width in widths.items():
             justify: Any = "right" if _is_number(rows[0][column]) else "left"
-            table.add_column(column, justify=justify, width=width, overflow="fold")
+            table.add_column(Text(printable(column)), justify=justify, width=width, overflow="fold")
         for row in rows:
             table.add_row(*(Text(_text(row[column])) for column in widths))
         console.print(table)
@@ -105,4 +108,4 @@ def _text(value: object) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return printable(str(value))

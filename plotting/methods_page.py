@@ -1,7 +1,5 @@
 """The page of a study: which way to train makes data and simulation agree, in one file without a network."""
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +23,7 @@ from plotting.methods_summary import (
 )
 from plotting.methods_tables import main_table, null_tables, ratio_tables, scale_factor_tables
 from plotting.pages import rendered
-from plotting.style import EventLabel, figure_style, score_label
+from plotting.style import EventLabel, embedded_png, score_label
 from plotting.summary import CLAIM
 from storage.files import write_text
 
@@ -188,7 +186,4 @@ def _figures(
 
 
 def _png(figure: Figure) -> str:
-    content = io.BytesIO()
-    with figure_style():
-        figure.savefig(content, format="png", dpi=100)
-    return base64.b64encode(content.getvalue()).decode()
+    return embedded_png(figure, dpi=100)

@@ -4,19 +4,24 @@ The field's style (mplhep's CMS style) is a look, not a claim: what stands above
 and simulated events are always called simulated.
 """
 
+import base64
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import matplotlib as mpl
 import mplhep
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 
 from datamc.histograms import luminosity_pb
 from datamc.records import Result
 from storage.files import replaced_file
+from storage.names import printable
 
 SIMULATED = "Simulated events"
 """What is said of events made by a generator, in whichever role."""
@@ -196,8 +201,41 @@ def save_figure(figure: Figure, path: Path, *, formats: Sequence[str] = ("png", 
     written = []
     for ending in formats:
         target = path.with_name(f"{path.name}.{ending}")
-        # Fonts are looked up when a figure is written, so the style holds here too.
-        with replaced_file(target) as temporary, figure_style():
-            figure.savefig(temporary, format=ending, dpi=110)
+        with replaced_file(target) as temporary:
+            _write_figure(figure, temporary, ending=ending, dpi=110)
         written.append(target)
     return written
+
+
+def embedded_png(figure: Figure, *, dpi: int) -> str:
+    """Return a figure as PNG in base64, for a page that holds it."""
+    content = io.BytesIO()
+    _write_figure(figure, content, ending="png", dpi=dpi)
+    return base64.b64encode(content.getvalue()).decode()
+
+
+def _write_figure(figure: Figure, target: Path | IO[bytes], *, ending: str, dpi: int) -> None:
+    _take_names_as_they_are(figure)
+    # Fonts are looked up when a figure is written, so the style holds here too.
+    with figure_style():
+        figure.savefig(target, format=ending, dpi=dpi)
+
+
+def _take_names_as_they_are(figure: Figure) -> None:
+    """Make texts of names from files harmless: dollars that are no mathematics, and control characters."""
+    for text in figure.findobj(Text):
+        content = text.get_text()
+        lines = "\n".join(map(printable, content.split("\n")))
+        if lines != content:
+            text.set_text(lines)
+        if "$" in lines and not _is_mathematics(lines):
+            text.set_parse_math(False)
+
+
+def _is_mathematics(text: str) -> bool:
+    try:
+        for line in text.split("\n"):
+            MathTextParser("path").parse(line)
+    except ValueError:
+        return False
+    return True

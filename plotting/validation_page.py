@@ -1,7 +1,5 @@
 """The page of a validation: one HTML file with every number and figure in it, readable without a network."""
 
-import base64
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,7 +11,7 @@ from matplotlib.figure import Figure
 from datamc.templates import Templates
 from plotting.pages import rendered
 from plotting.stacks import draw_stack
-from plotting.style import figure_style, score_label, selection_label
+from plotting.style import embedded_png, score_label, selection_label
 from plotting.validation import (
     COLOURS,
     AgreementRow,
@@ -257,10 +255,7 @@ def _spectrum_groups(spectra: Sequence[Spectrum], training_mix: str) -> list[Fig
 
 
 def _png(figure: Figure) -> str:
-    content = io.BytesIO()
-    with figure_style():
-        figure.savefig(content, format="png", dpi=90)
-    return base64.b64encode(content.getvalue()).decode()
+    return embedded_png(figure, dpi=90)
 
 
 def _answer(checks: Sequence[Check]) -> str:

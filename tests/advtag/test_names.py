@@ -69,11 +69,18 @@ def files_below(folder: Path) -> set[str]:
 
 
 def test_tables_of_jets_lie_in_the_output_each_with_its_own_events(
-    run: Callable[..., None], fileset: dict[str, Any], tmp_path: Path
+    run: Callable[..., None],
+    fileset: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("fs.json").write_text(json.dumps(fileset))
+    capsys.readouterr()
     run("process", "--selection", "inclusive", "--fileset", "fs.json", "--executor", "iterative",
         "--columns", "--out", "out")  # fmt: skip
+    printed = capsys.readouterr()
+    assert all(line.isprintable() for line in (printed.out + printed.err).split("\n"))
+    assert "settings" in printed.out
     tables = {path: pyarrow.parquet.read_table(path) for path in Path("out/inclusive_jets").iterdir()}
     assert {path.name for path in tables} == {f"{file_name(name)}.parquet" for name in fileset}
     cutflows = read_result(Path("out/inclusive.zip")).cutflows

@@ -1,12 +1,15 @@
+import base64
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from plotting.stacks import draw_stack
 from plotting.style import (
     EventLabel,
+    embedded_png,
     event_label,
     in_order,
     largest_fgsm,
@@ -14,6 +17,27 @@ from plotting.style import (
     save_figure,
     variant_label,
 )
+
+HOSTILE = ("$\\frac{", "$x$ costs $5", "\x1b]0;owned\x07", "a$b", "$", "</svg><script>", "µ\u202eb")
+
+
+def test_any_name_can_be_drawn(templates, tmp_path):
+    """Names of processes and taggers come from files: they need not be mathematics that matplotlib knows."""
+    for number, name in enumerate(HOSTILE):
+        groups = tuple(f"{group} {name}" for group in templates.groups)
+        figure = draw_stack(templates._replace(groups=groups), title=f"{name}\nepoch 3", xlabel=name)
+        (written,) = save_figure(figure, tmp_path / str(number), formats=["png"])
+        assert written.stat().st_size > 10_000
+        assert base64.b64decode(embedded_png(figure, dpi=20)).startswith(b"\x89PNG")
+        drawn = [text.get_text() for text in figure.findobj(Text)]
+        assert all(line.isprintable() for text in drawn for line in text.split("\n"))
+
+
+def test_mathematics_of_labels_is_drawn_as_such(templates):
+    figure = draw_stack(templates, title=r"$\mathrm{t\bar{t}}$ semileptonic")
+    embedded_png(figure, dpi=20)
+    (title,) = (text for text in figure.findobj(Text) if "bar" in text.get_text())
+    assert title.get_parse_math()
 
 
 def texts(figure):

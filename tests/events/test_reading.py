@@ -39,7 +39,7 @@ def test_an_error_on_top_does_not_hide_it() -> None:
 
 def test_a_full_disk_below_uproot_is_not_blamed_on_the_file_that_is_copied() -> None:
     with (
-        pytest.raises(DiskFullError, match="^copy.root: "),
+        pytest.raises(DiskFullError, match=r"^copy\.root: "),
         reading("f.root"),
         disk_full_said(Path("copy.root")),
     ):

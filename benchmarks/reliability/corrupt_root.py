@@ -33,7 +33,11 @@ def root_trials(world: World, folder: Path) -> Sequence[Trial]:
         file, other = place / "events.root", place / "jets.root"
         shutil.copyfile(events, file)
         shutil.copyfile(jets, other)
-        (place / "fileset.json").write_text(json.dumps(fileset_of_one(file)))
+        one = fileset_of_one(file)
+        (place / "fileset.json").write_text(json.dumps(one))
+        # A run that skips a bad file needs another one.
+        beside = Path(shutil.copyfile(fixture_files()["wc"], place / "beside.root"))
+        (place / "two.json").write_text(json.dumps(one | {"beside": fileset_of_one(beside)["dy"]}))
         (place / "prepare.yaml").write_text(json.dumps(PREPARE | {"inputs": ["jets.root"], "output": "jets"}))
         trials += _trials(place, file, other)
     return trials
@@ -57,19 +61,19 @@ def fileset_of_one(file: Path) -> dict[str, object]:
 
 def _trials(place: Path, file: Path, jets: Path) -> list[Trial]:
     process: list[object] = [
-        "process", "--selection", "dy", "--fileset", "fileset.json", "--taggers", "pretrained:basic",
-        "--epochs", 20, "--executor", "iterative", "--retries", 0, "--chunksize", 100,
+        "process", "--selection", "dy", "--taggers", "pretrained:basic", "--epochs", 20,
+        "--executor", "iterative", "--retries", 0, "--chunksize", 100,
     ]  # fmt: skip
     skim: list[object] = ["skim", "--selection", "dy", "--fileset", "fileset.json"]
     return [
         Trial(
-            f"process ({place.name})", place, [file], [*process, "--out", "results"],
+            f"process ({place.name})", place, [file], [*process, "--fileset", "fileset.json", "--out", "results"],
             place / "results", BYTES, _says_something_else,
         ),
         Trial(
             f"process --skip-bad-files ({place.name})", place, [file],
-            [*process, "--skip-bad-files", "--out", "skipped"], place / "skipped", BYTES,
-            _says_something_else,
+            [*process, "--fileset", "two.json", "--skip-bad-files", "--out", "skipped"], place / "skipped", BYTES,
+            _says_something_else, skips=True,
         ),
         Trial(
             f"prepare ({place.name})", place, [jets], ["prepare", "prepare.yaml"], place / "jets", BYTES,

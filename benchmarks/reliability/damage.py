@@ -40,6 +40,8 @@ class Trial:
         mutations: Ways of damage.
         explain: Says why another result is right.
         names: What an error has to name, besides the file itself.
+        skips: Whether damaged files have to be skipped: an error is allowed where the file reads as another
+            kind of file alone, without a branch.
         before: Called before each command, after the file was damaged.
     """
 
@@ -51,6 +53,7 @@ class Trial:
     mutations: Mapping[str, Mutation]
     explain: Explain = _no_reason
     names: tuple[str, ...] = ()
+    skips: bool = False
     before: Callable[[], None] = lambda: None
     commands: Sequence[Sequence[object]] = field(default_factory=list)
     _reference: str | None = None
@@ -97,6 +100,8 @@ class Trial:
         if (wrong := complaint(ended)) is not None:
             return wrong, False, ended.last_line[:300]
         if ended.code not in (0, WITH_LOSSES):
+            if self.skips and "branch" not in ended.stderr:
+                return "an end in spite of --skip-bad-files", False, ended.last_line[:300]
             if any(name in ended.stderr for name in (path.name, *self.names)):
                 return SENTENCE, True, ended.last_line
             return "a sentence that names no file", False, ended.last_line[:300]

@@ -65,14 +65,15 @@ def _trials(place: Path, file: Path, jets: Path) -> list[Trial]:
         "--executor", "iterative", "--retries", 0, "--chunksize", 100,
     ]  # fmt: skip
     skim: list[object] = ["skim", "--selection", "dy", "--fileset", "fileset.json"]
+    one, two = (("--fileset", name) for name in ("fileset.json", "two.json"))
     return [
         Trial(
-            f"process ({place.name})", place, [file], [*process, "--fileset", "fileset.json", "--out", "results"],
+            f"process ({place.name})", place, [file], [*process, *one, "--out", "results"],
             place / "results", BYTES, _says_something_else,
         ),
         Trial(
             f"process --skip-bad-files ({place.name})", place, [file],
-            [*process, "--fileset", "two.json", "--skip-bad-files", "--out", "skipped"], place / "skipped", BYTES,
+            [*process, *two, "--skip-bad-files", "--out", "skipped"], place / "skipped", BYTES,
             _says_something_else, skips=True,
         ),
         Trial(

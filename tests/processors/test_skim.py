@@ -99,7 +99,7 @@ def test_a_damaged_file_leaves_no_copy(
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(2000)
     path.write_bytes(bytes(content))
-    with pytest.raises(OSError, match=f"^{path}: cannot be read"):
+    with pytest.raises(OSError, match=f"^{path}: "):
         skim(parse_fileset({"mc": [str(path)]}), tmp_path / "skimmed", selections=["dy"])
     assert [file for file in (tmp_path / "skimmed").rglob("*") if file.is_file()] == []
 

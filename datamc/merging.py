@@ -116,6 +116,7 @@ def _add_records(name: str, left: DatasetRecord, right: DatasetRecord) -> Datase
         n_scored=left.n_scored + right.n_scored,
         not_finite=_add_by_name(left.not_finite, right.not_finite),
         unvaried=_add_by_name(left.unvaried, right.unvaried),
+        broken_values=_add_by_name(left.broken_values, right.broken_values),
         look_ups={
             name: left.look_ups.get(name, LookUps()).plus(right.look_ups.get(name, LookUps()))
             for name in dict.fromkeys([*left.look_ups, *right.look_ups])

@@ -29,8 +29,9 @@ class DatasetRecord:
     `variation_sums` are the same sums with the weights of variations of theory, which change shapes alone.
     `n_scored` counts the jets that taggers scored (nominal, unweighted); `not_finite` those of them for which
     a tagger gave NaN or infinity, by ``tagger@epoch/variant``, where there are any. `unvaried` counts the
-    events whose lists of weights are too short for a variation, by ``branch:source``; `look_ups` what became
-    of corrections, by name.
+    events whose lists of weights are too short for a variation, by ``branch:source``; `broken_values` the
+    momenta and directions that are no finite numbers, by branch; `look_ups` what became of corrections, by
+    name.
     """
 
     is_data: bool
@@ -46,11 +47,16 @@ class DatasetRecord:
     n_scored: int = 0
     not_finite: dict[str, int] = field(default_factory=dict)
     unvaried: dict[str, int] = field(default_factory=dict)
+    broken_values: dict[str, int] = field(default_factory=dict)
     look_ups: dict[str, LookUps] = field(default_factory=dict)
 
     def doubts(self) -> list[str]:
-        """Return one sentence for each doubt about the weights of its events."""
-        return [*unvaried_notes(self.unvaried, self.n_events), *look_up_notes(self.look_ups)]
+        """Return one sentence for each doubt about its values and the weights of its events."""
+        broken = [
+            f"{branch}: {n} values are no finite numbers (a NaN passes no cut): is the file as it was made"
+            for branch, n in self.broken_values.items()
+        ]
+        return [*broken, *unvaried_notes(self.unvaried, self.n_events), *look_up_notes(self.look_ups)]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
-"""Outputs of taggers that are no finite numbers: counted where jets are scored, refused where none is one."""
+"""What is no finite number: outputs of taggers, refused where none is one, and values that cuts look at."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike
 
 from datamc.results import Scenario
+from selections.branches import column
 from storage.wording import few
+
+_CUT_ON: Final = frozenset({"pt", "eta"})
+"""Fields that every selection reads of all objects, so that looking at them costs no reading."""
 
 FEWEST_JETS: Final = 10
 """Of fewer jets than this all may lack a finite output by chance, where a tagger has none for some."""
@@ -37,3 +42,20 @@ def require_finite(counts: Mapping[str, int], n_scored: int, *, where: str) -> N
             f"{where}: none of the {n_scored} jets has a finite output of {few(broken, joint=', ')}: "
             "leave this tagger out, or export it again from weights that are numbers"
         )
+
+
+def broken_values(events: ak.Array, branches: Iterable[str]) -> dict[str, int]:
+    """Return how many values of momenta and directions that cuts look at are NaN or infinite, by branch.
+
+    A NaN passes no cut, so its event or jet would vanish in silence. Branches without one do not appear.
+
+    Args:
+        events: A chunk.
+        branches: Those that the selection needs.
+    """
+    found = {}
+    for branch in branches:
+        values = column(events, branch) if branch.rpartition("_")[2] in _CUT_ON else None
+        if values is not None and (n_broken := int(ak.count_nonzero(~np.isfinite(values), axis=None))):
+            found[branch] = n_broken
+    return found

@@ -90,6 +90,7 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
             n_scored=output.get("scored", {}).get(name, 0),
             not_finite=output.get("not_finite", {}).get(name, {}),
             unvaried=output.get("unvaried", {}).get(name, {}),
+            broken_values=output.get("broken_values", {}).get(name, {}),
             look_ups={
                 correction: LookUps(*counts.tolist())
                 for correction, counts in output.get("look_ups", {}).get(name, {}).items()

@@ -40,7 +40,11 @@ class ScaleFactorWeights:
     systematic: str = "central"
 
     def of_jets(self, scores: Scores, flavour: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the factor of each jet, shape ``(n_jets,)``; jets of unknown flavour get 1."""
+        """Return the factor of each jet, shape ``(n_jets,)``; jets of unknown flavour get 1.
+
+        Raises:
+            ValueError: If one is no finite number.
+        """
         is_known = np.isin(flavour, list(_HADRON_FLAVOUR))
         hadron = np.array([_HADRON_FLAVOUR.get(int(each), 0) for each in flavour], dtype=np.int64)
         inputs: dict[str, Any] = {
@@ -49,7 +53,13 @@ class ScaleFactorWeights:
             "flavour": hadron,
             "systematic": self.systematic,
         }
-        return np.where(is_known, self.lookup.evaluate(inputs, len(flavour)), 1.0)
+        factors = np.where(is_known, self.lookup.evaluate(inputs, len(flavour)), 1.0)
+        if n_broken := int(np.count_nonzero(~np.isfinite(factors))):
+            raise ValueError(
+                f"{self.lookup.file}: {n_broken} of {len(factors)} jets get a scale factor "
+                f"({self.systematic}) that is no finite number: fit again"
+            )
+        return factors
 
     def weights(
         self,

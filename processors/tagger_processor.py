@@ -26,10 +26,11 @@ from processors.inference import gather_features, jet_columns, jet_keys, score_j
 from processors.input_shapes import fill_inputs, input_histogram
 from processors.jet_table import add_scores, empty_rows
 from processors.luminosity import GoldenJson, certified, sections_of
-from processors.not_finite import count, require_finite
+from processors.not_finite import broken_values, count, require_finite
 from processors.scale_factor_weights import Scored, Scores
 from processors.systematics import Systematics, Theory
 from processors.truth import flavour_of, labels_of
+from selections.branches import branches_of
 from selections.catalogue import SELECT
 from selections.parameters import Selection
 from selections.selected import Selected
@@ -127,6 +128,7 @@ class TaggerProcessor(ProcessorABC):
             "variation_sums": {dataset: {name: float(generated @ factor) for name, factor in theory.items()}},
             "unvaried": {dataset: dict(unvaried)},
             "sections": {dataset: sections_of(events, good_luminosity) if is_data else set()},
+            "broken_values": {dataset: broken_values(events, branches_of(self.parameters).needed)},
             "scored": {dataset: n_scored},
             "not_finite": {dataset: dict(not_finite)},
             "processed": {(dataset, path): len(events)},
@@ -164,6 +166,7 @@ class TaggerProcessor(ProcessorABC):
             theory=theory,
             is_data=is_data,
         )
+        weights.require_finite_weights(events, weighed)
         jets = tuple(
             Jets(dataset, flavour, selected.sign, weight, systematic)
             for systematic, weight in weighed.items()

@@ -39,10 +39,29 @@ def event_weights(events: ak.Array, *, is_data: bool) -> Weight:
     weights = np.asarray(generated, dtype=np.float64)
     if not np.isfinite(weights).all():
         raise ValueError(
-            f"{events.metadata['filename']}: {np.count_nonzero(~np.isfinite(weights))} values of genWeight "
-            "are no finite numbers: the file is damaged, make or fetch it again"
+            f"{events.metadata['dataset']}, {events.metadata['filename']}: "
+            f"{np.count_nonzero(~np.isfinite(weights))} values of genWeight are no finite numbers: "
+            "the file is damaged, make or fetch it again"
         )
     return weights
+
+
+def require_finite_weights(events: ak.Array, weighed: Mapping[str, Weight]) -> None:
+    """Raise if a weight of a probe is no finite number.
+
+    Args:
+        events: The chunk, for the message.
+        weighed: The weights of the probes by systematic, shape ``(n_probes,)`` each.
+
+    Raises:
+        ValueError: If so; the sentence names dataset, file and systematic.
+    """
+    for systematic, weight in weighed.items():
+        if n_broken := int(np.count_nonzero(~np.isfinite(weight))):
+            raise ValueError(
+                f"{events.metadata['dataset']}, {events.metadata['filename']}: {n_broken} of {len(weight)} "
+                f"jets have a weight that is no finite number ({systematic}): check genWeight and corrections"
+            )
 
 
 def probe_weights(

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import uproot
 
+from datamc.histograms import points_of
 from datamc.results import NotFinite, Scenario, merge_results, read_result, write_result
 from models.features import N_FEATURES
 from models.perturbations import parse_variants
@@ -64,7 +65,8 @@ def files(
 def jets_of(files: dict[str, Any], dataset: str) -> ak.Array:
     """The jets that the selection `inclusive` takes, read without coffea."""
     with uproot.open(f"{next(iter(files[dataset]['files']))}:Events") as tree:
-        jets = tree.arrays(["Jet_pt", "Jet_eta", "Jet_btagDeepB_b"])
+        names = ["Jet_pt", "Jet_eta", "Jet_btagDeepB_b"]
+        jets = tree.arrays([name for name in names if name in tree])
     good = (jets["Jet_pt"] > 20) & (abs(jets["Jet_eta"]) < 2.5)
     return ak.zip({name: ak.flatten(jets[name][good]) for name in jets.fields})
 
@@ -128,8 +130,74 @@ def test_no_output_in_a_file_is_no_broken_number(files: dict[str, Any]) -> None:
         assert (outputs == -1).sum() > 0
 
 
+def test_values_that_no_cut_takes_are_counted(
+    tmp_path: Path, make_events: Callable[..., dict[str, ak.Array]], write: Callable[..., Path]
+) -> None:
+    """By branch and dataset; a NaN passes no cut, an infinite momentum does."""
+    events = make_events(120, seed=7, is_data=False)
+    whole = write(tmp_path / "whole.root", events)
+    n_jets = len(ak.flatten(events["Jet"].pt))
+    pt, eta = (
+        np.asarray(ak.flatten(events["Jet"].pt)).copy(),
+        np.asarray(ak.flatten(events["Jet"].eta)).copy(),
+    )
+    taken = np.flatnonzero((pt > 30) & (abs(eta) < 2))
+    pt[taken[:3]], pt[taken[3]], eta[taken[4:6]] = np.nan, np.inf, np.nan
+    counts = ak.num(events["Jet"].pt)
+    events["Jet"] = ak.with_field(events["Jet"], ak.unflatten(pt, counts), "pt")
+    events["Jet"] = ak.with_field(events["Jet"], ak.unflatten(eta, counts), "eta")
+    path = write(tmp_path / "broken.root", events, cluster=40)
+    metadata = {"is_data": False, "process": "dy"}
+    files = {
+        name: {"files": {str(file): "Events"}, "metadata": metadata}
+        for name, file in (("broken", path), ("whole", whole))
+    }
+    result = run(files, [], chunksize=40)
+    assert result.datasets["broken"].broken_values == {"Jet_pt": 4, "Jet_eta": 2}
+    assert result.datasets["whole"].broken_values == {}
+    said = [note for note in result.all_notes() if "no finite numbers" in note]
+    assert [note.partition(" values")[0] for note in said] == ["broken: Jet_pt: 4", "broken: Jet_eta: 2"]
+    assert n_jets > 10
+    n_selected = {name: len(jets_of(files, name)) for name in files}
+    assert n_selected["whole"] - n_selected["broken"] == 5
+    filled = result.histograms["jet_eta"]
+    for name in files:
+        n_filled = filled[{"dataset": name, "systematic": "nominal"}].sum(flow=True).variance
+        with uproot.open(f"{next(iter(files[name]['files']))}:Events") as tree:
+            squares = tree["genWeight"].array(library="np") ** 2
+            good = tree.arrays(["Jet_pt", "Jet_eta"])
+        kept = (good["Jet_pt"] > 20) & (abs(good["Jet_eta"]) < 2.5)
+        assert n_filled == pytest.approx(float((ak.to_numpy(ak.sum(kept, axis=1)) * squares).sum()))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_generator_weights_that_are_none_name_dataset_and_file(
+    tmp_path: Path,
+    make_events: Callable[..., dict[str, ak.Array]],
+    write: Callable[..., Path],
+    value: float,
+) -> None:
+    events = make_events(60, seed=7, is_data=False)
+    weights = np.asarray(events["genWeight"]).copy()
+    weights[[3, 8]] = value
+    path = write(tmp_path / "mc.root", events | {"genWeight": weights})
+    files = {"my_dy": {"files": {str(path): "Events"}, "metadata": {"is_data": False, "process": "dy"}}}
+    with pytest.raises(ValueError, match=r"my_dy, .*mc.root: 2 values of genWeight are no finite numbers"):
+        run(files, [])
+
+
 def test_sound_results_say_nothing(files: dict[str, Any], tagger: Callable[..., Tagger]) -> None:
     result = run(files, [tagger()])
     assert result.not_finite() == {}
     assert result.all_notes() == result.notes
     assert NotFinite(1, 4).share == 0.25
+
+
+def test_only_what_was_filled_exists(files: dict[str, Any], tagger: Callable[..., Tagger]) -> None:
+    """The scores in the files have no variants and epoch 0 alone; three taggers of two epochs have both."""
+    taggers = [tagger("basic", 1), tagger("basic", 2), tagger("other", 2)]
+    variants = parse_variants("raw,noise:0.1,fgsm:0.1")
+    result = run(files, taggers, variants=variants, extras=Extras(reference_tagger=True))
+    own = {(each.name, each.epoch, variant.name) for each in taggers for variant in variants}
+    assert set(points_of(result)) == own | {("reference", 0, "raw")}
+    assert len(points_of(result)) == 10

@@ -62,6 +62,20 @@ def test_each_flavour_gets_its_factor(path: Path) -> None:
     np.testing.assert_allclose(up.of_jets(SCORES, FLAVOUR), 3)
 
 
+def test_a_factor_that_is_no_number_ends_the_run(path: Path) -> None:
+    """log(0) is minus infinity, as a formula of another maker may give it."""
+    content = json.loads(path.read_text())
+    formula = {
+        "nodetype": "formula", "expression": "log(x)", "parser": "TFormula", "variables": ["CvsL"],
+    }  # fmt: skip
+    content["corrections"][0]["data"]["content"][1]["value"] = formula
+    path.write_text(json.dumps(content))
+    up = read_scale_factor_weights(path, systematic="total_up")
+    scores = SCORES | {"CvsL": np.array([0.5, 0.0, 0.5, 0.0])}
+    with pytest.raises(ValueError, match=r"sf.json: 2 of 4 jets .*total_up"):
+        up.of_jets(scores, FLAVOUR)
+
+
 def parts(scenario: Scenario) -> list:
     """The four jets, two at a time."""
     return [

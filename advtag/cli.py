@@ -1,114 +1,37 @@
-"""The `advtag` command: one sub-command per stage of the analysis.
+"""The `advtag` command, from its first instruction to its exit code.
 
-Importing this module is cheap, and so is `advtag --help`: a command imports what it needs when it is called.
+It begins with what takes no time: signals are caught, and terminals of all kinds are prepared for, before the
+first import that takes long.
 """
 
-import logging
-import os
 import signal
 import sys
-from importlib.metadata import version
-from typing import Annotated
 
-import typer
-
-from advtag import batch, collecting, compare, demo, fitting, processing, produce, slurm, study, validate
-from advtag.progress import OneLine, say
-from storage.disk import DiskFullError, full_disk
-
-app = typer.Typer(
-    name="advtag",
-    help="Does adversarial training make a jet-flavour tagger agree better with data?\n\n"
-    "Start with [bold]advtag demo[/]: the whole chain on simulated events, in a few minutes.",
-    rich_markup_mode="rich",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"advtag {version('advtag')}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    show_version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
-    ] = False,
-) -> None:
-    """Options that hold for every command."""
-
-
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
-ENDING = 128 + signal.SIGUSR1
-"""Exit codes after Ctrl-C, after SIGTERM, and of a training told that its time ends, as shells have them."""
-
-EVENTS = "Events and training"
-COMPARISON = "Data and simulation"
-
-app.command(rich_help_panel="Everything at once")(demo.demo)
-app.command(rich_help_panel="Everything at once")(study.study)
-app.command(rich_help_panel=EVENTS)(produce.simulate)
-app.command(rich_help_panel=EVENTS)(validate.validate_simulation)
-app.command(rich_help_panel=EVENTS)(produce.prepare)
-app.command(rich_help_panel=EVENTS)(collecting.collect)
-app.command(rich_help_panel=EVENTS)(produce.train)
-app.command(rich_help_panel=EVENTS)(produce.export)
-app.command(rich_help_panel=EVENTS)(produce.evaluate)
-app.command(rich_help_panel=COMPARISON)(processing.skim)
-app.command(rich_help_panel=COMPARISON)(processing.process)
-app.command(rich_help_panel=COMPARISON)(fitting.fit)
-app.command(rich_help_panel=COMPARISON)(fitting.compare_scale_factors)
-app.command(rich_help_panel=COMPARISON)(validate.true_scale_factors)
-app.command(rich_help_panel=COMPARISON)(compare.divergence)
-app.command(rich_help_panel=COMPARISON)(compare.plot)
-app.command(rich_help_panel=COMPARISON)(compare.report)
-
-app.add_typer(batch.condor, name="condor", rich_help_panel="Batch systems")
-app.add_typer(slurm.slurm, name="slurm", rich_help_panel="Batch systems")
+from advtag import endings
 
 
 def main() -> None:
     """Run the command line: exit code 0 only if all went well, errors as one sentence."""
-    # Batch systems end a job with SIGTERM: clean up as after Ctrl-C, so that nothing half-written stays.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    if logging.lastResort is not None:
-        logging.lastResort.setFormatter(OneLine())
-    debug = "--debug" in sys.argv[1:]
-    # `--debug` is welcome anywhere on the line, not only before the command's name.
-    arguments = (["--debug"] if debug else []) + [
-        argument for argument in sys.argv[1:] if argument != "--debug"
-    ]
+    endings.install()
     try:
-        app(args=arguments, prog_name="advtag")
-    except SystemExit as end:
-        if end.code in (INTERRUPTED, TERMINATED, ENDING):
-            say("what was complete is kept.", heading="Interrupted:", style="bold")
-        raise
-    except Exception as error:
-        if debug:
-            raise
-        say(_sentence(error), heading="Error:", style="bold red")
-        raise SystemExit(1) from None
+        code = _run()
+    except KeyboardInterrupt:  # before a command began
+        code = endings.exit_code(signal.SIGINT)
+    finally:
+        endings.end_at_once()
+    sys.exit(code)
 
 
-def _sentence(error: Exception) -> str:
-    """Return what went wrong in one line; an error that is not the user's says so."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-        return "training needs torch, which is not installed: pip install 'advtag[train]'"
-    if isinstance(error, RecursionError):
-        return "a file holds something nested too deeply to read: run it again with --debug to see which"
-    if isinstance(error, OSError) and not isinstance(error, DiskFullError) and (reason := full_disk(error)):
-        where = error.filename or f"a temporary file in {os.environ.get('TMPDIR', '/tmp')} or another file"
-        return f"{where}: {reason}: free some space or choose another folder, and run the command again"
-    if isinstance(error, (ValueError, OSError, ImportError)):
-        return text
-    return f"{type(error).__name__}: {text} (this should not happen: run it again with --debug and report it)"
+def _run() -> int:
+    from advtag import surroundings
+
+    try:
+        surroundings.prepare()
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
+    from advtag.application import run
+
+    code = surroundings.flush(run(sys.argv[1:]))
+    if endings.was_by_signal(code) and "--debug" not in sys.argv:
+        surroundings.silence()
+    return code

@@ -9,7 +9,7 @@ import typer
 from advtag import production, summary
 from advtag.produce import AsJson
 from advtag.progress import bar, one_bar, progress_board
-from advtag.tables import as_json_text
+from advtag.tables import as_json_text, show_line
 
 Evaluation = Annotated[Path | None, typer.Option(help="Folder with auc.csv and roc.csv of `evaluate`.")]
 Coarse = Annotated[bool, typer.Option("--coarse", help="Few large cells: for samples of some thousand jets.")]
@@ -136,7 +136,7 @@ def plot(
                 found.results, found.scale_factors, folder, progress=bar(board, "plot after the fit")
             )
     production.tell_what_has_no_result(found.results)
-    typer.echo(f"{len(paths)} files in {folder}")
+    show_line(f"{len(paths)} files in {folder}")
 
 
 def report(
@@ -162,9 +162,9 @@ def report(
     Two productions side by side: advtag report --compare first second
     """
     if compare is not None and not results:
-        typer.echo(_write_comparison(compare, out=out, coarse=coarse, title=title))
+        show_line(_write_comparison(compare, out=out, coarse=coarse, title=title))
     elif results and compare is None:
-        typer.echo(
+        show_line(
             _write_report(results, out=out, evaluation=evaluation, null=null, coarse=coarse, title=title)
         )
     else:

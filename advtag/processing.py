@@ -190,6 +190,7 @@ def process(
         blocks=_affordable_blocks(blocks, scenarios=len(loaded) * len(distorted)),
         held_out=held_out_events(held_out, loaded),
     )  # fmt: skip
+    _tell_if_pipes_alone(executor)
     if site is not None:
         dask_address = context.with_resource(
             clusters.opened(site, executor.value, workers, dask_address, out)
@@ -205,6 +206,18 @@ def process(
     show(rows, title="Cutflow", as_json=as_json)
     if not all_processed:
         raise typer.Exit(LOSSES)
+
+
+def _tell_if_pipes_alone(executor: Executor) -> None:
+    """Say that other ways to work side by side are closed, on a machine without semaphores."""
+    from storage.processes import has_semaphores
+
+    if executor is Executor.FUTURES and not has_semaphores():
+        say(
+            "no semaphores on this machine (may /dev/shm be written to?): workers need none, --executor dask "
+            "and several --jobs do",
+            heading="Note:",
+        )
 
 
 def _process_each(

@@ -8,7 +8,7 @@ import typer
 
 from advtag import samples
 from advtag.progress import one_bar, progress_board, say, stage
-from advtag.tables import show
+from advtag.tables import show, show_line
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -100,7 +100,7 @@ def prepare(
     settings = read_prepare_config(config)
     with one_bar("prepare") as progress:
         manifest = prepare_data(settings, progress=progress)
-    typer.echo(manifest)
+    show_line(manifest)
 
 
 def train(
@@ -122,7 +122,7 @@ def train(
     settings = read_train_config(config)
     with one_bar(f"train {settings.name}") as progress:
         run = train_tagger(settings, resume=resume, progress=progress)
-    typer.echo(run)
+    show_line(run)
 
 
 def export(run: Annotated[Path, typer.Argument(help="A run directory with checkpoints.")]) -> None:
@@ -133,7 +133,7 @@ def export(run: Annotated[Path, typer.Argument(help="A run directory with checkp
     from training.checkpoints import export as export_run
 
     for path in export_run(run):
-        typer.echo(path)
+        show_line(path)
 
 
 def evaluate(

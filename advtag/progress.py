@@ -23,7 +23,16 @@ from storage.names import printable
 ProgressCallback = Callable[[int, int], None]
 """Called with (done, total); the total may become known, or change, on the way."""
 
-console = Console(stderr=True)
+
+class _Unread(Console):
+    """A console that nobody has to read: when a pipe breaks it falls silent, and the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Write nothing any more."""
+        self.quiet = True
+
+
+console = _Unread(stderr=True)
 """Progress and errors go to standard error, so that tables and `--json` can be piped."""
 
 

@@ -50,6 +50,11 @@ def show(rows: Sequence[Row], *, title: str, as_json: bool) -> None:
         console.print(table)
 
 
+def show_line(text: object) -> None:
+    """Print a line for people, such as the path of what was written; control characters are written out."""
+    typer.echo(printable(str(text)))
+
+
 def _parts(rows: Sequence[Row], width: int) -> list[dict[str, int]]:
     """Return which columns stand side by side, and how wide each is: all of them if they fit."""
     columns = list(rows[0])

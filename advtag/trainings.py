@@ -1,13 +1,22 @@
 """Several trainings side by side, one process each, with a progress bar each."""
 
 import multiprocessing
+import os
 import queue
+import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from advtag.progress import ProgressCallback
+from storage.processes import (
+    ProcessDiedError,
+    end_with_parent,
+    interrupts_held_back,
+    require_semaphores,
+)
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -23,31 +32,86 @@ def train_side_by_side(
 
     Args:
         configs: One a training; their names differ.
-        n_processes: At most so many at once.
+        n_processes: At most so many at once; one is this process.
         progress: For each name the callback of its bar.
 
     Raises:
         ValueError: What a training raises; the others finish first and keep their checkpoints.
+        ProcessDiedError: If a training was ended from outside.
+        OSError: If processes cannot work side by side on this machine.
     """
+    if n_processes == 1:
+        return _train_here(configs, progress)
+    require_semaphores("take one process, --jobs 1")
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(n_processes, mp_context=context) as pool:
-        messages: queue.Queue[Message] = manager.Queue()
-        futures = [pool.submit(_train, config, messages) for config in configs]
-        while not all(future.done() for future in futures):
-            _pass_on(messages, progress, timeout=0.2)
+    messages: queue.Queue[Message] = context.Queue()  # type: ignore[assignment]
+    with ProcessPoolExecutor(n_processes, context, _start_process, (messages,)) as pool:
+        with interrupts_held_back():
+            futures = {config.name: pool.submit(_train_in_process, config) for config in configs}
+        try:
+            while not all(future.done() for future in futures.values()):
+                _pass_on(messages, progress, timeout=0.2)
+        except BaseException:
+            _end_all(list(futures.values()))
+            raise
         _pass_on(messages, progress, timeout=0.0)
-        return [future.result() for future in futures]
+        return [_result_of(name, future) for name, future in futures.items()]
 
 
-def _train(config: "TrainConfig", messages: "queue.Queue[Message]") -> Path:
-    """Train in a process of its own; what was complete before is kept."""
+def _train_here(configs: Sequence["TrainConfig"], progress: Mapping[str, ProgressCallback]) -> list[Path]:
+    """Train one after the other; the first error is raised when all others are done."""
+    made, errors = [], []
+    for config in configs:
+        try:
+            made.append(_train(config, progress[config.name]))
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return made
+
+
+def _result_of(name: str, future: "Future[Path]") -> Path:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise ProcessDiedError(
+            f"training {name}: its process, or one beside it, was ended from outside (out of memory?): start "
+            "again, complete epochs are kept"
+        ) from error
+
+
+def _end_all(futures: "Sequence[Future[Path]]") -> None:
+    """End all trainings as a batch system does: each keeps its state after the step that it is in."""
+    for future in futures:
+        future.cancel()
+    for process in multiprocessing.active_children():
+        process.terminate()
+
+
+_messages: Any = None
+"""In a process that trains, the queue that its progress goes to."""
+
+
+def _start_process(messages: Any) -> None:
+    global _messages  # it reaches the processes of a pool only as these start
+    _messages = messages
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+
+
+def _train_in_process(config: "TrainConfig") -> Path:
+    try:
+        return _train(config, lambda done, total: _messages.put((config.name, done, total)))
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 1)  # a pool would go on with the next one
+
+
+def _train(config: "TrainConfig", progress: ProgressCallback) -> Path:
+    """Train; what was complete before is kept."""
     from training.train import train
 
-    return train(
-        config,
-        resume=config.output.exists(),
-        progress=lambda done, total: messages.put((config.name, done, total)),
-    )
+    return train(config, resume=config.output.exists(), progress=progress)
 
 
 def _pass_on(

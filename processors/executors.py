@@ -7,6 +7,7 @@ has finished is not processed again; progress is told to a callback.
 """
 
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from coffea.processor.executor import ExecutorBase, WorkItem
 from events.open_trees import close_tree
 from processors.pool import MAX_DEATHS, Pool, WorkerError, place_of, sentence_of_deaths
 from processors.worker import ChunkTask, Limits, Usage
+from storage.processes import interrupts_held_back, require_semaphores
 
 ExecutorName = Literal["iterative", "futures", "dask"]
 Report = Callable[[int], None]
@@ -28,6 +30,8 @@ Results = Iterator[tuple[WorkItem, Any]]
 
 _SAME = ("awkward", "coffea", "uproot")
 """Packages of which a dask cluster has to have our versions, besides Python and what dask itself needs."""
+_LOGS_OF_DASK = ("distributed", "tornado.application", "asyncio")
+_NOTHING = logging.CRITICAL + 1
 
 
 class Store(Protocol):
@@ -48,6 +52,36 @@ class Where(Protocol):
     def run(self, items: Sequence[WorkItem], task: Task) -> Results:
         """Yield each item with what the task returns, in any order."""
         ...
+
+
+def require_executor(name: ExecutorName, *, workers: int, address: str | None) -> None:
+    """Raise unless there is such an executor here, as far as that can be said before it is started.
+
+    Args:
+        name: As `open_executor` takes it.
+        workers: Number of processes.
+        address: Of a dask scheduler, or None.
+
+    Raises:
+        ValueError: If the name is unknown, there are no workers, or no scheduler has such an address.
+        OSError: If this machine cannot have a cluster of its own.
+    """
+    if name not in get_args(ExecutorName):
+        raise ValueError(f"unknown executor '{name}': choose from {', '.join(get_args(ExecutorName))}")
+    if workers < 1:
+        raise ValueError(f"{workers} workers: at least one is needed")
+    if address is not None:
+        _require_address(address)
+    elif name == "dask":
+        require_semaphores("take --executor futures or iterative")
+
+
+def _require_address(address: str) -> None:
+    scheme, _, rest = address.rpartition("://")
+    if scheme in ("", "tcp", "tls") and not re.fullmatch(r".+:\d+", rest):
+        raise ValueError(
+            f"dask address {address}: no port: give one such as {scheme or 'tcp'}://{rest.strip(':')}:8786"
+        )
 
 
 @contextmanager
@@ -72,13 +106,11 @@ def open_executor(
         report: Called after each chunk.
 
     Raises:
-        ValueError: If the name is unknown, or there are no workers.
+        ValueError: If `require_executor` finds no such executor, or the cluster does not fit.
+        OSError: If the cluster does not answer, or this machine can have none.
         WorkerError: If workers died again and again.
     """
-    if name not in get_args(ExecutorName):
-        raise ValueError(f"unknown executor '{name}': choose from {', '.join(get_args(ExecutorName))}")
-    if workers < 1:
-        raise ValueError(f"{workers} workers: at least one is needed")
+    require_executor(name, workers=workers, address=address)
     options: dict[str, Any] = {"limits": limits or Limits(), "store": store, "report": report}
     if name == "dask":
         with _dask_client(workers, address) as client:
@@ -211,22 +243,41 @@ def _require_same_versions(client: Any) -> None:
 
 
 @contextmanager
+def _silent_dask() -> Iterator[None]:
+    """Let dask log nothing: what goes wrong arrives as an error, and its logs are tracebacks."""
+    before = {name: logging.getLogger(name).level for name in _LOGS_OF_DASK}
+    try:
+        for name in before:
+            logging.getLogger(name).setLevel(_NOTHING)
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
 def _dask_client(workers: int, address: str | None) -> Iterator[Any]:
+    """Yield the client of a cluster that is there, or of one on this machine.
+
+    Raises:
+        ValueError: If other versions are there.
+        OSError: If nothing answers.
+    """
     from distributed import Client, LocalCluster
 
     if address is not None:
-        with Client(address, set_as_default=False) as client:
+        with _silent_dask(), Client(address, set_as_default=False) as client:
             _require_same_versions(client)
             yield client
         return
-    with (
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",  # any free port: another cluster may be running
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    with _silent_dask():
+        with interrupts_held_back():
+            local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",  # any free port: another cluster may be running
+                silence_logs=_NOTHING,
+            )
+        with local as cluster, Client(cluster, set_as_default=False) as client:
+            yield client

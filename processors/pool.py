@@ -23,6 +23,8 @@ from typing import Any
 import cloudpickle
 from coffea.processor.executor import WorkItem
 
+from storage.processes import interrupts_held_back
+
 log = logging.getLogger(__name__)
 
 MAX_DEATHS = 3
@@ -91,17 +93,12 @@ def _take_worker() -> Worker:
 
 def _start_worker() -> Worker:
     here, there = multiprocessing.Pipe()
-    # Until it ignores Ctrl-C itself, it must not be reached by it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with interrupts_held_back(), there:
         process = subprocess.Popen(
             [sys.executable, "-c", _CODE, str(there.fileno()), json.dumps(sys.path)],
             stdin=subprocess.DEVNULL,
             pass_fds=[there.fileno()],
         )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        there.close()
     return Worker(process, here)
 
 

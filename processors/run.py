@@ -18,7 +18,7 @@ from models.tagger import Tagger
 from processors import reference
 from processors.chunk_store import ChunkStore, code_fingerprint
 from processors.corrections import Corrections
-from processors.executors import Chunks, ExecutorName, open_executor
+from processors.executors import Chunks, ExecutorName, open_executor, require_executor
 from processors.extras import Extras
 from processors.filesets import parse_fileset
 from processors.jet_table import join_tables
@@ -139,6 +139,7 @@ def run_selection(
     parameters = parameters_of(selection, profile=profile, year=year)
     extras = replace(extras or Extras(), rows=table is not None)
     require_usable(taggers, variants, extras, chunksize)
+    require_executor(executor, workers=workers, address=address)
     varied = Systematics(systematics, corrections or Corrections())
     branches = _branches(parameters, varied, extras, with_taggers=bool(taggers))
     golden = None if golden_json is None else read_golden_json(golden_json)

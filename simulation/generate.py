@@ -10,7 +10,6 @@ import queue
 import re
 import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -28,6 +27,12 @@ from simulation.simulate import (
     read_sample_info,
     simulate_sample,
     simulate_variations,
+)
+from storage.processes import (
+    ProcessDiedError,
+    end_with_parent,
+    interrupts_held_back,
+    require_semaphores,
 )
 
 __all__ = [
@@ -98,7 +103,8 @@ def simulate_samples(
     Raises:
         MissingExtraError: If PYTHIA or numba is not installed.
         ValueError: If two requests are the same, or there is no process to work.
-        RuntimeError: If PYTHIA fails; the files that are complete stay.
+        RuntimeError: If PYTHIA fails, or a process is ended from outside; the files that are complete stay.
+        OSError: If processes cannot work side by side on this machine.
         KeyboardInterrupt: When the user interrupts, within about a second; the files that are complete stay,
             and no process goes on.
     """
@@ -169,7 +175,7 @@ def _start_worker(events_done: Any, stop: Any) -> None:
     # Ctrl-C reaches all processes of a terminal; the first one tells the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _terminate)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def _terminate(*_: object) -> None:
@@ -177,14 +183,6 @@ def _terminate(*_: object) -> None:
     if _busy:
         sys.exit(_TERMINATED)
     os._exit(_TERMINATED)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone without a word."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _simulate_part(part: SampleRequest, files: Sequence[Path]) -> None:
@@ -224,17 +222,18 @@ def _compile_reconstruction() -> None:
 def _simulate_in_parallel(
     missing: Sequence[tuple[SampleRequest, Sequence[Path]]], n_processes: int, counter: _Counter
 ) -> None:
+    require_semaphores("take one process, --jobs 1")
     context = multiprocessing.get_context("spawn")
     events_done, stop = context.Queue(), context.Event()
     with ProcessPoolExecutor(n_processes, context, _start_worker, (events_done, stop)) as pool:
         try:
             # Half of the kernels each: what one process compiles, the other finds on disk.
-            _await(
-                [pool.submit(_compile_detector), pool.submit(_compile_reconstruction)], events_done, counter
-            )
-            _await(
-                [pool.submit(_simulate_part, part, files) for part, files in missing], events_done, counter
-            )
+            with interrupts_held_back():
+                compiled = [pool.submit(_compile_detector), pool.submit(_compile_reconstruction)]
+            _await(compiled, events_done, counter)
+            with interrupts_held_back():
+                made = [pool.submit(_simulate_part, part, files) for part, files in missing]
+            _await(made, events_done, counter)
         except BaseException:
             stop.set()  # the others give up after the batch that they work on
             raise
@@ -250,7 +249,7 @@ def _await(futures: list[Future[None]], events_done: Any, counter: _Counter) -> 
             for future in done:
                 future.result()
     except BrokenProcessPool as error:
-        raise RuntimeError(
+        raise ProcessDiedError(
             "a simulating process was ended from outside (out of memory?): start again, whole files are kept"
         ) from error
     except BaseException:

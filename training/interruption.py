@@ -13,8 +13,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 class Interrupted(SystemExit):
     """A training was told to end, and its state is kept; the exit code is 128 + signal, as shells have it.
 
-    That is 143 after SIGTERM, 138 after SIGUSR1.
+    That is 143 after SIGTERM, 138 after SIGUSR1. `kept` says so to people.
     """
+
+    kept = "the state of the training is kept: `advtag train CARD --resume` goes on from there."
 
     def __init__(self, received: int) -> None:
         super().__init__(128 + received)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from advtag.cli import _sentence
+from advtag.application import _sentence
 from advtag.progress import OneLine, one_bar, say
 from advtag.tables import as_json_text, show
 from storage.disk import DiskFullError

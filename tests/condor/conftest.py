@@ -206,7 +206,7 @@ def invoke() -> Callable[..., Any]:
     """Run a command of the program in this process, and return what came of it."""
     from typer.testing import CliRunner
 
-    from advtag.cli import app
+    from advtag.application import app
 
     runner = CliRunner()
     return lambda *arguments: runner.invoke(app, list(map(str, arguments)))

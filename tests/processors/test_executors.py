@@ -64,6 +64,9 @@ def test_the_first_error_ends_a_run_in_this_process() -> None:
     [
         ({"name": "condor"}, "unknown executor 'condor': choose from iterative, futures, dask"),
         ({"name": "futures", "workers": 0}, "0 workers"),
+        ({"name": "dask", "address": "myhost"}, "myhost: no port.*tcp://myhost:8786"),
+        ({"name": "dask", "address": "tls://myhost:"}, "no port.*tls://myhost:8786"),
+        ({"name": "dask", "address": "tcp://[::1]"}, "no port"),
     ],
 )
 def test_wrong_options_are_answered(options: dict[str, Any], message: str) -> None:
@@ -77,6 +80,18 @@ def test_a_worker_that_dies_is_one_sentence() -> None:
         pytest.raises(WorkerError, match="worker processes died 4 times, most likely for lack of memory"),
     ):
         executor(ITEMS[:1], lambda _: os._exit(1), None)
+
+
+def test_dask_on_a_machine_without_semaphores_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("_multiprocessing.SemLock", read_only)
+    with (
+        pytest.raises(OSError, match=r"/dev/shm.*--executor futures or iterative"),
+        open_executor("dask", report=lambda _: None),
+    ):
+        pass
 
 
 def result_or_death(item: WorkItem, marker: Path) -> dict[str, int]:

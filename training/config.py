@@ -18,6 +18,7 @@ from pydantic import (
 
 from models.variants import Variant, parse_variant
 from storage.documents import read_yaml
+from storage.names import LONGEST_NAME
 from training.method_cards import CARDS, AnyMethodCard
 
 Reweighting = Literal["average", "flat", "none", "resample"]
@@ -108,7 +109,11 @@ class TrainConfig(_Card):
     than a guess; that spreads the scores over their range, and costs area where jets are few.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="label of the tagger in tables and plots")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        max_length=LONGEST_NAME,
+        description="label of the tagger in tables and plots",
+    )
     data: Path = Field(description="folder made by `advtag prepare`")
     output: Path = Field(description="run directory: one checkpoint an epoch")
     attack: VariantText = Field(

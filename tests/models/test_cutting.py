@@ -89,3 +89,23 @@ def test_a_file_made_elsewhere_is_left_whole(make_jets, make_metadata):
     tagger = Tagger(make_metadata(), content)
     assert tagger.network is None
     assert tagger.logits(make_jets(3)).shape == (3, 4)
+
+
+def test_a_network_of_half_precision_is_left_whole(files, make_jets):
+    """Cut out, it would be said to give float32, and fail at the first jets."""
+    content, _, metadata = files()
+    model = onnx.load_from_string(content)
+    last = next(node for node in model.graph.node if "logits" in node.output)
+    last.output[0] = "before"
+    cast = helper.make_node("Cast", ["before"], ["logits"], to=TensorProto.FLOAT16)
+    nodes = [node for node in model.graph.node if "probabilities" not in node.output]
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, cast])
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT16, ["n", 4]))
+    halved = Tagger(metadata, model.SerializeToString())
+    assert halved.network is None
+    raw = make_jets(20)
+    np.testing.assert_allclose(
+        halved.logits(raw), Tagger(metadata, content).logits(raw), rtol=1e-2, atol=1e-2
+    )

@@ -2,9 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from models.variants import Variant, parse_variant
-from training.config import TrainConfig, read_prepare_config, read_train_config
+from training.config import PrepareConfig, TrainConfig, read_prepare_config, read_train_config
 from training.method_cards import CARDS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -166,3 +167,33 @@ def test_the_cards_of_the_study_differ_in_what_they_are_named_after() -> None:
     flat = read_prepare_config(CONFIGS / "study" / "prepare_flat.yaml").model_dump()
     assert (average["output"], flat["output"]) == (cards["basic"].data, cards["flat"].data)
     assert {key for key in flat if flat[key] != average[key]} == {"output", "reweighting"}
+
+
+NUMBERS = [
+    (card, name)
+    for card in (TrainConfig, PrepareConfig, *CARDS.values())
+    for name, field in card.model_fields.items()
+    if "float" in str(field.annotation)
+]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(("card", "name"), NUMBERS, ids=lambda each: getattr(each, "__name__", each))
+def test_no_number_of_a_card_may_be_none(card: type[BaseModel], name: str, value: float) -> None:
+    """Nor one in a list of numbers: whatever else is missing, this one is complained about."""
+    given = (value, 1.0, 1.0, 1.0) if "tuple" in str(card.model_fields[name].annotation) else value
+    with pytest.raises(ValidationError) as caught:
+        card.model_validate({name: given})
+    assert any(error["loc"][0] == name for error in caught.value.errors())
+
+
+def test_all_kinds_of_cards_have_numbers() -> None:
+    assert {card for card, _ in NUMBERS} >= {TrainConfig, PrepareConfig}
+    assert len(NUMBERS) >= 20
+
+
+def test_a_name_that_no_tagger_could_have_is_refused_before_training(tmp_path: Path) -> None:
+    """Names of files take 255 bytes; the tagger's metadata and its card agree on what is too long."""
+    assert read_train_config(written(tmp_path, MINIMAL.replace("basic", "n" * 150))).name == "n" * 150
+    with pytest.raises(ValueError, match="name"):
+        read_train_config(written(tmp_path, MINIMAL.replace("basic", "n" * 151)))

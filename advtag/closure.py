@@ -47,7 +47,7 @@ def process_revealed(
     with tempfile.TemporaryDirectory(prefix="advtag_revealed_") as folder:
         twice = _twice(fileset, Path(folder), joined)
         for selection, moved in progress.items():
-            own = _own_data(twice, selection)
+            own = _own_data(twice, selection, **made_like(options))
             result = run_selection(
                 selection=selection, fileset=own, taggers=taggers, progress=moved, **options
             )
@@ -84,21 +84,26 @@ def _twice(fileset: "Fileset", folder: Path, joined: ProgressCallback) -> dict[s
     return datasets
 
 
-def _own_data(twice: Mapping[str, dict[str, Any]], selection: str) -> dict[str, Any]:
+def made_like(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the profile and the year of a configuration, as far as it tells them."""
+    return {name: config[name] for name in ("profile", "year") if name in config}
+
+
+def _own_data(twice: Mapping[str, dict[str, Any]], selection: str, **row: Any) -> dict[str, Any]:
     """Return the datasets of a selection's primary dataset."""
     from selections.parameters import parameters_of
     from selections.primary_datasets import names_of, starts_from
 
-    row = parameters_of(selection)
+    parameters = parameters_of(selection, **row)
     own = {}
     for name, dataset in twice.items():
         metadata = dataset["metadata"]
         primary = dataset.get("primary_dataset", metadata.get("primary_dataset"))
-        if starts_from(row, primary):
+        if starts_from(parameters, primary):
             own[name] = {"files": dataset["files"], "metadata": metadata}
     if not own:
         raise ValueError(
-            f"no simulated data of {' or '.join(names_of(row))} for the selection {selection}: "
+            f"no simulated data of {' or '.join(names_of(parameters))} for the selection {selection}: "
             "add them to the fileset"
         )
     return own
@@ -120,10 +125,14 @@ def taggers_in(results: Mapping[str, "Result"], taggers: Sequence["Tagger"]) -> 
     """Return the taggers whose scores the results of all selections of the fit hold.
 
     Raises:
-        ValueError: If there is none, or a selection is missing.
+        ValueError: If there is none, a selection is missing, or a name means another network there.
     """
     from datamc.fit import fit_points
+    from datamc.one_production import networks_of, require_same_networks
 
+    named = [(f"the result of {name}", networks_of(result)) for name, result in results.items()]
+    asked = {(tagger.name, tagger.epoch): tagger.content_hash for tagger in taggers}
+    require_same_networks([*named, ("--taggers", asked)])
     known = {(name, epoch) for name, epoch, _ in fit_points(results)}
     found = [tagger for tagger in taggers if (tagger.name, tagger.epoch) in known]
     if not found:

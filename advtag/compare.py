@@ -55,6 +55,7 @@ def divergence(
 
     options: dict[str, Any] = {"n_bootstrap": replicas, "seed": seed}
     read = production.read_results(results)
+    chance = production.read_null(null, read)
     with progress_board() as board:
         found = agreement(
             read,
@@ -65,7 +66,6 @@ def divergence(
         )
         without = None
         if null:
-            chance = production.read_results(null)
             without = divergence_table(chance, progress=bar(board, "null data"), **options)
     path = out or production.beside(results) / "divergence.csv"
     production.write_agreement(found, path, null=without)
@@ -107,12 +107,13 @@ def plot(
     from plotting.figures import StackOptions, plot_results
     from plotting.style import event_label
 
+    read = production.read_results(results)
     with progress_board() as board:
         found = production.compare(
-            production.read_results(results),
+            read,
             coarse=coarse,
             evaluation=evaluation,
-            null=production.read_results(null) if null else None,
+            null=production.read_null(null, read),
             progress=bar(board, "compare"),
         )
         label = event_label(list(found.results.values()), experiment=experiment, status=status)
@@ -182,12 +183,13 @@ def _write_report(
 ) -> Path:
     from plotting.report import write_report
 
+    read = production.read_results(results)
     with one_bar("compare") as progress:
         found = production.compare(
-            production.read_results(results),
+            read,
             coarse=coarse,
             evaluation=evaluation,
-            null=production.read_results(null) if null else None,
+            null=production.read_null(null, read),
             progress=progress,
         )
     production.tell_what_has_no_result(found.results)

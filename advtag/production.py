@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from advtag.progress import ProgressCallback, say
+from storage.wording import few
 
 if TYPE_CHECKING:
     from datamc.agreement import Agreement
     from datamc.area_errors import AreaErrors
     from datamc.divergence import DivergenceRow
     from datamc.fit import FitCard
+    from datamc.one_production import Named
     from datamc.reference_curve import Areas
     from datamc.results import Result
     from datamc.scale_factors import ScaleFactors
@@ -142,16 +144,20 @@ def ledger_sentence(result: "Result") -> str:
 def normalisation_sentence(result: "Result") -> str | None:
     """Return the factor data/MC of the selection; None without jets of both, or where it means nothing.
 
-    Once simulation is scaled to data nothing else would show that a trigger or a luminosity is wrong.
+    Once simulation is scaled to data nothing else would show that a trigger or a luminosity is wrong. What no
+    simulation can be scaled with is said here, too: the result is whole for all that.
     """
     from datamc.histograms import luminosity_pb
     from datamc.normalisation import data_over_mc, probe_jet_counts
 
     simulated = [dataset for dataset in result.datasets.values() if not dataset.is_data]
-    unscaled = any(dataset.cross_section_pb is None for dataset in simulated) or luminosity_pb(result) is None
-    if not simulated or unscaled or result.config.get("jets") == "all":
-        return None
-    found = data_over_mc(result.selection, probe_jet_counts(result))
+    try:
+        is_scaled = all(each.cross_section_pb is not None for each in simulated)
+        if not (simulated and is_scaled and luminosity_pb(result)) or result.config.get("jets") == "all":
+            return None
+        found = data_over_mc(result.selection, probe_jet_counts(result))
+    except ValueError as error:
+        return f"no result can rest on this: {error}"
     if found.n_data <= 0 or found.n_mc <= 0:
         return None
     jets = f"{found.n_data:.4g} jets in data, {found.n_mc:.4g} expected"
@@ -179,21 +185,51 @@ def read_results(paths: Sequence[Path]) -> dict[str, "Result"]:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If a file is no result, or parts do not fit together.
+        ValueError: If a file is no result, or they were not made alike.
     """
-    from datamc.results import merge_results, read_result
+    from datamc.one_production import Named, require_one_production
+    from datamc.results import read_result
 
     files = [file for path in paths for file in (sorted(path.glob("*.zip")) if path.is_dir() else [path])]
     if not files:
         raise FileNotFoundError(
             f"{', '.join(map(str, paths))}: no result (*.zip) there: run `advtag process` first"
         )
-    parts: dict[str, list[Result]] = {}
-    for file in files:
-        result = read_result(file)
-        parts.setdefault(result.selection, []).append(result)
+    named = [Named(str(file), read_result(file)) for file in files]
+    require_one_production(named)
+    parts: dict[str, list[Named]] = {}
+    for each in named:
+        parts.setdefault(each.result.selection, []).append(each)
     # Always in the same order, so that tables and random numbers do not depend on the names of files.
-    return {name: merge_results(parts[name]) for name in sorted(parts)}
+    return {name: _merged(parts[name]) for name in sorted(parts)}
+
+
+def _merged(parts: "Sequence[Named]") -> "Result":
+    """Return the sum of the parts of one selection; an error names their files."""
+    from datamc.results import merge_results
+
+    try:
+        return merge_results([part.result for part in parts])
+    except ValueError as error:
+        raise ValueError(f"{few([part.name for part in parts], joint=', ')}: {error}") from error
+
+
+def read_null(paths: Sequence[Path] | None, results: "Mapping[str, Result]") -> "dict[str, Result]":
+    """Return the results of null data by selection, made like `results`; empty without paths.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If a file is no result, or they were not made alike.
+    """
+    from datamc.one_production import Named, require_same_settings
+
+    if not paths:
+        return {}
+    null = read_results(paths)
+    own = [Named(f"the result of {name}", result) for name, result in results.items()]
+    chance = [Named(f"the null data of {name}", result) for name, result in null.items()]
+    require_same_settings([*own, *chance])
+    return null
 
 
 def tell_what_has_no_result(results: "Mapping[str, Result]") -> None:

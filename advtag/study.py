@@ -147,7 +147,7 @@ def _show_methods(asked: "Study", *, as_json: bool) -> None:
     from storage.tables import read_table
 
     if as_json:
-        rows = read_table(asked.folders.methods, kind=MethodRow)
+        rows = read_table(asked.folders.methods, kind=MethodRow, unknown=())
         show([row._asdict() for row in rows], title="", as_json=True)
         return
     show(

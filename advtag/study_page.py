@@ -26,12 +26,12 @@ def page(study: Study, bars: Sequence[ProgressCallback]) -> None:
     write_methods_page(
         folders.page,
         MethodStudy(
-            read_table(folders.methods, kind=MethodRow),
-            read_table(folders.table("seeds"), kind=SeedRow),
-            read_table(folders.table("pairs"), kind=PairRow),
-            read_table(folders.table("curves"), kind=ReferencePoint),
+            read_table(folders.methods, kind=MethodRow, unknown=()),
+            read_table(folders.table("seeds"), kind=SeedRow, unknown=()),
+            read_table(folders.table("pairs"), kind=PairRow, unknown=()),
+            read_table(folders.table("curves"), kind=ReferencePoint, unknown=()),
         ),
-        scale_factors=read_table(folders.table("scale_factors"), kind=MethodScaleFactors),
+        scale_factors=read_table(folders.table("scale_factors"), kind=MethodScaleFactors, unknown=()),
         scenarios={name: card.descriptions.get(name, name) for name in card.scenarios},
         costs=costs(study),
         about=about(study),
@@ -91,12 +91,12 @@ def summary_rows(study: Study) -> list[dict[str, str]]:
     from storage.tables import read_table
 
     table: dict[str, dict[str, str]] = {}
-    for row in read_table(study.folders.methods, kind=MethodRow):
+    for row in read_table(study.folders.methods, kind=MethodRow, unknown=()):
         if (row.score, row.measure) == (SCORE, measure_of(row.selection, MEASURE)):
             start = {"method": row.method, "AUC": f"{row.auc:.4f}", "attacked": f"{row.auc_attacked:.4f}"}
             place = f"{row.scenario} {row.selection}"
             table.setdefault(row.method, start)[place] = _worth(row, is_null=row.scenario == study.card.null)
-    for each in read_table(study.folders.table("scale_factors"), kind=MethodScaleFactors):
+    for each in read_table(study.folders.table("scale_factors"), kind=MethodScaleFactors, unknown=()):
         if each.flavour == ALL:
             shown = f"{each.deviation:.3f} \u00b1 {each.error:.3f}"
             table[each.method][f"|SF - 1| {each.scenario}"] = shown

@@ -176,11 +176,12 @@ def true_scale_factors(
     if missing := len(asked) - len(loaded):
         left_out = f"{missing} of {len(asked)} checkpoints are left out"
         say(f"{left_out}: {results} does not hold them", heading="Note:")
-    held_out = next((result.config.get("held_out") for result in found.values()), None)
+    config = next((result.config for result in found.values()), {})
     options: dict[str, Any] = {
         "executor": "futures" if workers > 1 else "iterative",
         "workers": workers,
-        "extras": Extras(held_out=processing.held_out_events(held_out, loaded)),
+        "extras": Extras(held_out=processing.held_out_events(config.get("held_out"), loaded)),
+        **closure.made_like(config),
     }
     with progress_board() as board:
         if results is None:

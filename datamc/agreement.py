@@ -17,7 +17,7 @@ from datamc.blocks import has_blocks
 from datamc.bootstrap import divergence_band, poisson_replicas
 from datamc.differences import DifferenceRow, Measured, difference_rows
 from datamc.divergence import DivergenceRow, chi_squared, distance, statistical_offset
-from datamc.histograms import Floats, Point, bin_edges, points_of, scores_of
+from datamc.histograms import Floats, bin_edges, scenarios_of, scores_of
 from datamc.measures import (
     ShapeTest,
     data_mc_area,
@@ -38,6 +38,7 @@ from datamc.reference_curve import (
     equal_auc_rows,
 )
 from datamc.replicas import spread
+from datamc.scenarios import Scenario
 from datamc.score_replicas import Replicated, ScoreReplicas, centres_of, measure, measured_by_replicas
 from datamc.templates import SignedTemplates, signed_templates
 from datamc.unscored import without_result
@@ -132,7 +133,7 @@ class _ScoreAgreement:
         self.rows: list[DivergenceRow] = []
         self.measured: dict[tuple[str, int, str], dict[str, Measured]] = {}
         without, recorded = without_result(result), {}
-        for point in points_of(result):
+        for point in scenarios_of(result):
             signed = signed_templates(result, score, **point._asdict())
             checkpoint = point[:2]
             if checkpoint not in recorded:  # data and their replicas are the same for every variant
@@ -186,7 +187,7 @@ class _ScoreAgreement:
             return self._replicas.data(tagger, epoch)
         return self._by_bin(signed.data, signed.data_variance, "data")
 
-    def _with_simulation(self, data: Floats, signed: SignedTemplates, point: Point) -> Replicated:
+    def _with_simulation(self, data: Floats, signed: SignedTemplates, point: Scenario) -> Replicated:
         if self._replicas:
             simulated = self._replicas.mc(*point)
             return Replicated(self._replicas.edges, data, simulated, self.n_blocks)
@@ -200,7 +201,9 @@ class _ScoreAgreement:
         both = np.concatenate([values[np.newaxis], drawn])
         return combine_signs(both, both, self._view, axis=1)[0]
 
-    def _add(self, signed: SignedTemplates, replicated: Replicated, place: Point, *, is_scored: bool) -> None:
+    def _add(
+        self, signed: SignedTemplates, replicated: Replicated, place: Scenario, *, is_scored: bool
+    ) -> None:
         data, mc = _combined(signed, self._view, self._factor)
         row = _row((self._result.selection, self._score, *place), data, mc)
         row = row if is_scored or row.status != "ok" else row._replace(status="no_scores")

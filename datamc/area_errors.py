@@ -1,5 +1,6 @@
 """Errors of differences of areas, as `advtag evaluate` leaves them, for what is compared at equal AUC."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -31,9 +32,9 @@ def read_area_errors(path: Path) -> AreaErrors:
     Raises:
         ValueError: If it is another table.
     """
-    rows = read_table(path, kind=AreaDifference) if path.is_file() else []
+    rows = read_table(path, kind=AreaDifference, unknown=("difference", "error")) if path.is_file() else []
     return {
         (row.tagger, row.epoch, row.reference, row.reference_epoch, row.score): row.error
         for row in rows
-        if row.variant == UNDISTORTED and row.error > 0
+        if row.variant == UNDISTORTED and row.error > 0 and math.isfinite(row.error)
     }

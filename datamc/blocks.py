@@ -79,5 +79,6 @@ class BlockReader:
 
 
 def has_blocks(result: Result, score: str) -> bool:
-    """Say whether a result holds the blocks of a score."""
-    return PREFIX + score in result.histograms
+    """Say whether a result holds the blocks of a score; a single one tells nothing of fluctuations."""
+    histogram = result.histograms.get(PREFIX + score)
+    return histogram is not None and len(histogram.axes["block"]) > 1

@@ -124,7 +124,7 @@ def read_differences(path: Path) -> list[DifferenceRow]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a table of differences.
     """
-    return read_table(path, kind=DifferenceRow)
+    return read_table(path, kind=DifferenceRow, unknown=())
 
 
 def expected_by_chance(rows: Sequence[DifferenceRow], *, claim: float = 2.0) -> float:

@@ -172,4 +172,4 @@ def read_divergence(path: Path) -> list[DivergenceRow]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a table of divergences.
     """
-    return read_table(path, kind=DivergenceRow)
+    return read_table(path, kind=DivergenceRow, unknown=())

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datamc.cells import COARSE_BINNING, PUBLISHED_BINNING, Binning
-from datamc.histograms import Point, points_of
+from datamc.histograms import scenarios_of
 from datamc.iterative import DEFAULT_ITERATION, IterativeOptions
 from datamc.iterative_planes import iterate_planes
 from datamc.planes import FIT_SELECTIONS, PlaneTemplates, plane_templates
 from datamc.records import Result
 from datamc.scale_factors import ScaleFactors
+from datamc.scenarios import Scenario
 from datamc.solve import DEFAULT_THRESHOLDS, Thresholds, solve_planes
 from datamc.systematics import RATE_SOURCES, RateSource, shifted_planes
 from datamc.unscored import no_result_sentences, without_result
@@ -125,7 +126,7 @@ def _run(
 
 def fit_points(
     results: Mapping[str, Result], *, only: Collection[tuple[str, int]] | None = None
-) -> list[Point]:
+) -> list[Scenario]:
     """Return every checkpoint and variant that all three selections hold, and have scores of.
 
     Args:
@@ -143,7 +144,7 @@ def fit_points(
         )
     chosen = [results[name] for name in FIT_SELECTIONS]
     # Once for each result: a look through all cells.
-    filled = [points_of(result) for result in chosen]
+    filled = [scenarios_of(result) for result in chosen]
     common = [
         point
         for point in filled[0]

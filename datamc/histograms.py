@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamc.records import DatasetRecord, Result
+from datamc.scenarios import Scenario
 
 Floats = NDArray[np.float64]
 
@@ -29,14 +30,6 @@ NOMINAL = "nominal"
 
 _CATEGORIES = ("dataset", "flavour", "sign", "tagger", "epoch", "variant", "systematic")
 _N_SIGNS = 2
-
-
-class Point(NamedTuple):
-    """What is compared with data: a checkpoint, and what was done to its inputs in simulation."""
-
-    tagger: str
-    epoch: int
-    variant: str
 
 
 class RateShift(NamedTuple):
@@ -76,7 +69,7 @@ def control_variables_of(result: Result) -> list[str]:
     return [name for name in _jet_histograms(result) if "tagger" not in result.histograms[name].axes.name]
 
 
-def points_of(result: Result) -> list[Point]:
+def scenarios_of(result: Result) -> list[Scenario]:
     """Return every (tagger, epoch, variant) that filled the scores: by tagger, then epoch, then as filled.
 
     The axes of a histogram hold more combinations than were filled: a tagger read from the files has no
@@ -86,26 +79,26 @@ def points_of(result: Result) -> list[Point]:
     for score in scores_of(result):
         histogram = result.histograms[score]
         names = list(histogram.axes.name)
-        kept = [names.index(name) for name in Point._fields]
+        kept = [names.index(name) for name in Scenario._fields]
         others = tuple(axis for axis in range(len(names)) if axis not in kept)
         content = np.asarray(histogram.view(flow=True)["variance"]).sum(axis=others)
         # (tagger, epoch, variant); a NaN is content, too
         filled = content.transpose([sorted(kept).index(axis) for axis in kept]) != 0
-        taggers, epochs, variants = (list(histogram.axes[name]) for name in Point._fields)
+        taggers, epochs, variants = (list(histogram.axes[name]) for name in Scenario._fields)
         filled = filled[: len(taggers), : len(epochs), : len(variants)]
         found = ((taggers[i], int(epochs[j]), k) for i, j, k in np.argwhere(filled))
-        return [Point(tagger, epoch, variants[k]) for tagger, epoch, k in sorted(found)]
+        return [Scenario(tagger, epoch, variants[k]) for tagger, epoch, k in sorted(found)]
     return []
 
 
 def taggers_of(result: Result) -> list[tuple[str, int]]:
     """Return every checkpoint (tagger, epoch) that filled the scores, by tagger, then epoch."""
-    return list(dict.fromkeys((point.tagger, point.epoch) for point in points_of(result)))
+    return list(dict.fromkeys((point.tagger, point.epoch) for point in scenarios_of(result)))
 
 
 def variants_of(result: Result) -> list[str]:
     """Return the variants of the inputs that any checkpoint filled."""
-    return list(dict.fromkeys(point.variant for point in points_of(result)))
+    return list(dict.fromkeys(point.variant for point in scenarios_of(result)))
 
 
 def bin_edges(result: Result, name: str, *, axis: str = "value") -> Floats:
@@ -121,8 +114,14 @@ def luminosity_pb(result: Result) -> float | None:
     """Return the luminosity of the processed data in inverse picobarn; None where a dataset does not tell it.
 
     Data that were declared lost take their share of it with them.
+
+    Raises:
+        ValueError: If one is no positive number.
     """
     told = {name: record.luminosity_pb for name, record in result.datasets.items() if record.is_data}
+    for name, value in told.items():
+        if value is not None:
+            _require_positive(value, f"{result.selection}, {name}: luminosity_pb", "give it in the fileset")
     known = [value * result.processed_fraction(name) for name, value in told.items() if value is not None]
     return sum(known) if known and len(known) == len(told) else None
 
@@ -134,8 +133,10 @@ def dataset_scales(result: Result, systematic: str = NOMINAL) -> dict[str, float
 
     An unknown luminosity counts as 1 (inverse picobarn): the factor data/MC then carries it.
 
+    A dataset of which no event was processed counts as nothing.
+
     Raises:
-        ValueError: If a simulated dataset has no cross section.
+        ValueError: If a simulated dataset has no cross section, or it or a sum of weights is not positive.
     """
     luminosity = luminosity_pb(result)
     scales = {}
@@ -145,9 +146,21 @@ def dataset_scales(result: Result, systematic: str = NOMINAL) -> dict[str, float
         sum_weights = record.variation_sums.get(systematic, record.sum_weights)
         if record.cross_section_pb is None:
             raise ValueError(f"{name}: simulation without cross_section_pb: add it to the fileset")
-        events = record.cross_section_pb * (1.0 if luminosity is None else luminosity)
-        scales[name] = events / sum_weights if sum_weights else 0.0
+        if record.n_events == 0 and sum_weights == 0:
+            scales[name] = 0.0
+            continue
+        place = f"{result.selection}, {name}:"
+        _require_positive(record.cross_section_pb, f"{place} cross_section_pb", "give it in the fileset")
+        which = "" if systematic == NOMINAL else f" of {systematic}"
+        advice = "a cross section cannot be divided by it: look at the weights in its files"
+        _require_positive(sum_weights, f"{place} the sum of weights{which}", advice)
+        scales[name] = record.cross_section_pb * (1.0 if luminosity is None else luminosity) / sum_weights
     return scales
+
+
+def _require_positive(value: float, what: str, advice: str) -> None:
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{what} is {value:g}, no positive number: {advice}")
 
 
 def content_of(
@@ -166,7 +179,8 @@ def content_of(
     simulation that does not hold the variation. `rate` changes how much there is of some of the simulation.
 
     Raises:
-        ValueError: If the histogram or a cross section is missing, or simulated jets have no known flavour.
+        ValueError: If the histogram or a cross section is missing, simulated jets have no known flavour, or
+            a bin holds no finite number.
     """
     histogram = _histogram(result, name)
     of_data: dict[str, str | int | None] = {"systematic": NOMINAL}
@@ -174,15 +188,21 @@ def content_of(
     if "tagger" in histogram.axes.name:
         of_data |= {"tagger": tagger, "epoch": epoch, "variant": DATA_VARIANT}
         of_mc |= {"tagger": tagger, "epoch": epoch, "variant": variant}
-    data = _sum_data(result, histogram, chosen_cells(histogram, of_data))
-    scales = dataset_scales(result, systematic)
-    simulated = chosen_cells(histogram, of_mc)
+    recorded, simulated = (chosen_cells(histogram, chosen) for chosen in (of_data, of_mc))
     if systematic != NOMINAL:
         # A dataset without this variation stays as it is.
         is_varied = simulated["variance"].any(axis=tuple(range(1, simulated.ndim)), keepdims=True)
         nominal = chosen_cells(histogram, of_mc | {"systematic": NOMINAL})
         simulated = np.where(is_varied, simulated, nominal)
-    mc = _sum_simulation(result, histogram, simulated, scales, rate)
+    for cells in (recorded, simulated):
+        if not all(np.isfinite(cells[field]).all() for field in ("value", "variance")):
+            place = "" if tagger is None else f" ({tagger}, epoch {epoch}, {variant})"
+            raise ValueError(
+                f"{result.selection}, {name}{place}: bins hold no finite number: look at the weights in the "
+                "files, and process them again"
+            )
+    data = _sum_data(result, histogram, recorded)
+    mc = _sum_simulation(result, histogram, simulated, dataset_scales(result, systematic), rate)
     return Content(*data, *mc)
 
 

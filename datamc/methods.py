@@ -8,10 +8,11 @@ log-odds as takes it to the same AUC (`datamc.reference_curve`).
 from collections.abc import Mapping, Sequence
 
 from datamc.area_errors import AreaErrors
-from datamc.histograms import DATA_VARIANT, Point, scores_of, taggers_of
+from datamc.histograms import DATA_VARIANT, scores_of, taggers_of
 from datamc.method_tables import MethodRow, MethodStudy, PairRow, ReferencePoint, SeedRow
 from datamc.records import Result
 from datamc.reference_curve import Areas
+from datamc.scenarios import Scenario
 from datamc.score_methods import ScoreMethods
 from datamc.score_replicas import ScoreReplicas
 from datamc.unscored import without_result
@@ -101,6 +102,6 @@ def _checkpoints(
         raise ValueError(f"no method {reference!r} to compare with, but {', '.join(methods)}: name one")
     without = without_result(result)
     for tagger in (each for taggers in methods.values() for each in taggers):
-        if (point := Point(tagger, last[tagger], DATA_VARIANT)) in without:
+        if (point := Scenario(tagger, last[tagger], DATA_VARIANT)) in without:
             raise ValueError(f"{result.selection}: {tagger}, epoch {last[tagger]}: {without[point]}")
     return {method: [(t, last[t]) for t in taggers] for method, taggers in methods.items() if taggers}

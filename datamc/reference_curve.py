@@ -8,6 +8,7 @@ Histograms are folded with the noise, not jets: within a fine bin jets are sprea
 smooths fluctuations, too, so that offsets are those of the replicas. Jets without a score keep none.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from datamc.area_errors import AreaErrors
 from datamc.differences import Measured, ratio_with_error
 from datamc.measures import Floats
 from storage.tables import read_table, write_table
+from storage.wording import few
+
+logger = logging.getLogger(__name__)
 
 UNDISTORTED = "raw"
 _END = 1.0
@@ -212,13 +216,22 @@ def curve_points(
 def read_noised_areas(path: Path) -> Areas:
     """Return the AUC of all checkpoints with noise, as `advtag evaluate` left them; none without the file.
 
+    A score whose AUC is unknown (a flavour without test jets) is left out, which the log tells.
+
     Raises:
         ValueError: If it is another table.
     """
+    rows = sorted(read_table(path, kind=NoisedArea, unknown=("auc",))) if path.is_file() else []
+    without = {row[:3] for row in rows if not math.isfinite(row.auc)}
+    if without:
+        logger.warning(
+            "%s: %d of %d AUC with noise are unknown: %s are not compared at equal AUC",
+            path, sum(not math.isfinite(row.auc) for row in rows), len(rows),
+            few([f"{score} of {tagger}, epoch {epoch}" for tagger, epoch, score in sorted(without)]),
+        )  # fmt: skip
     areas: dict[tuple[str, int, str], list[tuple[float, float]]] = {}
-    if path.is_file():
-        for row in sorted(read_table(path, kind=NoisedArea)):
-            areas.setdefault((row.tagger, row.epoch, row.score), []).append((row.sigma, row.auc))
+    for row in (each for each in rows if each[:3] not in without):
+        areas.setdefault((row.tagger, row.epoch, row.score), []).append((row.sigma, row.auc))
     return areas
 
 
@@ -238,7 +251,7 @@ def read_curve(path: Path) -> list[CurvePoint]:
     Raises:
         ValueError: If it is another table.
     """
-    return read_table(path, kind=CurvePoint) if path.is_file() else []
+    return read_table(path, kind=CurvePoint, unknown=()) if path.is_file() else []
 
 
 def read_equal_auc(path: Path) -> list[EqualAucRow]:
@@ -247,7 +260,7 @@ def read_equal_auc(path: Path) -> list[EqualAucRow]:
     Raises:
         ValueError: If it is another table.
     """
-    return read_table(path, kind=EqualAucRow) if path.is_file() else []
+    return read_table(path, kind=EqualAucRow, unknown=()) if path.is_file() else []
 
 
 def _integral(t: Floats) -> Floats:

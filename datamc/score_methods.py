@@ -30,7 +30,7 @@ from datamc.records import Result
 from datamc.reference_curve import Areas, Curve
 from datamc.replicas import is_smooth
 from datamc.score_replicas import MEASURES, ScoreReplicas
-from datamc.unscored import points_with_result
+from datamc.unscored import scenarios_with_result
 
 WEAK = 2.0
 """A ratio to what is not this many errors above zero says nothing."""
@@ -118,7 +118,7 @@ class ScoreMethods:
         last = min(epoch for _, epoch in self._checkpoints[self._reference])
         there = {
             (tagger, epoch)
-            for tagger, epoch, variant in points_with_result(self._result)
+            for tagger, epoch, variant in scenarios_with_result(self._result)
             if variant == DATA_VARIANT and epoch <= last and self._areas.get((tagger, epoch, self._place[2]))
         }
         epochs = sorted({epoch for _, epoch in there})

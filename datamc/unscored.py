@@ -14,12 +14,12 @@ from datamc.histograms import (
     DATA_VARIANT,
     NOMINAL,
     Floats,
-    Point,
     chosen_cells,
-    points_of,
+    scenarios_of,
     scores_of,
 )
 from datamc.records import Result
+from datamc.scenarios import Scenario
 
 MOST_UNSCORED = 0.1
 """Largest share of jets without a score, in data or simulation, that a computed tagger may have.
@@ -41,9 +41,9 @@ class Unscored(NamedTuple):
     """Share in simulation, jets counted with the squares of their weights (which never cancel)."""
 
 
-def unscored_shares(result: Result) -> dict[Point, Unscored]:
+def unscored_shares(result: Result) -> dict[Scenario, Unscored]:
     """Return the share of jets without a score of every checkpoint and variant, at nominal weights."""
-    points = points_of(result)
+    points = scenarios_of(result)
     if not points:
         return {}
     histogram = result.histograms[scores_of(result)[0]]
@@ -57,7 +57,7 @@ def unscored_shares(result: Result) -> dict[Point, Unscored]:
     return shares
 
 
-def without_result(result: Result) -> dict[Point, str]:
+def without_result(result: Result) -> dict[Scenario, str]:
     """Return the checkpoints and variants that have no result, each with the reason."""
     computed = {(each["name"], each["epoch"]) for each in result.config.get("taggers") or ()}
     shares = unscored_shares(result)
@@ -77,10 +77,10 @@ def without_result(result: Result) -> dict[Point, str]:
     return reasons
 
 
-def points_with_result(result: Result) -> list[Point]:
-    """Return every (tagger, epoch, variant) that can be compared with data, in the order of `points_of`."""
+def scenarios_with_result(result: Result) -> list[Scenario]:
+    """Return every (tagger, epoch, variant) that has a result, in the order of `scenarios_of`."""
     without = without_result(result)
-    return [point for point in points_of(result) if point not in without]
+    return [point for point in scenarios_of(result) if point not in without]
 
 
 def no_result_sentences(results: Iterable[Result]) -> list[str]:
@@ -100,7 +100,7 @@ def no_result_sentences(results: Iterable[Result]) -> list[str]:
     return sentences
 
 
-def _jets(result: Result, point: Point) -> Floats:
+def _jets(result: Result, point: Scenario) -> Floats:
     """Return squared weights by dataset and bin, shape `(n_datasets, n_bins + 2)`; zeros if never filled."""
     histogram = result.histograms[scores_of(result)[0]]
     cells = chosen_cells(histogram, {**point._asdict(), "systematic": NOMINAL})

@@ -16,7 +16,7 @@ from datamc.reference_curve import CurvePoint
 from datamc.scale_factors import ScaleFactors
 from datamc.stacks import process_templates, systematic_shifts
 from datamc.templates import score_templates
-from datamc.unscored import points_with_result
+from datamc.unscored import scenarios_with_result
 from plotting.divergence import draw_divergence
 from plotting.history import draw_history
 from plotting.scale_factors import draw_scale_factors
@@ -116,7 +116,7 @@ def _stacks(
     for selection, result in results.items():
         if not any(record.is_data for record in result.datasets.values()):
             continue
-        points = points_with_result(result)
+        points = scenarios_with_result(result)
         last = {point.tagger: point.epoch for point in sorted(points, key=lambda point: point.epoch)}
         for tagger in in_order(last):
             own = [point.variant for point in points if point[:2] == (tagger, last[tagger])]

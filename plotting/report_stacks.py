@@ -17,7 +17,7 @@ from datamc.rescaled import AXES, Rescaled, RescaledPlane
 from datamc.scale_factors import ScaleFactors
 from datamc.stacks import process_contents, systematic_shifts
 from datamc.templates import Templates, signed_templates
-from datamc.unscored import points_with_result
+from datamc.unscored import scenarios_with_result
 from models.discriminators import SCORES
 from plotting.json_numbers import short, short_list
 from plotting.stacks import PROCESS_COLOURS
@@ -68,7 +68,9 @@ def collect_stacks(
     stacks = Stacks({}, {}, {}, {})
     for selection, result in results.items():
         if any(record.is_data for record in result.datasets.values()):
-            points = [each for each in points_with_result(result) if epochs is None or each.epoch in epochs]
+            points = [
+                each for each in scenarios_with_result(result) if epochs is None or each.epoch in epochs
+            ]
             for score in (each for each in SCORES if each in result.histograms):
                 for point in points:
                     _collect(stacks, result, (selection, score, *point))

@@ -1,7 +1,8 @@
 """Tables of results as CSV: one NamedTuple a row, numbers exact, read back as they were."""
 
 import csv
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar, get_type_hints
 
@@ -19,12 +20,17 @@ def write_table(rows: Iterable[Row], path: Path, *, kind: type[Row]) -> None:
         writer.writerows([repr(float(v)) if isinstance(v, float) else v for v in row] for row in rows)
 
 
-def read_table(path: Path, *, kind: type[Row]) -> list[Row]:
+def read_table(path: Path, *, kind: type[Row], unknown: Collection[str] | None = None) -> list[Row]:
     """Read what `write_table` wrote.
+
+    Args:
+        path: The file.
+        kind: The type of a row.
+        unknown: The columns that may hold NaN or infinity; None allows them everywhere.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If its columns are others, or a value is none of its column's type.
+        ValueError: If its columns are others, or a value is none of its column's type or no finite number.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table: make it first")
@@ -42,6 +48,14 @@ def read_table(path: Path, *, kind: type[Row]) -> list[Row]:
             if len(line) != len(types):
                 raise ValueError(f"{len(line)} values for {len(types)} columns")
             rows.append(kind(*(convert(text) for convert, text in zip(types, line, strict=True))))
+            if unknown is not None:
+                _require_finite(rows[-1], unknown)
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}: write it again or remove it") from error
     return rows
+
+
+def _require_finite(row: NamedTuple, unknown: Collection[str]) -> None:
+    for column, value in zip(row._fields, row, strict=True):
+        if isinstance(value, float) and column not in unknown and not math.isfinite(value):
+            raise ValueError(f"{column} is {value}, no finite number")

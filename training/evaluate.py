@@ -306,7 +306,7 @@ def read_auc_table(path: Path) -> list[AucRow]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is another table.
     """
-    return read_table(path, kind=AucRow)
+    return read_table(path, kind=AucRow, unknown=("auc", "error"))
 
 
 def read_roc_table(path: Path) -> list[RocRow]:
@@ -316,7 +316,7 @@ def read_roc_table(path: Path) -> list[RocRow]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is another table.
     """
-    return read_table(path, kind=RocRow)
+    return read_table(path, kind=RocRow, unknown=("threshold",))
 
 
 def read_auc_difference_table(path: Path) -> list[AucDifferenceRow]:
@@ -325,4 +325,4 @@ def read_auc_difference_table(path: Path) -> list[AucDifferenceRow]:
     Raises:
         ValueError: If it is another table.
     """
-    return read_table(path, kind=AucDifferenceRow) if path.is_file() else []
+    return read_table(path, kind=AucDifferenceRow, unknown=("difference", "error")) if path.is_file() else []

@@ -9,15 +9,16 @@ import pytest
 
 from datamc.agreement import agreement
 from datamc.fit import fit_history, fit_points
-from datamc.histograms import Point, points_of, taggers_of
+from datamc.histograms import scenarios_of, taggers_of
 from datamc.methods import method_study
 from datamc.records import Result
-from datamc.unscored import no_result_sentences, points_with_result, unscored_shares, without_result
+from datamc.scenarios import Scenario
+from datamc.unscored import no_result_sentences, scenarios_with_result, unscored_shares, without_result
 from plotting.figures import plot_results
 from plotting.report_stacks import collect_stacks
 from plotting.summary import epoch_sentences, headline
 
-BROKEN = Point("adversarial", 3, "raw")
+BROKEN = Scenario("adversarial", 3, "raw")
 FIRST_BIN_FROM_ZERO = 11
 """Of a score's histogram with its underflow: ten bins lie between -0.2 and 0."""
 
@@ -50,13 +51,13 @@ def without_scores(
     return replace(result, histograms=histograms, config=config)
 
 
-def without_points(result: Result, kept: Callable[[Point], bool]) -> Result:
+def without_points(result: Result, kept: Callable[[Scenario], bool]) -> Result:
     """Return the result with empty cells where a point is not to be kept, as an axis product leaves them."""
     histograms = {name: histogram.copy() for name, histogram in result.histograms.items()}
     for histogram in histograms.values():
         if "tagger" in histogram.axes.name:
             names = list(histogram.axes.name)
-            for point in (each for each in points_of(result) if not kept(each)):
+            for point in (each for each in scenarios_of(result) if not kept(each)):
                 place = [slice(None)] * len(names)
                 for name, category in point._asdict().items():
                     place[names.index(name)] = list(histogram.axes[name]).index(category)
@@ -93,7 +94,7 @@ def test_unscored_jets_are_counted(results: dict[str, Result]) -> None:
     shares = unscored_shares(without_scores(results["dy"], 0.05))
     assert shares[BROKEN].data == pytest.approx(expected, abs=0.006)
     assert shares[BROKEN].mc == pytest.approx(expected, abs=0.006)
-    assert shares[Point("basic", 3, "raw")].mc == pytest.approx(0.02, abs=0.005)
+    assert shares[Scenario("basic", 3, "raw")].mc == pytest.approx(0.02, abs=0.005)
 
 
 def test_a_tagger_of_the_files_may_leave_jets_without_a_score(results: dict[str, Result]) -> None:
@@ -119,12 +120,12 @@ def test_a_study_does_not_rest_on_a_broken_training(results: dict[str, Result]) 
 
 
 def test_what_was_never_filled_does_not_exist(results: dict[str, Result], tmp_path: Path) -> None:
-    def kept(point: Point) -> bool:
+    def kept(point: Scenario) -> bool:
         return point.variant == "raw" if point.tagger == "basic" else point.epoch == 1
 
     some = {name: without_points(result, kept) for name, result in results.items()}
-    there = [point for point in points_of(results["dy"]) if kept(point)]
-    assert points_of(some["dy"]) == points_with_result(some["dy"]) == there
+    there = [point for point in scenarios_of(results["dy"]) if kept(point)]
+    assert scenarios_of(some["dy"]) == scenarios_with_result(some["dy"]) == there
     # basic: raw at both epochs; adversarial: one epoch, three variants
     assert len(there) == 5
     rows = agreement(some, n_bootstrap=0).divergence

@@ -148,14 +148,14 @@ def normalisation_sentence(result: "Result") -> str | None:
     simulation can be scaled with is said here, too: the result is whole for all that.
     """
     from datamc.histograms import luminosity_pb
-    from datamc.normalisation import data_over_mc, probe_jet_counts
+    from datamc.normalisation import data_over_mc, probe_jet_counts, view_of
 
     simulated = [dataset for dataset in result.datasets.values() if not dataset.is_data]
     try:
         is_scaled = all(each.cross_section_pb is not None for each in simulated)
         if not (simulated and is_scaled and luminosity_pb(result)) or result.config.get("jets") == "all":
             return None
-        found = data_over_mc(result.selection, probe_jet_counts(result))
+        found = data_over_mc(probe_jet_counts(result), view_of(result))
     except ValueError as error:
         return f"no result can rest on this: {error}"
     if found.n_data <= 0 or found.n_mc <= 0:

@@ -114,12 +114,12 @@ def gather_jets(result: "Result", rows: Path, split: "EventSplit", out: Path) ->
             than 0.
     """
     from datamc.histograms import dataset_scales, luminosity_pb
-    from datamc.normalisation import default_view
+    from datamc.normalisation import view_of
     from models.unlabelled import write_parts
 
     scales = {name: 1.0 for name, record in result.datasets.items() if record.is_data}
     scales |= dataset_scales(result)
-    signed = default_view(result.selection) == "OS-SS"
+    signed = view_of(result) == "OS-SS"
     data, mc, flavours = _yields(result, rows, scales, signed=signed)
     _require_jets(result.selection, data, mc)
     to_data = data.sum_weights / mc.sum_weights

@@ -26,7 +26,7 @@ from datamc.measures import (
     rank_offset,
     shape_test,
 )
-from datamc.normalisation import View, combine_signs, default_view, normalisation
+from datamc.normalisation import View, combine_signs, normalisation, view_of
 from datamc.records import Result
 from datamc.reference_curve import (
     UNDISTORTED,
@@ -119,7 +119,7 @@ class _ScoreAgreement:
     def __init__(self, result: Result, score: str, *, n_bootstrap: int, seed: int) -> None:
         self._result, self._score = result, score
         self._n_bootstrap, self._seed = n_bootstrap, seed
-        self._view: View = default_view(result.selection)
+        self._view: View = view_of(result)
         self._factor = normalisation(result).factor
         self._edges = bin_edges(result, score)
         has_any = has_blocks(result, score)
@@ -254,7 +254,7 @@ def shape_test_of(
         return ShapeTest(0.0, 0, 1.0)
     signed = signed_templates(result, score, tagger=tagger, epoch=epoch, variant=variant)
     factor = normalisation(result).factor
-    return _shape_test(signed, *_combined(signed, default_view(result.selection), factor), factor)
+    return _shape_test(signed, *_combined(signed, view_of(result), factor), factor)
 
 
 def _combined(

@@ -7,7 +7,7 @@ import hist
 import numpy as np
 
 from datamc.histograms import DATA_VARIANT, Floats, dataset_scales
-from datamc.normalisation import View, combine_signs, default_view
+from datamc.normalisation import View, combine_signs, view_of
 from datamc.records import Result
 
 PREFIX: Final = "blocks_"
@@ -47,7 +47,7 @@ class BlockReader:
         order = [list(histogram.axes.name).index(name) for name in names]
         self._cells = np.asarray(histogram.view(flow=False)).transpose(order)
         self._axes: Mapping[str, list[Any]] = {name: list(histogram.axes[name]) for name in names[:5]}
-        self._view: View = view or default_view(result.selection)
+        self._view: View = view or view_of(result)
         self.edges = np.asarray(histogram.axes["value"].edges, dtype=np.float64)
         self.n_blocks = len(histogram.axes["block"])
         scales = dataset_scales(result)

@@ -1,19 +1,31 @@
 """Signs, the one factor data/MC per selection, and the flavour content: numbers of probe jets, no shapes.
 
-This is the only place where same sign is subtracted from opposite sign: for W+c alone, in data and in
-simulation.
+This is the only place where same sign is subtracted from opposite sign: where the row of the selection says
+so (W+c), in data and in simulation.
 """
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from datamc.histograms import GROUPS, Content, Floats, content_of, control_variables_of, scores_of, taggers_of
 from datamc.records import Result
+from datamc.regions import View, default_view, view_of
 
-View = Literal["OS", "SS", "OS+SS", "OS-SS"]
+__all__ = [
+    "Normalisation",
+    "PurityRow",
+    "View",
+    "combine_signs",
+    "data_over_mc",
+    "default_view",
+    "normalisation",
+    "probe_jet_counts",
+    "purity_table",
+    "view_of",
+]
 
 _SIGN_COEFFICIENTS: Mapping[View, tuple[float, float]] = {
     "OS": (1.0, 0.0),
@@ -22,13 +34,11 @@ _SIGN_COEFFICIENTS: Mapping[View, tuple[float, float]] = {
     "OS-SS": (1.0, -1.0),
 }
 
-_W_PLUS_C = ("wc", "wc_electron")
-
 logger = logging.getLogger(__name__)
 
 
 class Normalisation(NamedTuple):
-    """Data/MC of one selection, from the number of probe jets (OS-SS for W+c)."""
+    """Data/MC of one selection, from the number of probe jets (OS-SS where same sign is subtracted)."""
 
     factor: float
     error: float
@@ -45,11 +55,6 @@ class PurityRow(NamedTuple):
     n_jets: float
     fraction: float
     error: float
-
-
-def default_view(selection: str) -> View:
-    """Return how the signs of a selection are combined: OS-SS for W+c, the sum for every other one."""
-    return "OS-SS" if selection in _W_PLUS_C else "OS+SS"
 
 
 def combine_signs(values: Floats, variances: Floats, view: View, *, axis: int) -> tuple[Floats, Floats]:
@@ -85,7 +90,7 @@ def normalisation(result: Result) -> Normalisation:
 
     Where data or simulation hold no jets (or OS-SS is negative) the factor is 1, which the log tells.
     """
-    found = data_over_mc(result.selection, probe_jet_counts(result))
+    found = data_over_mc(probe_jet_counts(result), view_of(result))
     if found.n_data <= 0 or found.n_mc <= 0:
         logger.warning(
             "%s: %g jets in data, %g in simulation: factor 1", result.selection, found.n_data, found.n_mc
@@ -93,9 +98,8 @@ def normalisation(result: Result) -> Normalisation:
     return found
 
 
-def data_over_mc(selection: str, counts: Content) -> Normalisation:
+def data_over_mc(counts: Content, view: View) -> Normalisation:
     """Return the factor of data `(2,)` over simulation `(n_groups, 2)`, numbers of jets; 1 if unknown."""
-    view = default_view(selection)
     data, data_variance = combine_signs(counts.data, counts.data_variance, view, axis=0)
     mc, mc_variance = combine_signs(counts.mc.sum(axis=0), counts.mc_variance.sum(axis=0), view, axis=0)
     n_data, n_mc = float(data), float(mc)
@@ -107,14 +111,14 @@ def data_over_mc(selection: str, counts: Content) -> Normalisation:
 
 
 def purity_table(results: Iterable[Result]) -> list[PurityRow]:
-    """Return the flavour content of the simulated probe jets per selection; of W+c also for OS and SS alone.
+    """Return the flavour content of simulated probe jets per selection; of OS-SS also for OS and SS alone.
 
     Errors come from the sums of squared weights; in OS-SS a share may lie outside 0 to 1.
     """
     rows = []
     for result in results:
         counts = probe_jet_counts(result)
-        view = default_view(result.selection)
+        view = view_of(result)
         views: tuple[View, ...] = ("OS", "SS", view) if view == "OS-SS" else (view,)
         for each in views:
             jets, variance = combine_signs(counts.mc, counts.mc_variance, each, axis=1)

@@ -16,7 +16,7 @@ from datamc.histograms import (
     content_of,
     fold_overflow,
 )
-from datamc.normalisation import combine_signs, data_over_mc, default_view, normalisation
+from datamc.normalisation import View, combine_signs, data_over_mc, normalisation, view_of
 from datamc.records import Result
 
 FIT_SELECTIONS: tuple[str, ...] = ("wc", "ttsemilep", "dy")
@@ -113,14 +113,15 @@ def plane_templates(
         for result in chosen
     ]
     is_varied = systematic != NOMINAL or rate is not None
+    views = [view_of(result) for result in chosen]
     factors = np.array(
         [
-            _factor_of(content, result.selection) if is_varied else normalisation(result).factor
+            _factor_of(content, view_of(result)) if is_varied else normalisation(result).factor
             for content, result in zip(contents, chosen, strict=True)
         ]
     )
     scales = factors if normalise else np.ones_like(factors)
-    data, data_variance, mc, mc_variance = _stacked_planes(contents, scales=scales)
+    data, data_variance, mc, mc_variance = _stacked_planes(contents, views, scales=scales)
     return PlaneTemplates(
         cvsl_edges=bin_edges(chosen[0], "plane", axis="cvsl"),
         cvsb_edges=bin_edges(chosen[0], "plane", axis="cvsb"),
@@ -144,17 +145,18 @@ def _holds(result: Result, systematic: str) -> bool:
     return "plane" in result.histograms and systematic in list(result.histograms["plane"].axes["systematic"])
 
 
-def _factor_of(content: Content, selection: str) -> float:
+def _factor_of(content: Content, view: View) -> float:
     """Return data/MC from all jets of a plane, those without scores among them."""
     counts = Content(*(part.sum(axis=(-1, -2)) for part in content))
-    return data_over_mc(selection, counts).factor
+    return data_over_mc(counts, view).factor
 
 
-def _stacked_planes(contents: Iterable[Content], *, scales: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def _stacked_planes(
+    contents: Iterable[Content], views: Iterable[View], *, scales: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Return data and simulation with variances, selections first, bins `(cvsb, cvsl)` and underflow."""
     stacks: tuple[list[Floats], ...] = ([], [], [], [])
-    for selection, content, scale in zip(FIT_SELECTIONS, contents, scales, strict=True):
-        view = default_view(selection)
+    for content, view, scale in zip(contents, views, scales, strict=True):
         data = combine_signs(content.data, content.data_variance, view, axis=0)
         mc = combine_signs(scale * content.mc[_ORDER], scale**2 * content.mc_variance[_ORDER], view, axis=1)
         for stack, plane in zip(stacks, (*data, *mc), strict=True):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from datamc.histograms import NOMINAL, Content, Floats, RateShift, content_of, fold_overflow, scores_of
-from datamc.normalisation import View, combine_signs, default_view
+from datamc.normalisation import View, combine_signs, view_of
 from datamc.records import Result
 from datamc.systematics import source_of
 from datamc.templates import Templates, score_templates
@@ -29,7 +29,7 @@ def process_templates(
         ValueError: If the histogram or a cross section is missing.
     """
     whole = score_templates(result, name, tagger=tagger, epoch=epoch, variant=variant, view=view)
-    chosen = view or default_view(result.selection)
+    chosen = view or view_of(result)
     contents = process_contents(result, name, tagger=tagger, epoch=epoch, variant=variant)
     processes, parts = list(contents), []
     for content in contents.values():

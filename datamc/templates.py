@@ -24,6 +24,7 @@ from datamc.normalisation import (
     default_view,
     normalisation,
     purity_table,
+    view_of,
 )
 from datamc.planes import PlaneTemplates, plane_templates
 from datamc.records import Result
@@ -123,7 +124,7 @@ def score_templates(
         epoch: The checkpoint of that training.
         variant: The perturbation of the simulation; data are the same for all.
         normalise: Multiply the simulation by the one factor data/MC of the selection.
-        view: How opposite and same sign are combined; the default is OS-SS for W+c, their sum else.
+        view: How opposite and same sign are combined; the default is that of the result: OS-SS for W+c.
         systematic: A variation of the simulation; data are always nominal.
 
     Raises:
@@ -134,7 +135,7 @@ def score_templates(
     )
     factor = normalisation(result).factor
     scale = factor if normalise else 1.0
-    view = view or default_view(result.selection)
+    view = view or view_of(result)
     data = combine_signs(signed.data, signed.data_variance, view, axis=0)
     mc = combine_signs(scale * signed.mc, scale**2 * signed.mc_variance, view, axis=1)
     return Templates(signed.edges, *data, *mc, GROUPS, factor)

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from datamc.divergence import DivergenceRow
 from datamc.histograms import scores_of
 from datamc.history import history_rows
-from datamc.normalisation import View, default_view
+from datamc.normalisation import View, view_of
 from datamc.records import Result
 from datamc.reference_curve import CurvePoint
+from datamc.regions import views_of
 from datamc.scale_factors import ScaleFactors
 from datamc.stacks import process_templates, systematic_shifts
 from datamc.templates import score_templates
@@ -46,10 +47,9 @@ class StackOptions(NamedTuple):
     """OS and SS alone beside the selection's own view."""
     log: bool = False
 
-    def views_of(self, selection: str) -> list[View]:
+    def views_of(self, result: Result) -> list[View]:
         """Return the views to draw, the selection's own first."""
-        own = default_view(selection)
-        return [own, "OS", "SS"] if self.all_signs and selection != "dy" else [own]
+        return views_of(result) if self.all_signs else [view_of(result)]
 
 
 Draw = Callable[[], Figure]
@@ -113,7 +113,7 @@ def plot_results(
 def _stacks(
     results: Mapping[str, Result], *, scores: Sequence[str], label: EventLabel, options: StackOptions
 ) -> Iterator[PlannedFigure]:
-    for selection, result in results.items():
+    for result in results.values():
         if not any(record.is_data for record in result.datasets.values()):
             continue
         points = scenarios_with_result(result)
@@ -122,10 +122,10 @@ def _stacks(
             own = [point.variant for point in points if point[:2] == (tagger, last[tagger])]
             for variant in _raw_and_fgsm(own):
                 for score in (each for each in scores if each in scores_of(result)):
-                    for view in options.views_of(selection):
+                    for view in options.views_of(result):
                         place = StackPlace(score, tagger, last[tagger], variant, view)
                         yield (
-                            _stack_name(selection, place, options),
+                            _stack_name(result, place, options),
                             partial(_draw_stack, result, place, label=label, options=options),
                         )
 
@@ -140,9 +140,9 @@ class StackPlace(NamedTuple):
     view: View
 
 
-def _stack_name(selection: str, place: StackPlace, options: StackOptions) -> str:
-    view = place.view if place.view != default_view(selection) else ""
-    parts = [selection, place.score, place.tagger, place.epoch, place.variant, view]
+def _stack_name(result: Result, place: StackPlace, options: StackOptions) -> str:
+    view = place.view if place.view != view_of(result) else ""
+    parts = [result.selection, place.score, place.tagger, place.epoch, place.variant, view]
     by = "by_process" if options.by == "process" else ""
     log = "log" if options.log else ""
     return figure_name("stack", *(part for part in (*parts, by, log) if part != ""))
@@ -156,7 +156,7 @@ def _draw_stack(result: Result, place: StackPlace, *, label: EventLabel, options
         "variant": place.variant,
         "view": place.view,
     }
-    view = f", {place.view}" if place.view != default_view(result.selection) else ""
+    view = f", {place.view}" if place.view != view_of(result) else ""
     checkpoint = f"{place.tagger}, epoch {place.epoch}, {variant_label(place.variant)}"
     return draw_stack(
         templates_of(result, place.score, **chosen),

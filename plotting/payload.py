@@ -98,7 +98,7 @@ def report_payload(
     selections = dict.fromkeys(key[0] for key in compared)
     scores = {score for score, _, _, _ in tagged}
     return {
-        "selections": [selection_payload(key) for key in selections],
+        "selections": [selection_payload(key, stacks) for key in selections],
         "scores": [{"key": key, "name": score_label(key)} for key in SCORES if key in scores],
         "taggers": [
             {"key": name, "epochs": _epochs(name, [key[1:5] for key in stacks.before] or tagged)}

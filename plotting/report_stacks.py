@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamc.histograms import GROUPS
-from datamc.normalisation import View, combine_signs, default_view, normalisation
+from datamc.normalisation import View, combine_signs, default_view, normalisation, view_of
 from datamc.records import Result
 from datamc.rescaled import AXES, Rescaled, RescaledPlane
 from datamc.scale_factors import ScaleFactors
@@ -81,8 +81,12 @@ def collect_stacks(
 
 
 def views_of(selection: str) -> list[View]:
-    """Return the views of the signs that a selection offers, its own first."""
-    own = default_view(selection)
+    """Return the views of the signs that a selection offers, by its name alone, its own first."""
+    return _views_beside(default_view(selection))
+
+
+def _views_beside(own: View) -> list[View]:
+    """Return the views that a page offers where `own` is that of the selection, which comes first."""
     return list(dict.fromkeys((own, *STORED_VIEWS[own])))
 
 
@@ -96,7 +100,7 @@ def _collect(stacks: Stacks, result: Result, place: tuple[str, str, str, int, st
         name: factor * content.mc.sum(axis=0)[..., 1:-1]
         for name, content in process_contents(result, score, **point).items()
     }
-    for view in STORED_VIEWS[default_view(result.selection)]:
+    for view in STORED_VIEWS[view_of(result)]:
         templates = Templates(
             signed.edges,
             *combine_signs(signed.data, signed.data_variance, view, axis=0),
@@ -106,7 +110,7 @@ def _collect(stacks: Stacks, result: Result, place: tuple[str, str, str, int, st
         )
         processes = {name: combine_signs(each, each, view, axis=0)[0] for name, each in jets.items()}
         stacks.before[*place, view] = Stack(templates, processes)
-    for view in views_of(result.selection):
+    for view in _views_beside(view_of(result)):
         band = systematic_shifts(result, score, view=view, **point)
         if band is not None and band.any():
             stacks.bands[*place, view] = band
@@ -116,10 +120,11 @@ def _collect_after(stacks: Stacks, result: Result, factors: ScaleFactors) -> Non
     plane = RescaledPlane(result, factors)
     for axis in AXES:
         place = (result.selection, axis, factors.tagger, factors.epoch, factors.variant)
-        found: dict[View, Rescaled] = {view: plane.stack(axis, view) for view in views_of(result.selection)}
+        views = _views_beside(view_of(result))
+        found: dict[View, Rescaled] = {view: plane.stack(axis, view) for view in views}
         for view, each in found.items():
             stacks.bands_after[*place, view] = each.error[np.newaxis]
-            if view in STORED_VIEWS[default_view(result.selection)]:
+            if view in STORED_VIEWS[view_of(result)]:
                 stacks.after[*place, view] = Stack(each.templates, each.processes)
 
 
@@ -158,9 +163,12 @@ def process_orders(stacks: Stacks) -> dict[str, list[str]]:
     return orders
 
 
-def selection_payload(selection: str) -> dict[str, Any]:
-    """Return how the page names a selection and its views of the signs."""
-    views = [{"key": view, "name": VIEW_NAMES[view]} for view in views_of(selection)]
+def selection_payload(selection: str, stacks: Stacks) -> dict[str, Any]:
+    """Return how the page names a selection and its views of the signs, by its stacks if it has any."""
+    stored = {key[-1] for key in stacks.before if key[0] == selection}
+    own = next((view for view, parts in STORED_VIEWS.items() if stored == set(parts)), None)
+    offered = views_of(selection) if own is None else _views_beside(own)
+    views = [{"key": view, "name": VIEW_NAMES[view]} for view in offered]
     return {"key": selection, "name": SELECTION_NAMES.get(selection, selection), "views": views}
 
 

@@ -20,6 +20,7 @@ from matplotlib.text import Text
 
 from datamc.histograms import luminosity_pb
 from datamc.records import Result
+from datamc.regions import energy_of
 from storage.files import replaced_file
 from storage.names import printable
 
@@ -97,12 +98,14 @@ SIMULATION = EventLabel()
 
 
 def event_label(
-    results: Sequence[Result], *, experiment: str = "", status: str = "", energy: str = "13 TeV"
+    results: Sequence[Result], *, experiment: str = "", status: str = "", energy: str | None = None
 ) -> EventLabel:
     """Return the label that is true of these results: who recorded them, or that nobody did, and how much.
 
-    The luminosity is told where all results have the same.
+    The luminosity is told where all results have the same, the energy is theirs if none is given.
     """
+    if energy is None:
+        energy = " and ".join(f"{tev:g}" for tev in sorted({energy_of(each) for each in results})) + " TeV"
     luminosities = {luminosity_pb(result) or 0.0 for result in results}
     luminosity = luminosities.pop() if len(luminosities) == 1 else 0.0
     right = f"{luminosity_text(luminosity)} ({energy})" if luminosity > 0 else energy

@@ -14,6 +14,7 @@ from models.tagger import Tagger
 from processors import reference
 from processors.extras import Extras
 from processors.tagger_processor import TaggerProcessor
+from selections.eras import ERAS
 
 _LIBRARIES: Final = ("advtag", "awkward", "coffea", "hist", "numpy", "onnxruntime", "uproot")
 
@@ -73,6 +74,7 @@ def config_of(processor: TaggerProcessor, *, profile: str, year: str) -> dict[st
         "selection": parameters.name,
         "profile": profile,
         "year": year,
+        "energy_tev": ERAS[year].energy_tev,
         "parameters": asdict(parameters),
         "taggers": [
             {"name": tagger.name, "epoch": tagger.epoch, "sha256": tagger.content_hash}

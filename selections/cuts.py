@@ -12,6 +12,11 @@ MetKind = Literal["PF", "PUPPI"]
 ProbeKind = Literal["soft_muon_jet", "other_jet"]
 """The jet under study: the one with the soft muon, or the hardest other one, which no soft muon biases."""
 
+Signs = Literal["none", "added", "subtracted"]
+"""What the charges of the lepton and of the soft muon in the probe say about a jet: nothing, as there is no
+such pair (all jets count as opposite sign); something that does not matter; or that same sign is background,
+and is subtracted from opposite sign."""
+
 TriggerGroups = tuple[tuple[str, ...], ...]
 """Paths of which one must have fired; a later group counts only where a file has none of an earlier one."""
 
@@ -90,6 +95,7 @@ class Selection:
 
     name: str
     calibrates: Literal["light", "c", "b", "none"]
+    signs: Signs = "none"
     year: str | None = None
     primary_dataset: str | None = None
     other_primary_datasets: tuple[str, ...] = ()

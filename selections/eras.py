@@ -67,6 +67,8 @@ class Era:
     jet: JetCuts = _JETS
     met: MetKind = "PF"
     met_filters: tuple[str, ...] = MET_FILTERS
+    energy_tev: float = 13.0
+    """Of the collisions, in the centre of mass. Source: LHC, Run 2 and Run 3."""
 
     def primary_datasets(self) -> tuple[PrimaryDatasets, ...]:
         """Return the names of the data of each kind of trigger."""
@@ -94,6 +96,7 @@ _RUN_3 = Era(
     jet=JetCuts(jet_id=4, pu_id=None),
     met="PUPPI",
     met_filters=MET_FILTERS_RUN_3,
+    energy_tev=13.6,
 )
 
 # Muon and EGamma are whole in 2022. Until the middle of Run2022C single muons and pairs of them are apart.

@@ -50,6 +50,7 @@ _DY = DYSelection(name="dy", calibrates="light")
 _WC = SingleLeptonSelection(
     name="wc",
     calibrates="c",
+    signs="subtracted",
     z_veto=(80.0, 100.0),
     min_jets=1,
     max_jets=3,
@@ -59,6 +60,7 @@ _WC = SingleLeptonSelection(
 _TTSEMILEP = SingleLeptonSelection(
     name="ttsemilep",
     calibrates="b",
+    signs="added",
     z_veto=(85.0, 95.0),
     min_jets=4,
     max_jets=None,

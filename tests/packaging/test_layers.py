@@ -12,7 +12,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"storage"},
     "selections": set(),
     "events": {"models", "selections", "storage"},
-    "datamc": {"events.files", "storage"},
+    "datamc": {"events.files", "selections", "storage"},
     "simulation": {"events", "models.features", "models.discriminators", "models.tagger", "storage"},
     "training": {"events", "models", "storage"},
     "processors": {"events", "models", "selections", "storage", "datamc.results"},

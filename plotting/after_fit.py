@@ -19,12 +19,13 @@ from plotting.style import (
     FLAVOUR_COLOURS,
     FLAVOUR_LABELS,
     EventLabel,
+    checkpoint_label,
     draw_label,
+    draw_legend,
     event_label,
     figure_style,
     save_figure,
     selection_label,
-    variant_label,
 )
 
 AXES: tuple[Axis, ...] = ("CvsL", "CvsB")
@@ -83,7 +84,7 @@ def draw_efficiencies(
         axes.set_xlabel(f"Cut on {xlabel}")
         axes.set_ylabel("Share of jets above the cut")
         draw_label(axes, label, title=f"{title}\nsolid: with scale factors, dashed: without")
-        axes.legend(loc="upper right")
+        draw_legend(axes, loc="upper right")
     return figure
 
 
@@ -116,7 +117,7 @@ def plot_after_fit(
                 plane.cvsl_edges if axis == "CvsL" else plane.cvsb_edges,
                 *shares,
                 xlabel=axis,
-                title=f"{each.tagger}, epoch {each.epoch}, {variant_label(each.variant)}",
+                title=checkpoint_label(each.tagger, each.epoch, each.variant),
                 label=event_label(list(results.values())),
             )
             stem = file_stem(each.tagger, each.epoch, each.variant)
@@ -128,7 +129,7 @@ def plot_after_fit(
                 for when, factors in (("before", None), ("after", each)):
                     title = (
                         f"{selection_label(selection)}, {when} the fit\n"
-                        f"{each.tagger}, epoch {each.epoch}, {variant_label(each.variant)}"
+                        f"{checkpoint_label(each.tagger, each.epoch, each.variant)}"
                     )
                     figure = draw_after_fit(
                         plane_view(plane, selection, axis, scale_factors=factors),

@@ -18,7 +18,10 @@ from plotting.style import (
     SIMULATION,
     EventLabel,
     draw_label,
+    draw_legend,
     figure_style,
+    in_legend,
+    plain,
 )
 
 _MOST_ANNOTATED = 150
@@ -92,17 +95,16 @@ def draw_lines(
                 marker=MARKERS[line.dashes % len(MARKERS)],
                 markersize=5,
                 capsize=0,
-                label=line.name,
+                label=in_legend(line.name),
             )
         if log:
             axes.set_yscale("log")
         if whole_numbers:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set(xlabel=xlabel, ylabel=plain(ylabel))
         _leave_room_for_title(axes, title, log=log)
-        draw_label(axes, label, title=title)
-        if lines:
-            figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
+        draw_label(axes, label, title=plain(title))
+        draw_legend(figure, loc="outside lower center", ncols=2, fontsize="x-small")
     return figure
 
 
@@ -143,17 +145,16 @@ def draw_dots(
                 linestyle="none",
                 markersize=5,
                 capsize=0,
-                label=kind.name,
+                label=in_legend(kind.name),
             )
         axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
-        axes.set_yticks(range(len(names)), names, fontsize="x-small")
+        axes.set_yticks(range(len(names)), [plain(name) for name in names], fontsize="x-small")
         axes.tick_params(axis="y", which="minor", left=False, right=False)
         for place in range(1, len(names)):
             axes.axhline(place - 0.5, color="#dddddd", linewidth=0.6, zorder=0)
         axes.set_xlabel(xlabel)
-        draw_label(axes, label._replace(right=title or label.right))
-        if dots:
-            figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
+        draw_label(axes, label._replace(right=plain(title) or label.right))
+        draw_legend(figure, loc="outside lower center", ncols=2, fontsize="x-small")
     return figure
 
 
@@ -201,12 +202,13 @@ def draw_matrix(
         if annotated:
             _write_numbers(axes, values, number_format, centred=centred)
         small = "xx-small" if not annotated else "x-small"
+        rows, columns = ([plain(name) for name in names] for names in (rows, columns))
         axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=90 if turned else 0, fontsize=small)
         axes.set_yticks(np.arange(len(rows)) + 0.5, rows, fontsize=small)
         axes.tick_params(which="both", length=0)
         axes.invert_yaxis()
         axes.set(xlabel=column_label, ylabel=row_label)
-        draw_label(axes, label._replace(right=title or label.right))
+        draw_label(axes, label._replace(right=plain(title) or label.right))
     return figure
 
 
@@ -232,7 +234,7 @@ def draw_surfaces(
             axes.contour(surface.x, surface.y, surface.values, levels=levels, colors="white", linewidths=0.4)
             axes.plot(0, 0, "o", color="white", markersize=5)
             axes.set(xlabel=xlabel, ylabel=ylabel)
-            draw_label(axes, label._replace(right=surface.title))
+            draw_label(axes, label._replace(right=plain(surface.title)))
         for axes in panels[len(surfaces) :]:
             axes.set_axis_off()
         if surfaces:

@@ -15,7 +15,10 @@ from plotting.style import (
     SIMULATION,
     EventLabel,
     draw_label,
+    draw_legend,
+    entries_of,
     figure_style,
+    in_legend,
     in_order,
     score_label,
     selection_label,
@@ -94,7 +97,7 @@ def _draw_line(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str, style:
         linestyle=LINE_STYLES[style % len(LINE_STYLES)],
         marker=MARKERS[style % len(MARKERS)],
         markersize=5,
-        label=f"{rows[0].tagger}, {variant_label(rows[0].variant)}",
+        label=in_legend(f"{rows[0].tagger}, {variant_label(rows[0].variant)}"),
     )
     axes.fill_between(
         epochs, [row.low for row in rows], [row.high for row in rows], color=colour, alpha=0.13, linewidth=0
@@ -110,7 +113,7 @@ def _draw_offset(axes: Axes, rows: Sequence[DivergenceRow], *, colour: str) -> N
             color=colour,
             linestyle=(0, (1, 3)),
             linewidth=1.5,
-            label=f"{rows[0].tagger}, statistics alone ({variant_label(rows[0].variant)})",
+            label=in_legend(f"{rows[0].tagger}, statistics alone ({variant_label(rows[0].variant)})"),
         )
 
 
@@ -129,7 +132,7 @@ def _draw_null(
             markersize=5,
             linewidth=0.8,
             linestyle=(0, (6, 3)),
-            label=f"{rows[0].tagger}, null data",
+            label=in_legend(f"{rows[0].tagger}, null data"),
         )
 
 
@@ -143,6 +146,4 @@ def _finish(axes: Axes, *, title: str, label: EventLabel) -> None:
 
 def _draw_legend(figure: Figure, axes: Axes, *, n_columns: int) -> None:
     """Put one legend for all panels below them: it never covers a line."""
-    handles, names = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, names, loc="outside lower center", ncols=n_columns)
+    draw_legend(figure, entries_of([axes]), loc="outside lower center", ncols=n_columns)

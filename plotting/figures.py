@@ -24,13 +24,13 @@ from plotting.scale_factors import draw_scale_factors
 from plotting.stacks import draw_stack
 from plotting.style import (
     EventLabel,
+    checkpoint_label,
     event_label,
     in_order,
     largest_fgsm,
     save_figure,
     score_label,
     selection_label,
-    variant_label,
 )
 from plotting.tagging import AucRow, RocRow, draw_auc, draw_roc, roc_curves_of
 from plotting.trade_off import draw_trade_off
@@ -157,7 +157,7 @@ def _draw_stack(result: Result, place: StackPlace, *, label: EventLabel, options
         "view": place.view,
     }
     view = f", {place.view}" if place.view != view_of(result) else ""
-    checkpoint = f"{place.tagger}, epoch {place.epoch}, {variant_label(place.variant)}"
+    checkpoint = checkpoint_label(place.tagger, place.epoch, place.variant)
     return draw_stack(
         templates_of(result, place.score, **chosen),
         xlabel=score_label(place.score),

@@ -17,7 +17,10 @@ from plotting.style import (
     SIMULATION,
     EventLabel,
     draw_label,
+    draw_legend,
+    entries_of,
     figure_style,
+    in_legend,
     in_order,
     variant_label,
 )
@@ -51,9 +54,7 @@ def draw_history(rows: Sequence[HistoryRow], *, label: EventLabel = SIMULATION) 
             draw_label(upper, label if column == 0 else EventLabel(simulated=label.simulated), title=title)
         panels[0, 0].set_ylabel("mean |SF − 1|")
         panels[1, 0].set_ylabel("cells measured")
-        handles, names = panels[0, 0].get_legend_handles_labels()
-        if handles:
-            figure.legend(handles, names, loc="outside lower center", ncols=4)
+        draw_legend(figure, entries_of([panels[0, 0]]), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -68,7 +69,7 @@ def _draw_line(upper: Axes, lower: Axes, rows: Sequence[HistoryRow], *, colour: 
         "markersize": 5,
     }
     look["marker"] = MARKERS[style % len(MARKERS)]
-    name = f"{rows[0].tagger}, {variant_label(rows[0].variant)}"
+    name = in_legend(f"{rows[0].tagger}, {variant_label(rows[0].variant)}")
     upper.errorbar(
         epochs, [row.mean_deviation for row in rows], yerr=[row.error for row in rows], label=name, **look
     )
@@ -78,6 +79,6 @@ def _draw_line(upper: Axes, lower: Axes, rows: Sequence[HistoryRow], *, colour: 
             [row.expected for row in rows],
             linestyle=(0, (1, 3)),
             color=colour,
-            label=f"{rows[0].tagger}, statistics alone ({variant_label(rows[0].variant)})",
+            label=in_legend(f"{rows[0].tagger}, statistics alone ({variant_label(rows[0].variant)})"),
         )
     lower.plot(epochs, [row.n_ok for row in rows], **look)

@@ -13,7 +13,9 @@ from plotting.style import (
     SIMULATION,
     EventLabel,
     draw_label,
+    draw_legend,
     figure_style,
+    plain,
     score_label,
     selection_label,
 )
@@ -147,7 +149,7 @@ def _name_points(axes: Axes, rows: Sequence[MethodRow], looks: dict[str, Look]) 
     for row, height in zip(ordered, heights, strict=True):
         look = looks[row.method]
         axes.annotate(
-            row.method, (row.auc, UNIT * row.excess), xytext=(at, height), textcoords="data",
+            plain(row.method), (row.auc, UNIT * row.excess), xytext=(at, height), textcoords="data",
             color=look.colour, fontsize="x-small", va="center", ha="left",
             arrowprops={"arrowstyle": "-", "color": look.colour, "alpha": 0.35, "linewidth": 0.7,
                         "shrinkA": 1, "shrinkB": 5},
@@ -177,7 +179,7 @@ def _draw_key(axes: Axes, looks: dict[str, Look]) -> None:
     for look in (REFERENCE, BETTER, WORSE, NEITHER):
         if look in looks.values():
             axes.plot([], [], look.marker, color=look.colour, label=look.text)
-    axes.legend(loc="upper right", fontsize="xx-small", frameon=False)
+    draw_legend(axes, loc="upper right", fontsize="xx-small", frameon=False)
 
 
 def draw_ratios(
@@ -212,7 +214,7 @@ def draw_ratios(
                 _draw_ratios(axes, here, order, shift=-0.22 * i, filled=i == 0)
             axes.axvline(1.0, color="#1a1d22", linewidth=1)
             axes.set_xlabel("Over the reference at equal AUC", fontsize="small")
-            axes.set_yticks(range(len(order)), order, fontsize="x-small")
+            axes.set_yticks(range(len(order)), [plain(name) for name in order], fontsize="x-small")
             axes.minorticks_off()
             axes.set_ylim(-0.8, len(order) + 0.9)
             draw_label(axes, label, title=selection_label(selection))

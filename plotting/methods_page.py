@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from matplotlib.figure import Figure
-
 from datamc.method_scale_factors import MethodScaleFactors
 from datamc.method_tables import MethodRow, MethodStudy
 from plotting.methods_figure import draw_methods, draw_ratios
@@ -23,7 +21,11 @@ from plotting.methods_summary import (
 )
 from plotting.methods_tables import main_table, null_tables, ratio_tables, scale_factor_tables
 from plotting.pages import rendered
-from plotting.style import EventLabel, embedded_png, score_label
+from plotting.style import (
+    EventLabel,
+    embedded_png,
+    score_label,
+)
 from plotting.summary import CLAIM
 from storage.files import write_text
 
@@ -177,13 +179,13 @@ def _figures(
         what += " (of W + c in bins of equal population)"
     figure = draw_ratios(study.rows, scenarios=scenarios, score=score, measure=measure, label=label)
     others = f" Filled: “{scenarios[0]}”; open: {', '.join(scenarios[1:])}." if len(scenarios) > 1 else ""
-    yield PageFigure(f"{what} over that of the reference at equal AUC.{others}", _png(figure))
+    yield PageFigure(
+        f"{what} over that of the reference at equal AUC.{others}", embedded_png(figure, dpi=100)
+    )
     for scenario in scenarios:
         place = {"scenario": scenario, "score": score, "measure": measure}
         if any((row.scenario, row.score, row.measure) == tuple(place.values()) for row in study.rows):
             figure = draw_methods(study.rows, study.seeds, study.curves, label=label, **place)
-            yield PageFigure(f"{what} against AUC, “{scenario}”. {_HOW_TO_READ}", _png(figure))
-
-
-def _png(figure: Figure) -> str:
-    return embedded_png(figure, dpi=100)
+            yield PageFigure(
+                f"{what} against AUC, “{scenario}”. {_HOW_TO_READ}", embedded_png(figure, dpi=100)
+            )

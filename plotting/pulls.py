@@ -13,7 +13,16 @@ from datamc.histograms import Floats
 from datamc.iterative_planes import Convergence
 from datamc.planes import FIT_FLAVOURS
 from datamc.toys import Toys, toy_rows
-from plotting.style import FLAVOUR_COLOURS, FLAVOUR_LABELS, SIMULATION, EventLabel, draw_label, figure_style
+from plotting.style import (
+    FLAVOUR_COLOURS,
+    FLAVOUR_LABELS,
+    SIMULATION,
+    EventLabel,
+    draw_label,
+    draw_legend,
+    figure_style,
+    plain,
+)
 
 PULL_RANGE = (-4.0, 4.0)
 _BINS = 32
@@ -65,7 +74,7 @@ def draw_comparison(rows: Sequence[ComparisonRow], *, names: tuple[str, str]) ->
                 (row[2], [each.pull for each in inside], (0.0, 4.0), "pull of the difference"),
             ):
                 _draw_grid(figure, axes, inside, values, centre=centre, reach=reach)
-                axes.set_title(f"{name}\n{FLAVOUR_LABELS[flavour]}", fontsize="small")
+                axes.set_title(f"{plain(name)}\n{FLAVOUR_LABELS[flavour]}", fontsize="small")
             row[0].set_ylabel("CvsB")
         for axes in panels[-1]:
             axes.set_xlabel("CvsL")
@@ -111,8 +120,8 @@ def draw_convergence(convergence: Convergence, *, title: str = "", label: EventL
             axes.set_ylim(0.7 * seen.min(), seen.max() * (seen.max() / seen.min()) ** 0.3 * 1.5)
         axes.set_xlabel("Sweep")
         axes.set_ylabel("χ² of all fine bins")
-        draw_label(axes, label, title=title)
-        figure.legend(loc="outside right upper", fontsize="small")
+        draw_label(axes, label, title=plain(title))
+        draw_legend(figure, loc="outside right upper", fontsize="small")
     return figure
 
 

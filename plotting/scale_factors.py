@@ -9,7 +9,14 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from datamc.scale_factors import ScaleFactors
-from plotting.style import FLAVOUR_LABELS, SIMULATION, EventLabel, draw_label, figure_style, variant_label
+from plotting.style import (
+    FLAVOUR_LABELS,
+    SIMULATION,
+    EventLabel,
+    checkpoint_label,
+    draw_label,
+    figure_style,
+)
 
 VALUE_RANGE = (0.5, 1.5)
 ERROR_RANGE = (0.0, 0.5)
@@ -46,9 +53,7 @@ def draw_scale_factors(scale_factors: ScaleFactors, *, label: EventLabel = SIMUL
             _write_default(row[0], scale_factors, column)
         for axes in panels[-1]:
             axes.set_xlabel("CvsL")
-        checkpoint = (
-            f"{scale_factors.tagger}, epoch {scale_factors.epoch}, {variant_label(scale_factors.variant)}"
-        )
+        checkpoint = checkpoint_label(scale_factors.tagger, scale_factors.epoch, scale_factors.variant)
         draw_label(panels[0, 0], label._replace(right=checkpoint))
         draw_label(panels[0, 1], label)
     return figure

@@ -8,7 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from plotting.style import LINE_COLOURS, LINE_STYLES, SIMULATION, EventLabel, draw_label, figure_style
+from plotting.style import (
+    LINE_COLOURS,
+    LINE_STYLES,
+    SIMULATION,
+    EventLabel,
+    draw_label,
+    draw_legend,
+    entries_of,
+    figure_style,
+    in_legend,
+    plain,
+)
 
 
 class Shape(NamedTuple):
@@ -68,18 +79,16 @@ def draw_shapes(
             places = [(axes, None) for axes in figure.subplots(rows, columns, squeeze=False).ravel()]
         for (axes, below), panel in zip(places, panels, strict=False):
             _draw_panel(axes, panel, normalised=normalised, log=log)
-            draw_label(axes, label._replace(right=panel.title))
+            draw_label(axes, label._replace(right=plain(panel.title)))
             if below is not None:
                 _draw_ratios(below, panel)
-            (below or axes).set_xlabel(xlabel)
+            (below or axes).set_xlabel(plain(xlabel))
         for axes, _ in places[len(panels) :]:
             axes.set_axis_off()
         places[0][0].set_ylabel(ylabel)
-        handles, names = places[0][0].get_legend_handles_labels()
-        if handles:
-            figure.legend(
-                handles, names, loc="outside lower center", ncols=min(len(names), 4), fontsize="x-small"
-            )
+        entries = entries_of([places[0][0]])
+        columns = min(len(entries), 4)
+        draw_legend(figure, entries, loc="outside lower center", ncols=columns, fontsize="x-small")
     return figure
 
 
@@ -94,7 +103,7 @@ def _draw_panel(axes: Axes, panel: ShapePanel, *, normalised: bool, log: bool) -
             color=LINE_COLOURS[shape.colour % len(LINE_COLOURS)],
             linestyle=LINE_STYLES[shape.dashes % len(LINE_STYLES)],
             linewidth=1.4,
-            label=shape.name,
+            label=in_legend(shape.name),
         )
     if log and any((shape.counts > 0).any() for shape in panel.shapes):
         axes.set_yscale("log")

@@ -16,7 +16,10 @@ from plotting.style import (
     EventLabel,
     data_name,
     draw_label,
+    draw_legend,
+    entries_of,
     figure_style,
+    in_legend,
 )
 
 Floats = NDArray[np.float64]
@@ -104,8 +107,7 @@ def draw_stack(
         lower.set_ylabel("Data / MC", loc="center")
         factor = f"MC × {templates.factor:.3g} (Data / MC)" if templates.factor != 1 else ""
         draw_label(upper, label, title="\n".join(filter(None, (title, factor))))
-        handles, names = upper.get_legend_handles_labels()
-        upper.legend(handles[::-1], names[::-1], loc="upper right")
+        draw_legend(upper, entries_of([upper])[::-1], loc="upper right")
         figure.align_ylabels()
     return figure
 
@@ -122,7 +124,7 @@ def _draw_simulation(axes: Axes, templates: Templates, systematic: Floats | None
             color=FLAVOUR_COLOURS.get(group, PROCESS_COLOURS[i % len(PROCESS_COLOURS)]),
             edgecolor="white",
             linewidth=0.3,
-            label=FLAVOUR_LABELS.get(group, group),
+            label=in_legend(FLAVOUR_LABELS.get(group, group)),
         )
         below = below + values
     error = np.sqrt(np.maximum(np.sum(templates.mc_variance, axis=0), 0.0))

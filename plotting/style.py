@@ -6,13 +6,15 @@ and simulated events are always called simulated.
 
 import base64
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import matplotlib as mpl
 import mplhep
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
@@ -73,6 +75,16 @@ _VARIANT_SYMBOLS = {
     "pgd": ("PGD", "ε"),
 }
 _MINUS = {"axes.unicode_minus": True, "hatch.linewidth": 0.8}
+_TRUETYPE = {
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "font.sans-serif": ["Fira Sans"],
+    **{f"mathtext.{name}": "Fira Sans" for name in ("rm", "sf", "tt", "cal")},
+    "mathtext.bf": "Fira Sans:bold",
+    "mathtext.it": "Fira Sans:italic",
+}
+"""Of vector files: fonts of type 42, which journals and editors take. Those of the field's style have
+PostScript outlines and cannot be embedded so; Fira Sans comes with it, too."""
 
 
 class EventLabel(NamedTuple):
@@ -139,9 +151,14 @@ def variant_label(variant: str) -> str:
     return f"{name} {symbol} = {size}"
 
 
+def checkpoint_label(tagger: str, epoch: int, variant: str) -> str:
+    """Return a checkpoint and the inputs of the simulation, for figures."""
+    return plain(f"{tagger}, epoch {epoch}, {variant_label(variant)}")
+
+
 def selection_label(selection: str) -> str:
-    """Return a selection's name for figures (may hold mathematics)."""
-    return SELECTION_LABELS.get(selection, selection)
+    """Return a selection's name for figures (those of the table may hold mathematics)."""
+    return SELECTION_LABELS.get(selection) or plain(selection)
 
 
 def score_label(score: str) -> str:
@@ -160,16 +177,77 @@ def largest_fgsm(variants: Sequence[str]) -> str | None:
     return max(attacks, key=lambda variant: float(variant.partition(":")[2] or 0), default=None)
 
 
+def plain(text: str) -> str:
+    r"""Return a name as figures show it letter by letter: in it `$` begins no mathematics.
+
+    Names are data: nothing in them is an instruction. Control characters are written out.
+    """
+    lines = (printable(line).replace("$", r"\$") for line in text.split("\n"))
+    return "\n".join(lines)
+
+
+def in_legend(name: str) -> str:
+    """Return a name for the legend that `draw_legend` draws: also one that begins with an underscore.
+
+    Matplotlib takes such a label for "not in the legend".
+    """
+    return plain(name) if name[:1] not in ("", "_") else _SHOWN + plain(name)
+
+
+_SHOWN = "\u2060"
+"""Before a label, until its legend is drawn: a word joiner, which no name begins with."""
+
+
+Entry = tuple[str, Artist]
+"""A label of a legend, and what it names."""
+
+
+def draw_legend(owner: Axes | Figure, entries: Sequence[Entry] | None = None, **look: Any) -> None:
+    """Draw a legend in which every label of `in_legend` stands as it is; none if there is no entry.
+
+    Args:
+        owner: What gets the legend.
+        entries: Labels with their artists, in order; by default all in it that have a label.
+        **look: What matplotlib's `legend` takes.
+    """
+    if entries is None:
+        entries = entries_of([owner] if isinstance(owner, Axes) else owner.axes)
+    if not entries:
+        return
+    names, handles = zip(*entries, strict=True)
+    drawn = owner.legend(handles, names, **look)
+    for text in drawn.get_texts():
+        text.set_text(text.get_text().removeprefix(_SHOWN))
+
+
+def entries_of(panels: Iterable[Axes]) -> list[Entry]:
+    """Return the labels of panels with what they name, in the order of the panels."""
+    found = (axes.get_legend_handles_labels() for axes in panels)
+    return [entry for handles, names in found for entry in zip(names, handles, strict=True)]
+
+
 @contextmanager
-def figure_style(*, font_size: float = 14.0) -> Iterator[None]:
-    """Draw what is inside in the field's style, and leave the settings of the caller alone."""
+def figure_style(*, font_size: float = 14.0, ending: str = "png") -> Iterator[None]:
+    """Draw what is inside in the field's style, and leave the settings of the caller alone.
+
+    It begins with the defaults of matplotlib, so that no `matplotlibrc` decides what a figure shows, or that
+    it needs LaTeX.
+
+    Args:
+        font_size: In points.
+        ending: Of the file that is written inside.
+    """
     scale = font_size / mplhep.style.CMS["font.size"]
     sizes = {
         key: mplhep.style.CMS[key] * scale
         for key in ("xtick.major.size", "xtick.minor.size", "ytick.major.size", "ytick.minor.size")
     }
     settings = {**mplhep.style.CMS, "font.size": font_size, "axes.linewidth": 1.0, **sizes, **_MINUS}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A letter that no font has is drawn as a box: a name may hold any.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings | (_TRUETYPE if ending in ("pdf", "ps", "eps") else {}))
         yield
 
 
@@ -177,8 +255,8 @@ def draw_label(axes: Axes, label: EventLabel, *, title: str = "") -> None:
     """Write the label above the axes and the title inside, at the top left."""
     experiment, text = label.left
     mplhep.label.exp_label(
-        exp=experiment,
-        text=text,
+        exp=plain(experiment),
+        text=plain(text),
         data=True,
         rlabel=label.right,
         loc=0,
@@ -220,7 +298,7 @@ def embedded_png(figure: Figure, *, dpi: int) -> str:
 def _write_figure(figure: Figure, target: Path | IO[bytes], *, ending: str, dpi: int) -> None:
     _take_names_as_they_are(figure)
     # Fonts are looked up when a figure is written, so the style holds here too.
-    with figure_style():
+    with figure_style(ending=ending):
         figure.savefig(target, format=ending, dpi=dpi)
 
 

@@ -16,8 +16,11 @@ from plotting.style import (
     SIMULATION,
     EventLabel,
     draw_label,
+    draw_legend,
     figure_style,
+    in_legend,
     in_order,
+    plain,
     score_label,
     variant_label,
 )
@@ -200,9 +203,8 @@ def draw_roc_lines(lines: Sequence[RocLine], *, title: str = "", label: EventLab
         for line in lines:
             _draw_curve(axes, line)
         axes.set(xlim=(0, 1), ylim=(1e-4, 1), yscale="log", xlabel="Signal efficiency", ylabel="Mistag rate")
-        draw_label(axes, label, title=title)
-        if lines:
-            figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
+        draw_label(axes, label, title=plain(title))
+        draw_legend(figure, loc="outside lower center", ncols=2, fontsize="x-small")
     return figure
 
 
@@ -210,7 +212,9 @@ def _draw_curve(axes: Axes, line: RocLine) -> None:
     curve, colour = line.curve, LINE_COLOURS[line.colour % len(LINE_COLOURS)]
     seen = curve.mistag > 0
     style = LINE_STYLES[line.dashes % len(LINE_STYLES)]
-    axes.plot(curve.efficiency[seen], curve.mistag[seen], color=colour, linestyle=style, label=line.name)
+    axes.plot(
+        curve.efficiency[seen], curve.mistag[seen], color=colour, linestyle=style, label=in_legend(line.name)
+    )
     points = list(WORKING_POINTS.values())
     efficiencies = [curve.efficiency_at(point) for point in points]
     axes.plot(efficiencies, points, "o", color=colour, markersize=5)
@@ -237,13 +241,12 @@ def draw_auc(rows: Sequence[AucRow], *, score: str, label: EventLabel = SIMULATI
                     linestyle=LINE_STYLES[j % len(LINE_STYLES)],
                     marker=MARKERS[j % len(MARKERS)],
                     markersize=5,
-                    label=f"{tagger}, {variant_label(variant)}",
+                    label=in_legend(f"{tagger}, {variant_label(variant)}"),
                 )
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, top + 0.2 * (top - bottom))
         axes.set(xlabel="Epoch", ylabel="AUC")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         draw_label(axes, label, title=score_label(score))
-        if rows:
-            figure.legend(loc="outside lower center", ncols=2, fontsize="x-small")
+        draw_legend(figure, loc="outside lower center", ncols=2, fontsize="x-small")
     return figure

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,9 +15,13 @@ from plotting.style import (
     SIMULATION,
     EventLabel,
     draw_label,
+    draw_legend,
+    entries_of,
     figure_style,
+    in_legend,
     in_order,
     largest_fgsm,
+    plain,
     score_label,
     selection_label,
     variant_label,
@@ -112,7 +115,7 @@ def draw_trade_off(
                 if variant == UNDISTORTED:
                     _draw_reference(axes, [p for p in curve if (p.selection, p.score) == (selection, score)])
                 inputs = "undistorted" if variant == UNDISTORTED else f"under {variant_label(variant)}"
-                axes.set_xlabel(f"AUC of {score_label(score)}, {inputs}")
+                axes.set_xlabel(f"AUC of {score_label(score)}, {plain(inputs)}")
                 _leave_room(axes)
                 draw_label(axes, label, title=selection_label(selection))
             line[0].set_ylabel("KL beyond statistics  [nats]")
@@ -137,7 +140,7 @@ def _draw_panel(axes: Axes, lines: Sequence[TradeOff]) -> None:
             linewidth=1,
             linestyle=":",
             elinewidth=0.6,
-            label=line.tagger,
+            label=in_legend(line.tagger),
         )
         for end in {0, len(line.epochs) - 1}:
             axes.annotate(
@@ -162,7 +165,7 @@ def _draw_null(axes: Axes, lines: Sequence[TradeOff], *, order: Sequence[str]) -
             markersize=5,
             linestyle="none",
             elinewidth=0.6,
-            label=f"{line.tagger}, null data",
+            label=in_legend(f"{line.tagger}, null data"),
         )
 
 
@@ -182,7 +185,7 @@ def _draw_reference(axes: Axes, curve: Sequence[CurvePoint]) -> None:
             color="#888888",
             linewidth=2,
             zorder=1,
-            label=f"{points[0].tagger} with noise on its output",
+            label=in_legend(f"{points[0].tagger} with noise on its output"),
         )
 
 
@@ -193,9 +196,5 @@ def _leave_room(axes: Axes) -> None:
 
 def _draw_legend(figure: Figure, panels: Sequence[Axes]) -> None:
     """Name every training once, whichever panels it is in."""
-    named: dict[str, Artist] = {}
-    for axes in panels:
-        handles, names = axes.get_legend_handles_labels()
-        named |= dict(zip(names, handles, strict=True))
-    if named:
-        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=4)
+    named = dict(entries_of(panels))
+    draw_legend(figure, list(named.items()), loc="outside lower center", ncols=4)

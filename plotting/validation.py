@@ -10,7 +10,17 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullF
 from numpy.typing import NDArray
 from scipy import stats
 
-from plotting.style import FLAVOUR_COLOURS, LINE_COLOURS, MARKERS, SIMULATION, draw_label, figure_style
+from plotting.style import (
+    FLAVOUR_COLOURS,
+    LINE_COLOURS,
+    MARKERS,
+    SIMULATION,
+    draw_label,
+    draw_legend,
+    figure_style,
+    in_legend,
+    plain,
+)
 
 COLOURS = FLAVOUR_COLOURS | {"bb": "#964a8b"}
 """Of flavours. Source: M. A. Petroff, arXiv:2107.02270."""
@@ -177,8 +187,8 @@ def draw_spectra(spectra: Sequence[Spectrum], *, title: str = "") -> Figure:
             axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(y=0.25)
         axes.set_ylim(bottom=max(axes.get_ylim()[0], _LOWEST_SHARE) if first.log else 0)
-        axes.legend(loc="best", fontsize="small", ncols=1 + (len(spectra) > 4))
-        draw_label(axes, SIMULATION._replace(right=title))
+        draw_legend(axes, loc="best", fontsize="small", ncols=1 + (len(spectra) > 4))
+        draw_label(axes, SIMULATION._replace(right=plain(title)))
     return figure
 
 
@@ -205,7 +215,7 @@ def _draw_series(axes: Axes, spectrum: Spectrum, total: float, colour: str) -> N
         color=colour,
         linestyle=style,
         linewidth=1.4,
-        label=spectrum.series,
+        label=in_legend(spectrum.series),
     )
     low, high = (np.append(bound, bound[-1]) for bound in (shape - error, shape + error))
     axes.fill_between(spectrum.edges, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
@@ -235,8 +245,8 @@ def draw_defaults(rows: Sequence[DefaultRow], *, factor: float, title: str = "")
         highest = max([factor, *(row.ratio for row in rows if np.isfinite(row.ratio))])
         axes.set_ylim(0.5, min(2 * highest, _HIGHEST_RATIO))
         _label_inputs(axes, inputs)
-        axes.legend(loc="upper left", fontsize="small", ncols=4)
-        draw_label(axes, SIMULATION._replace(right=title))
+        draw_legend(axes, loc="upper left", fontsize="small", ncols=4)
+        draw_label(axes, SIMULATION._replace(right=plain(title)))
     return figure
 
 
@@ -259,15 +269,15 @@ def draw_agreement(rows: Sequence[AgreementRow], *, process: str) -> Figure:
             axes.plot(
                 [inputs.index(row.input) for row in some], [row.chi2 / row.ndf for row in some],
                 linestyle="", marker=MARKERS[i], markersize=5, color=LINE_COLOURS[i % len(LINE_COLOURS)],
-                label=f"{scenario} against mc",
+                label=in_legend(f"{scenario} against mc"),
             )  # fmt: skip
         highest = max(row.chi2 / row.ndf for row in own)
         axes.set(yscale="log", ylabel="χ² / degrees of freedom", xlim=(-0.8, len(inputs) - 0.2))
         axes.set_ylim(0.05, 8 * max(highest, 2.0))
         axes.yaxis.set_major_formatter(_PLAIN)
         _label_inputs(axes, inputs)
-        axes.legend(loc="upper left", fontsize="small", ncols=3)
-        draw_label(axes, SIMULATION._replace(right=process))
+        draw_legend(axes, loc="upper left", fontsize="small", ncols=3)
+        draw_label(axes, SIMULATION._replace(right=plain(process)))
     return figure
 
 
@@ -287,10 +297,10 @@ def draw_p_values(rows: Iterable[AgreementRow]) -> Figure:
         ):
             axes.ecdf(
                 values, color=colours[name], linestyle=SCENARIO_STYLES.get(scenario, "--"), linewidth=1.6,
-                label=name,
+                label=in_legend(name),
             )  # fmt: skip
         axes.set(xlabel="p-value", ylabel="share of inputs below", xlim=(0, 1), ylim=(0, 1.02))
-        axes.legend(loc="lower right", fontsize="small")
+        draw_legend(axes, loc="lower right", fontsize="small")
         draw_label(axes, SIMULATION)
     return figure
 
@@ -313,13 +323,13 @@ def draw_ranges(rows: Sequence[RangeRow]) -> Figure:
             low, box_low, median, box_high, high = quantiles.T
             colour = LINE_COLOURS[i % len(LINE_COLOURS)]
             axes.vlines(x, low, high, color=colour, linewidth=1)
-            axes.vlines(x, box_low, box_high, color=colour, linewidth=4, alpha=0.5, label=sample)
+            axes.vlines(x, box_low, box_high, color=colour, linewidth=4, alpha=0.5, label=in_legend(sample))
             axes.plot(x, median, linestyle="", marker="_", color=colour, markersize=7)
         axes.set_yscale("symlog", linthresh=2)
         axes.yaxis.set_major_formatter(_PLAIN)
         axes.set(ylabel="(value - median) / half width", xlim=(-0.8, len(inputs) - 0.2))
         _label_inputs(axes, inputs)
-        axes.legend(loc="upper left", fontsize="small", ncols=len(samples))
+        draw_legend(axes, loc="upper left", fontsize="small", ncols=len(samples))
         draw_label(axes, SIMULATION)
     return figure
 
@@ -330,5 +340,7 @@ def _in_units_of(first: RangeRow, row: RangeRow) -> list[float]:
 
 
 def _label_inputs(axes: Axes, inputs: Sequence[str]) -> None:
-    axes.set_xticks(np.arange(len(inputs)), [short_name(name) for name in inputs], rotation=90, fontsize=7.5)
+    axes.set_xticks(
+        np.arange(len(inputs)), [plain(short_name(name)) for name in inputs], rotation=90, fontsize=7.5
+    )
     axes.tick_params(axis="x", which="minor", bottom=False, top=False)

@@ -11,7 +11,12 @@ from matplotlib.figure import Figure
 from datamc.templates import Templates
 from plotting.pages import rendered
 from plotting.stacks import draw_stack
-from plotting.style import embedded_png, score_label, selection_label
+from plotting.style import (
+    embedded_png,
+    plain,
+    score_label,
+    selection_label,
+)
 from plotting.validation import (
     COLOURS,
     AgreementRow,
@@ -193,7 +198,7 @@ def _drawn(
     for group in groups:
         placed = []
         for caption, draw in group.planned:
-            placed.append(PlacedFigure(caption, _png(draw())))
+            placed.append(PlacedFigure(caption, embedded_png(draw(), dpi=90)))
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -204,7 +209,7 @@ def _drawn(
 def _stack_group(stacks: Sequence[Stack], tagger: str) -> FigureGroup:
     planned: list[tuple[str, Callable[[], Figure]]] = []
     for stack in stacks:
-        title = f"{selection_label(stack.selection)}\n{stack.scenario} against mc, {tagger}"
+        title = f"{selection_label(stack.selection)}\n{plain(f'{stack.scenario} against mc, {tagger}')}"
         caption = f"{stack.score} in the selection {stack.selection}: {stack.scenario} over mc."
         planned.append(
             (caption, partial(draw_stack, stack.templates, xlabel=score_label(stack.score), title=title))
@@ -252,10 +257,6 @@ def _spectrum_groups(spectra: Sequence[Spectrum], training_mix: str) -> list[Fig
         FigureGroup(f"Inputs of a tagger by flavour: {training_mix}", False, of_inputs),
         FigureGroup("Jets, leptons and missing momentum by sample", False, of_samples),
     ]
-
-
-def _png(figure: Figure) -> str:
-    return embedded_png(figure, dpi=90)
 
 
 def _answer(checks: Sequence[Check]) -> str:

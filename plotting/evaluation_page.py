@@ -9,7 +9,8 @@ from storage.files import write_text
 
 _STYLE = (
     "body{font-family:sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "img{max-width:24rem;margin:.3rem;border:1px solid #ddd}h2{margin-top:2.5rem}"
+    "img{max-width:min(24rem,100%);height:auto;box-sizing:border-box;margin:.3rem 0;border:1px solid #ddd}"
+    "h2{margin-top:2.5rem}"
 )
 
 
@@ -27,7 +28,8 @@ def write_evaluation_page(folder: Path, sections: Sequence[StudySection], *, tit
     contents = "".join(f'<li><a href="#{each.name}">{escape(each.title)}</a></li>' for each in sections)
     body = "".join(_section(each) for each in sections)
     page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><ol>{contents}</ol>{body}</body></html>\n"
     )
     path = folder / "index.html"

@@ -1,18 +1,23 @@
 """The configuration of corrections: which tables correct simulation, and with what they are looked up."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from processors.lookup import Lookup, labels_of, read_lookup
+from processors.lookup import Lookup, find_lookup, read_tables
 from storage.documents import read_yaml
 
 SYSTEMATIC = "systematic"
 """What stands in place of a column where a correction takes the name of its variation."""
+
+_TAKEN = ("genWeight", "nominal", "ISR", "FSR", "muR", "muF", "pdf", "JER", "unclustered")
+"""Names of weights and of sources of variation that are there without a table."""
 
 _NAME = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
 
@@ -69,6 +74,11 @@ class ResolutionCard(_Card):
     up: str = "up"
     down: str = "down"
     seed: int = 0
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether the ratio data/MC knows variations; without an input for them it is what it is."""
+        return SYSTEMATIC in self.scale_factor.inputs.values()
 
 
 class JetsCard(_Card):
@@ -155,9 +165,11 @@ def parse_corrections(
         place = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{source}: {place}: {first['msg']}: see configs/corrections.yaml") from None
     _check_weights(card, source, tuple(selections))
-    tables = {}
+    tables: dict[tuple[str, str], Lookup] = {}
+    read = cache(read_tables)
     for place, table, labels in _tables_of(card):
-        lookup = read_lookup(folder / table.file, table.correction)
+        path = folder / table.file
+        lookup = find_lookup(read(path), table.correction, path=path)
         _check_inputs(f"{source}: {place}", table, lookup, labels)
         tables[str(table.file), table.correction] = lookup
     return Corrections(card, tables)
@@ -170,9 +182,10 @@ def _tables_of(card: CorrectionsCard) -> Iterable[tuple[str, Table, tuple[str, .
         yield f"weight {weight.name}", weight, labels
     for name, table in card.jets.energy_scale.items():
         yield f"energy_scale {name}", table, ()
-    if (card_of := card.jets.resolution) is not None:
-        yield "resolution", card_of.resolution, ()
-        yield "scale_factor", card_of.scale_factor, (card_of.nominal, card_of.up, card_of.down)
+    if (smearing := card.jets.resolution) is not None:
+        labels = (smearing.nominal, smearing.up, smearing.down)
+        yield "resolution", smearing.resolution, labels
+        yield "scale_factor", smearing.scale_factor, labels
 
 
 def _check_weights(card: CorrectionsCard, source: str, selections: tuple[str, ...]) -> None:
@@ -181,6 +194,8 @@ def _check_weights(card: CorrectionsCard, source: str, selections: tuple[str, ..
         place = f"{source}: weight {weight.name}"
         if names.count(weight.name) > 1:
             raise ValueError(f"{place} is there twice: give each weight its own name")
+        if weight.name in (*_TAKEN, *(f"JES_{source}" for source in card.jets.energy_scale)):
+            raise ValueError(f"{place}: the name is taken by another weight or variation: choose another")
         unknown = [name for name in weight.selections or () if name not in selections]
         if unknown:
             raise ValueError(f"{place}: no selection '{unknown[0]}': choose from {', '.join(selections)}")
@@ -193,6 +208,14 @@ def _check_weights(card: CorrectionsCard, source: str, selections: tuple[str, ..
 
 
 def _check_inputs(place: str, table: Table, lookup: Lookup, labels: tuple[str, ...]) -> None:
+    """Raise unless a table finds what it is looked up with, whatever the objects are.
+
+    Args:
+        place: Where in the card, for messages.
+        table: The part of the card.
+        lookup: What it names.
+        labels: Those that stand in place of `systematic`.
+    """
     missing = [name for name in lookup.inputs if name not in table.inputs]
     surplus = [name for name in table.inputs if name not in lookup.inputs]
     if missing or surplus:
@@ -200,17 +223,39 @@ def _check_inputs(place: str, table: Table, lookup: Lookup, labels: tuple[str, .
             f"{place}: {table.correction} in {lookup.file} takes the inputs {', '.join(lookup.inputs)}, "
             f"not {', '.join(table.inputs)}: name a column for each"
         )
-    for name, source in table.inputs.items():
-        known = labels_of(lookup, name)
-        if known is None:
-            continue
-        asked = (str(source.constant),) if isinstance(source, Constant) else labels
-        for label in asked if isinstance(source, Constant) or source == SYSTEMATIC else ():
-            if label not in known:
-                raise ValueError(
-                    f"{place}: {table.correction} in {lookup.file} has no {name} '{label}': "
-                    f"choose from {', '.join(known)}"
-                )
+    for label in labels or (None,):
+        same_for_all: dict[str, str | int] = {}
+        for name, source in table.inputs.items():
+            value = _same_for_all(f"{place}: the input {name}", source, lookup.inputs[name], label)
+            if value is not None:
+                same_for_all[name] = value
+        if (unknown := lookup.missing_key(same_for_all)) is not None:
+            raise ValueError(f"{place}: {table.correction} in {lookup.file} has {unknown}")
+
+
+def _same_for_all(place: str, source: Input, kind: str, label: str | None) -> str | int | None:
+    """Return an input that is the same text or integer for all objects; None for another one.
+
+    Raises:
+        ValueError: If it is not of the kind that the table takes.
+    """
+    if isinstance(source, str) and source != SYSTEMATIC:
+        if kind == "string":
+            raise ValueError(f"{place} is a text, no column: give `systematic` or {{constant: TEXT}}")
+        return None
+    if source == SYSTEMATIC and label is None:
+        raise ValueError(
+            f"{place} is `systematic`, but there is no label for it: give a column or a constant"
+        )
+    value = source.constant if isinstance(source, Constant) else label
+    try:
+        number = float(str(value)) if kind == "real" else 0.0
+        same = str(value) if kind == "string" else int(str(value)) if kind == "int" else None
+    except ValueError:
+        raise ValueError(f"{place} takes a number, not '{value}'") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{place} takes a finite number, not {value}")
+    return same
 
 
 def _without_folders(plain: Any) -> Any:

@@ -122,7 +122,7 @@ def open_file(
         dropped=branches.dropped(available),
         replaced=branches.replaced(available),
         no_truth=() if is_data else tuple(name for name in TRUTH_BRANCHES if name not in available),
-        unvaried=() if is_data else missing(branches.optional_simulation, available),
+        unvaried=() if is_data else branches.unvaried(available),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from coffea.nanoevents import NanoAODSchema
 from coffea.processor import Runner
@@ -31,7 +31,7 @@ from processors.request import config_of, require_usable, versions
 from processors.systematics import Mode, Systematics
 from processors.tagger_processor import Output, TaggerProcessor
 from processors.worker import Limits
-from selections.branches import Branches, branches_of, with_simulation
+from selections.branches import Branches, branches_of, met_of, with_simulation
 from selections.parameters import Selection, parameters_of
 from storage.files import temporary_folder
 
@@ -44,9 +44,21 @@ RAW = Variant("raw")
 
 
 class Schema(NanoAODSchema):
-    """NanoAOD with the branches that were asked for; a reference to another collection is none of them."""
+    """NanoAOD as plain columns, of which any part of a collection may be read.
+
+    coffea gives some collections the behaviour of vectors, which needs branches of its own (`GenJet_mass` for
+    `GenJet_pt`), and puts constants in place of branches of some names. Nothing here needs either.
+    """
 
     warn_missing_crossrefs = False
+    mixins: ClassVar[dict[str, str]] = {}
+    all_cross_references: ClassVar[dict[str, str]] = {}
+    nested_items: ClassVar[dict[str, list[str]]] = {}
+    nested_index_items: ClassVar[dict[str, tuple[str, str]]] = {}
+    special_items: ClassVar[dict[str, Any]] = {}
+    full_like_items: ClassVar[dict[str, Any]] = {}
+    rename_items: ClassVar[dict[str, str]] = {}
+    alias_items: ClassVar[dict[str, str]] = {}
 
 
 class Run(NamedTuple):
@@ -167,7 +179,10 @@ def run_selection(
 
 def _branches(parameters: Selection, varied: Systematics, extras: Extras, *, with_taggers: bool) -> Branches:
     """Return what is read of the files."""
-    branches = with_simulation(branches_of(parameters), *varied.branches(parameters.name))
+    moved_met = met_of(parameters) if varied.moves_met else None
+    branches = with_simulation(
+        branches_of(parameters), *varied.branches(parameters.name), moved_met=moved_met
+    )
     if with_taggers or extras.collected is not None:
         branches = tagger_branches(branches)
     return tagger_branches(branches, reference.BRANCHES) if extras.reference_tagger else branches

@@ -18,6 +18,7 @@ CORRECTION = "flavour_tagging_shape"
 _BELONGS_TO = re.compile(
     r"tagger: (?P<tagger>.+?), epoch (?P<epoch>\d+); inputs of the simulation: (?P<variant>[^;]+);"
 )
+_INPUTS = ("CvsL", "CvsB", "flavour", "systematic")
 _HADRON_FLAVOUR = {0: 0, 1: 0, 4: 4, 5: 5, 6: 5}
 """By the flavour of the histograms: pileup counts as light, bb as b."""
 
@@ -109,11 +110,11 @@ def read_scale_factor_weights(path: Path, *, systematic: str = "central") -> Sca
     if found is None:
         raise ValueError(f"{path}: does not tell the tagger it belongs to: write it with `advtag fit`")
     scenario = Scenario(found["tagger"], int(found["epoch"]), found["variant"])
-    weights = ScaleFactorWeights(lookup, scenario, systematic)
-    try:
-        weights.of_jets({"CvsL": np.array([0.5]), "CvsB": np.array([0.5])}, np.array([5]))
-    except (IndexError, RuntimeError) as error:
+    if set(lookup.inputs) != set(_INPUTS):
         raise ValueError(
-            f"{path}: no systematic {systematic!r} in it: choose e.g. central or total_up"
-        ) from error
-    return weights
+            f"{path}: takes the inputs {', '.join(lookup.inputs)}, not {', '.join(_INPUTS)}: "
+            "write it with `advtag fit`"
+        )
+    if lookup.missing_key({"systematic": systematic}) is not None:
+        raise ValueError(f"{path}: no systematic {systematic!r} in it: choose e.g. central or total_up")
+    return ScaleFactorWeights(lookup, scenario, systematic)

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.corrections import Corrections, ResolutionCard, Table
+from processors.histograms import NOMINAL
+from processors.look_up_counts import Counts, count_look_ups
 from processors.lookup import Lookup
-from processors.weights import input_branches, input_values
-from selections.branches import column
-from selections.selected import flat_values, starts_of
+from processors.weights import event_column, input_branches, input_values, object_column
+from selections.branches import UNCLUSTERED, column
+from selections.selected import counts_of, flat_values, starts_of
 
 Column = NDArray[np.float64]
 
@@ -26,6 +28,9 @@ MAX_MATCH_DELTA_R = 0.2
 MAX_MATCH_SIGMA = 3.0
 """A generated jet belongs to a jet within them. Source: CMS, smearing of jets by the hybrid method."""
 
+GENERATED_JETS = ("Jet_genJetIdx", "GenJet_pt", "GenJet_eta", "GenJet_phi")
+"""Without one of them every jet is smeared by a random number alone."""
+
 _MET = ("MET", "PFMET", "PuppiMET")
 _RESOLUTION, _UNCLUSTERED = "JER", "unclustered"
 
@@ -34,7 +39,7 @@ def shift_names(corrections: Corrections) -> tuple[str, ...]:
     """Return the variations of jets and missing energy that a configuration asks for."""
     jets = corrections.card.jets
     sources = [f"JES_{name}" for name in jets.energy_scale]
-    sources += [_RESOLUTION] if jets.resolution is not None else []
+    sources += [_RESOLUTION] if jets.resolution is not None and jets.resolution.is_varied else []
     sources += [_UNCLUSTERED] if corrections.card.met.unclustered else []
     return tuple(f"{source}{direction}" for source in sources for direction in ("Up", "Down"))
 
@@ -46,10 +51,9 @@ def shift_branches(corrections: Corrections) -> tuple[set[str], set[str]]:
     optional: set[str] = set()
     if (resolution := card.jets.resolution) is not None:
         tables += [resolution.resolution, resolution.scale_factor]
-        optional |= {"Jet_genJetIdx", "GenJet_pt", "GenJet_eta", "GenJet_phi"}
+        optional |= {*GENERATED_JETS}
     if card.met.unclustered:
-        optional |= {"MET_MetUnclustEnUpDeltaX", "MET_MetUnclustEnUpDeltaY"}
-        optional |= {f"PuppiMET_{name}Unclustered{way}" for name in ("pt", "phi") for way in ("Up", "Down")}
+        optional |= {f"{met}_{name}" for met in _MET for names in UNCLUSTERED for name in names}
     return {branch for table in tables for branch in input_branches(table, "jet")}, optional
 
 
@@ -58,7 +62,9 @@ def changes_nominal(corrections: Corrections) -> bool:
     return corrections.card.jets.resolution is not None
 
 
-def shifted_events(events: ak.Array, shift: str, corrections: Corrections) -> ak.Array:
+def shifted_events(
+    events: ak.Array, shift: str, corrections: Corrections, counts: Counts | None = None
+) -> ak.Array:
     """Return simulation with jets and missing energy corrected, and shifted by one variation.
 
     The energy scale is applied to the jets as read, the smearing after it; the change of all jets above
@@ -68,20 +74,21 @@ def shifted_events(events: ak.Array, shift: str, corrections: Corrections) -> ak
         events: A chunk of simulation.
         shift: `nominal`, or one of `shift_names`.
         corrections: The configuration.
+        counts: Look-ups are added here: those of the nominal smearing, and of each energy scale up.
 
     Raises:
-        ValueError: If a column that a table is looked up with is missing.
+        ValueError: If a column that a table is looked up with is missing, or an entry of a table.
 
     Source:
         CMS recommendations on jet energy corrections, JINST 12 (2017) P02014, and on the smearing of jets.
     """
-    factor = _energy_scale(events, shift, corrections)
+    counts = {} if counts is None else counts
+    factor = _energy_scale(events, shift, corrections, counts)
     if (card := corrections.card.jets.resolution) is not None:
         label = {"JERUp": card.up, "JERDown": card.down}.get(shift, card.nominal)
-        factor = factor * _smearing(events, factor, card, corrections, label)
-    moved = events
-    if (factor != 1.0).any():
-        moved = _with_met(_with_jets(events, factor), _propagated(events, factor))
+        of_nominal = counts if shift == NOMINAL else {}
+        factor = factor * _smearing(events, factor, card, corrections, label, of_nominal)
+    moved = _with_met(_with_jets(events, factor), _propagated(events, factor))
     if shift.startswith(_UNCLUSTERED):
         moved = _with_met(moved, unclustered_change(events, shift.removeprefix(_UNCLUSTERED)))
     return moved
@@ -145,7 +152,7 @@ def unclustered_change(events: ak.Array, direction: str) -> Mapping[str, tuple[C
     changes = {}
     for name in _present_met(events):
         met = events[name]
-        if {"MetUnclustEnUpDeltaX", "MetUnclustEnUpDeltaY"} <= set(met.fields):
+        if set(UNCLUSTERED[0]) <= set(met.fields):
             sign = 1.0 if direction == "Up" else -1.0
             changes[name] = (sign * _plain(met.MetUnclustEnUpDeltaX), sign * _plain(met.MetUnclustEnUpDeltaY))
         elif {pt := f"ptUnclustered{direction}", phi := f"phiUnclustered{direction}"} <= set(met.fields):
@@ -155,20 +162,35 @@ def unclustered_change(events: ak.Array, direction: str) -> Mapping[str, tuple[C
     return changes
 
 
-def _energy_scale(events: ak.Array, shift: str, corrections: Corrections) -> Column:
+def _energy_scale(events: ak.Array, shift: str, corrections: Corrections, counts: Counts) -> Column:
+    """Return the factor on the pT of each jet by its energy scale, shape ``(n_jets,)``.
+
+    A jet whose uncertainty is no finite number stays as it is, which is counted.
+    """
     pt = flat_values(events.Jet.pt).astype(np.float64)
     for name, table in corrections.card.jets.energy_scale.items():
         if shift in (f"JES_{name}Up", f"JES_{name}Down"):
-            uncertainty = _look_up(events, table, corrections, None, pt)
-            return 1 + uncertainty if shift.endswith("Up") else 1 - uncertainty
+            is_up = shift.endswith("Up")
+            of_up = counts if is_up else {}
+            uncertainty = _look_up(events, table, corrections, None, pt, of_up, f"energy scale {name}")
+            known = np.where(np.isfinite(uncertainty), uncertainty, 0.0)
+            return 1 + known if is_up else 1 - known
     return np.ones(len(pt))
 
 
 def _smearing(
-    events: ak.Array, factor: Column, card: ResolutionCard, corrections: Corrections, label: str
+    events: ak.Array,
+    factor: Column,
+    card: ResolutionCard,
+    corrections: Corrections,
+    label: str,
+    counts: Counts,
 ) -> Column:
     pt = flat_values(events.Jet.pt) * factor
-    resolution = _look_up(events, card.resolution, corrections, label, pt)
+    resolution, scale_factor = (
+        _look_up(events, table, corrections, label, pt, counts, name)
+        for table, name in ((card.resolution, "resolution"), (card.scale_factor, "scale factor"))
+    )
     generated_pt, near = _generated(events)
     with np.errstate(invalid="ignore"):
         matched = near & (np.abs(pt - generated_pt) < MAX_MATCH_SIGMA * resolution * pt)
@@ -177,47 +199,46 @@ def _smearing(
         generated_pt=generated_pt,
         matched=matched,
         resolution=resolution,
-        scale_factor=_look_up(events, card.scale_factor, corrections, label, pt),
+        scale_factor=scale_factor,
         normal=jet_normals(events, card.seed),
     )
-    # A jet whose pT is no number stays one: no cut takes it.
+    # A jet whose pT is no number stays one: no cut takes it. One without a resolution is not smeared.
     return np.where(np.isfinite(found), found, 1.0)
 
 
 def _look_up(
-    events: ak.Array, table: Table, corrections: Corrections, label: str | None, pt: Column
+    events: ak.Array,
+    table: Table,
+    corrections: Corrections,
+    label: str | None,
+    pt: Column,
+    counts: Counts,
+    name: str,
 ) -> Column:
     """Return a table's values for all jets; their pT is that of the moment, everything else as read."""
-    counts = np.asarray(ak.num(events.Jet.pt, axis=1))
 
-    def read(name: str) -> NDArray[np.floating]:
-        if name == "pt":
+    def read(source: str) -> NDArray[np.floating]:
+        if source == "pt":
             return pt
-        of_event = name.startswith("event.")
-        branch = name.removeprefix("event.") if of_event else f"Jet_{name}"
-        values = column(events, branch)
-        if values is None:
-            raise ValueError(f"no branch {branch}, which the corrections of jets need: mend the inputs")
-        plain = np.repeat(np.asarray(values), counts) if of_event else flat_values(values)
-        return np.nan_to_num(np.asarray(plain, dtype=np.float64))
+        if source.startswith("event."):
+            values = event_column(events, source.removeprefix("event."))
+            return np.repeat(values, counts_of(events.Jet.pt))
+        return flat_values(object_column(events, f"Jet_{source}")).astype(np.float64)
 
-    inputs = {
-        name: np.nan_to_num(value) if isinstance(value, np.ndarray) else value
-        for name, value in input_values(table, label, read).items()
-    }
-    return corrections.table(table).evaluate(inputs, len(pt))
+    inputs, lookup = input_values(table, label, read), corrections.table(table)
+    values = lookup.evaluate(inputs, len(pt))
+    count_look_ups(counts, name, lookup, inputs, values)
+    return values
 
 
 def _generated(events: ak.Array) -> tuple[Column, NDArray[np.bool_]]:
     """Return the pT of each jet's generated jet, and whether there is one nearby, shape ``(n_jets,)``."""
     jets = events.Jet
     n_jets = int(ak.sum(ak.num(jets.pt, axis=1)))
-    index = column(events, "Jet_genJetIdx")
-    if index is None or column(events, "GenJet_pt") is None:
+    if any(column(events, branch) is None for branch in GENERATED_JETS):
         return np.zeros(n_jets), np.zeros(n_jets, dtype=np.bool_)
-    counts = np.asarray(ak.num(events.GenJet.pt, axis=1), dtype=np.int64)
-    own = np.asarray(ak.num(jets.pt, axis=1))
-    position = flat_values(index).astype(np.int64)
+    counts, own = counts_of(events.GenJet.pt), counts_of(jets.pt)
+    position = flat_values(jets.genJetIdx).astype(np.int64)
     there = (position >= 0) & (position < np.repeat(counts, own))
     flat = np.where(there, np.repeat(starts_of(events.GenJet.pt), own) + position, 0)
     pt, eta, phi = (_taken(flat_values(events.GenJet[name]), flat) for name in ("pt", "eta", "phi"))
@@ -236,20 +257,25 @@ def _with_jets(events: ak.Array, factor: Column) -> ak.Array:
     jets = events.Jet
     counts = ak.num(jets.pt, axis=1)
     for name in ("pt", "mass"):
-        values = (flat_values(jets[name]) * factor).astype(np.float32)
+        values = flat_values(jets[name])
+        values = (values * factor).astype(values.dtype)
         jets = ak.with_field(jets, ak.unflatten(values, counts), name)
     return ak.with_field(events, jets, "Jet")
 
 
 def _propagated(events: ak.Array, factor: Column) -> Mapping[str, tuple[Column, Column]]:
-    """Return the change of missing energy in x and y that balances the change of the jets."""
+    """Return the change of missing energy in x and y that balances the change of the jets.
+
+    A jet without a finite momentum changes nothing.
+    """
     names = _present_met(events)
     if not names:
         return {}
     jets = events.Jet
     pt = flat_values(jets.pt).astype(np.float64)
-    change = np.where(pt > MIN_PROPAGATED_PT, np.nan_to_num(pt * (factor - 1)), 0.0)
-    phi = np.nan_to_num(flat_values(jets.phi).astype(np.float64))
+    phi = flat_values(jets.phi).astype(np.float64)
+    counted = (pt > MIN_PROPAGATED_PT) & np.isfinite(pt) & np.isfinite(phi)
+    change, phi = np.where(counted, pt * (factor - 1), 0.0), np.where(counted, phi, 0.0)
     event = np.repeat(np.arange(len(events)), np.asarray(ak.num(jets.pt, axis=1)))
     x, y = np.zeros(len(events)), np.zeros(len(events))
     np.add.at(x, event, -change * np.cos(phi))
@@ -258,12 +284,15 @@ def _propagated(events: ak.Array, factor: Column) -> Mapping[str, tuple[Column, 
 
 
 def _with_met(events: ak.Array, changes: Mapping[str, tuple[Column, Column]]) -> ak.Array:
+    """Return the events with missing energy changed; where nothing changes it stays bit by bit."""
     for name, (dx, dy) in changes.items():
         met = events[name]
         x, y = _cartesian(_plain(met.pt), _plain(met.phi))
         x, y = x + dx, y + dy
-        met = ak.with_field(met, np.hypot(x, y).astype(np.float32), "pt")
-        met = ak.with_field(met, np.arctan2(y, x).astype(np.float32), "phi")
+        changed = (dx != 0) | (dy != 0)
+        for field, values in (("pt", np.hypot(x, y)), ("phi", np.arctan2(y, x))):
+            before = np.asarray(met[field])
+            met = ak.with_field(met, np.where(changed, values, before).astype(before.dtype), field)
         events = ak.with_field(events, met, name)
     return events
 
@@ -290,4 +319,4 @@ def _random_lookup(keys: tuple[str, ...]) -> Lookup:
         "data": {"nodetype": "hashprng", "inputs": list(keys), "distribution": "normal"},
     }
     text = json.dumps({"schema_version": 2, "corrections": [correction]}, sort_keys=True)
-    return Lookup("", "", "normal", keys, text)
+    return Lookup("", "", "normal", dict.fromkeys(keys, "int"), text)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from processors.corrections import Corrections
 from processors.histograms import NOMINAL
+from processors.look_up_counts import Counts
 from processors.shifts import changes_nominal, shift_branches, shift_names, shifted_events
 from processors.theory import theory_sources, theory_weights
 from processors.weights import input_branches, probe_weights
@@ -57,11 +58,16 @@ class Systematics:
             return (NOMINAL,)
         return (NOMINAL, *shift_names(self.corrections))
 
-    def shifted(self, events: ak.Array, shift: str, *, is_data: bool) -> ak.Array:
-        """Return the events of a variation, jets in the order of the file."""
+    @property
+    def moves_met(self) -> bool:
+        """Whether the unclustered part of missing energy is varied."""
+        return self.mode == "total" and self.corrections.card.met.unclustered
+
+    def shifted(self, events: ak.Array, shift: str, *, is_data: bool, counts: Counts) -> ak.Array:
+        """Return the events of a variation, jets in the order of the file; look-ups are added to counts."""
         if is_data or (shift == NOMINAL and not changes_nominal(self.corrections)):
             return events
-        return shifted_events(events, shift, self.corrections)
+        return shifted_events(events, shift, self.corrections, counts)
 
     def theory(self, events: ak.Array, *, is_data: bool) -> tuple[Theory, Mapping[str, int]]:
         """Return the factors of the generator's variations, and how many events each source cannot vary."""
@@ -79,6 +85,7 @@ class Systematics:
         generated: Weight,
         theory: Theory,
         is_data: bool,
+        counts: Counts,
     ) -> dict[str, Weight]:
         """Return the weights of the probes of one shift by systematic, shape ``(n_probes,)`` each.
 
@@ -90,10 +97,12 @@ class Systematics:
             generated: The generator's weight of all events, shape ``(n_events,)``.
             theory: What `theory` returned for these events.
             is_data: Whether the events are data: they have no weight but their own.
+            counts: The look-ups of nominal events are added here.
         """
         if is_data:
             return {shift: generated[selected.event]}
-        weights = probe_weights(events, selected, self.corrections, selection, generated)
+        of_nominal = counts if shift == NOMINAL else {}
+        weights = probe_weights(events, selected, self.corrections, selection, generated, of_nominal)
         found = {shift: weights.weight()}
         if shift == NOMINAL and self.mode != "none":
             found |= {

@@ -25,6 +25,7 @@ from processors.histograms import Histogram, Jets
 from processors.inference import gather_features, jet_columns, jet_keys, score_jets
 from processors.input_shapes import fill_inputs, input_histogram
 from processors.jet_table import add_scores, empty_rows
+from processors.look_up_counts import Counts
 from processors.luminosity import GoldenJson, certified, sections_of
 from processors.not_finite import broken_values, count, require_finite
 from processors.scale_factor_weights import Scored, Scores
@@ -104,11 +105,12 @@ class TaggerProcessor(ProcessorABC):
         dataset, path = events.metadata["dataset"], events.metadata["filename"]
         is_data = self.datasets[dataset].is_data
         generated = weights.event_weights(events, is_data=is_data)
+        look_ups: Counts = {}
         theory, unvaried = self.systematics.theory(events, is_data=is_data)
         good_luminosity = certified(events, self.golden) if is_data else None
         filled: dict[str, Histogram] = {}
         samples = [
-            self._sample(events, shift, dataset, generated, theory, good_luminosity)
+            self._sample(events, shift, dataset, generated, theory, good_luminosity, look_ups)
             for shift in self.systematics.shifts(is_data=is_data)
         ]
         for sample in samples:
@@ -127,6 +129,7 @@ class TaggerProcessor(ProcessorABC):
             "n_minus_one": {dataset: weights.n_minus_one(samples[0].selected, generated)},
             "variation_sums": {dataset: {name: float(generated @ factor) for name, factor in theory.items()}},
             "unvaried": {dataset: dict(unvaried)},
+            "look_ups": {dataset: look_ups},
             "sections": {dataset: sections_of(events, good_luminosity) if is_data else set()},
             "broken_values": {dataset: broken_values(events, branches_of(self.parameters).needed)},
             "scored": {dataset: n_scored},
@@ -147,11 +150,12 @@ class TaggerProcessor(ProcessorABC):
         generated: Any,
         theory: Theory,
         good_luminosity: Any,
+        look_ups: Counts,
     ) -> Sample:
-        """Return the probes of one shift, and their weights."""
+        """Return the probes of one shift, and their weights; the look-ups of corrections are counted."""
         is_data = self.datasets[dataset].is_data
         name = self.parameters.name
-        shifted = self.systematics.shifted(events, shift, is_data=is_data)
+        shifted = self.systematics.shifted(events, shift, is_data=is_data, counts=look_ups)
         selected = SELECT[name](shifted, self.parameters, good_luminosity=good_luminosity)
         selected = of_the_split(shifted, selected, self.extras)
         if self.extras.all_jets:
@@ -165,6 +169,7 @@ class TaggerProcessor(ProcessorABC):
             generated=generated,
             theory=theory,
             is_data=is_data,
+            counts=look_ups,
         )
         weights.require_finite_weights(events, weighed)
         jets = tuple(

@@ -8,6 +8,7 @@ from coffea.analysis_tools import Weights
 from numpy.typing import NDArray
 
 from processors.corrections import SYSTEMATIC, Constant, Corrections, Table, WeightCard
+from processors.look_up_counts import Counts, count_look_ups
 from processors.lookup import Lookup
 from selections.branches import column
 from selections.selected import Selected, flat_values, starts_of
@@ -65,7 +66,12 @@ def require_finite_weights(events: ak.Array, weighed: Mapping[str, Weight]) -> N
 
 
 def probe_weights(
-    events: ak.Array, selected: Selected, corrections: Corrections, selection: str, generated: Weight
+    events: ak.Array,
+    selected: Selected,
+    corrections: Corrections,
+    selection: str,
+    generated: Weight,
+    counts: Counts,
 ) -> Weights:
     """Return the weights of the probes: the generator's, and every correction of the selection by its name.
 
@@ -75,16 +81,20 @@ def probe_weights(
         corrections: Which tables apply.
         selection: The name of the selection.
         generated: The generator's weight of all events, shape ``(n_events,)``.
+        counts: The look-ups of the nominal labels are added here.
+
+    Raises:
+        ValueError: If a branch or an entry of a table is missing, or a weight is no finite number.
     """
     weights = Weights(len(selected.event))
     weights.add("genWeight", generated[selected.event])
     for card in corrections.weights_of(selection):
         table = corrections.table(card)
-        nominal = _factor(events, selected, card, table, card.nominal)
+        nominal = _factor(events, selected, card, table, card.nominal, counts)
         if card.up is None:
             weights.add(card.name, nominal)
         else:
-            up, down = (_factor(events, selected, card, table, label) for label in (card.up, card.down))
+            up, down = (_factor(events, selected, card, table, label, {}) for label in (card.up, card.down))
             weights.add(card.name, nominal, weightUp=up, weightDown=down)
     return weights
 
@@ -135,20 +145,76 @@ def n_minus_one(selected: Selected, weights: Weight) -> dict[str, Weight]:
     return {name: sums(weights[mask]) for name, mask in selected.n_minus_one_masks()}
 
 
+def event_column(events: ak.Array, branch: str) -> NDArray[np.float64]:
+    """Return a branch that corrections read, one value for each event, shape ``(n_events,)``.
+
+    Raises:
+        ValueError: If it is missing, or has several values for an event.
+    """
+    values = _column(events, branch)
+    if values.ndim != 1:
+        raise ValueError(
+            f"branch {branch} has several values for an event, where the corrections need one: fix the inputs"
+        )
+    return np.asarray(values, dtype=np.float64)
+
+
+def object_column(events: ak.Array, branch: str) -> ak.Array:
+    """Return a branch that corrections read, with values for each object of a collection.
+
+    Raises:
+        ValueError: If it is missing, or has one value for an event.
+    """
+    values = _column(events, branch)
+    if values.ndim != 2:
+        raise ValueError(f"branch {branch} has no value for each object, as corrections need: fix the inputs")
+    return values
+
+
+def _column(events: ak.Array, branch: str) -> ak.Array:
+    values = column(events, branch)
+    if values is None:
+        raise ValueError(f"no branch {branch}, which the corrections need: fix the inputs")
+    return values
+
+
 def _factor(
-    events: ak.Array, selected: Selected, card: WeightCard, table: Lookup, label: str | None
+    events: ak.Array,
+    selected: Selected,
+    card: WeightCard,
+    table: Lookup,
+    label: str | None,
+    counts: Counts,
 ) -> Weight:
     """Return the product of a table's values over a probe's objects of one kind, shape ``(n_probes,)``."""
+    factor = np.ones(len(selected.event))
     if card.object == "event":
         inputs = input_values(card, label, lambda name: _event_values(events, name)[selected.event])
-        return table.evaluate(inputs, len(selected.event))
-    factor = np.ones(len(selected.event))
+        return _finite(card, table, inputs, len(factor), counts)
     positions = (selected.jet,) if card.object == "jet" else selected.objects.get(card.object, ())
     for position in positions:
         there = np.flatnonzero(position >= 0)
         read = _object_reader(events, card.object, selected.event[there], position[there])
-        factor[there] *= table.evaluate(input_values(card, label, read), len(there))
+        factor[there] *= _finite(card, table, input_values(card, label, read), len(there), counts)
     return factor
+
+
+def _finite(
+    card: WeightCard, table: Lookup, inputs: Mapping[str, object], size: int, counts: Counts
+) -> Weight:
+    """Return the values of a table, counted.
+
+    Raises:
+        ValueError: If one is no finite number: it would be the sum of all weights.
+    """
+    values = table.evaluate(inputs, size)
+    count_look_ups(counts, f"weight {card.name}", table, inputs, values, is_weight=True)
+    if n_broken := int(np.count_nonzero(~np.isfinite(values))):
+        raise ValueError(
+            f"weight {card.name}: correction '{table.name}' of {table.file} gives no finite number for "
+            f"{n_broken} of {size} objects: check the table and its inputs"
+        )
+    return values
 
 
 def _object_reader(
@@ -157,20 +223,14 @@ def _object_reader(
     def read(name: str) -> NDArray[np.floating]:
         if name.startswith(_EVENT_PREFIX):
             return _event_values(events, name)[event]
-        values = column(events, _branch(name, kind))
-        if values is None:
-            raise ValueError(f"no branch {_branch(name, kind)}, which the corrections need: mend the inputs")
+        values = object_column(events, _branch(name, kind))
         return np.asarray(flat_values(values)[starts_of(values)[event] + position], dtype=np.float64)
 
     return read
 
 
-def _event_values(events: ak.Array, name: str) -> NDArray[np.floating]:
-    branch = name.removeprefix(_EVENT_PREFIX)
-    values = column(events, branch)
-    if values is None:
-        raise ValueError(f"no branch {branch}, which the corrections need: mend the inputs")
-    return np.asarray(values, dtype=np.float64)
+def _event_values(events: ak.Array, name: str) -> NDArray[np.float64]:
+    return event_column(events, name.removeprefix(_EVENT_PREFIX))
 
 
 def _column_name(source: str) -> tuple[str, bool]:

@@ -20,6 +20,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
 MET_OF_KIND: Mapping[MetKind, str] = {"PF": "MET", "PUPPI": "PuppiMET"}
 """Where each kind of missing energy is."""
 
+UNCLUSTERED: tuple[tuple[str, ...], ...] = (
+    ("MetUnclustEnUpDeltaX", "MetUnclustEnUpDeltaY"),
+    tuple(f"{name}Unclustered{way}" for name in ("pt", "phi") for way in ("Up", "Down")),
+)
+"""The ways in which files tell how its unclustered part moves it. Source: NanoAOD documentation."""
+
 _EVENT = ("run", "luminosityBlock", "event")
 _JET = ("nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
 _MUON = (
@@ -49,7 +55,8 @@ class Branches:
         optional: Without one of them a cut is left out.
         triggers: Paths in groups, see `selections.cuts.TriggerGroups`.
         simulation: Needed of simulation, by its corrections.
-        optional_simulation: Of simulation; without one of them a variation varies nothing.
+        optional_simulation: Of simulation; without one of them less is varied.
+        moved_met: The missing energy whose unclustered part is varied; None where none is.
     """
 
     needed: tuple[str, ...]
@@ -57,6 +64,7 @@ class Branches:
     triggers: tuple[tuple[str, ...], ...] = ()
     simulation: tuple[str, ...] = ()
     optional_simulation: tuple[str, ...] = ()
+    moved_met: str | None = None
 
     def names(self) -> frozenset[str]:
         """Return every branch that may be read, other names of the same quantity and counters included."""
@@ -67,6 +75,24 @@ class Branches:
     def missing(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the needed branches for which a file has no name at all."""
         return missing(self.needed, available)
+
+    def unvaried(self, available: Collection[str]) -> tuple[str, ...]:
+        """Return the branches of simulation for which a file has no name, and without which less is varied.
+
+        Files tell the unclustered part of missing energy in one way of several, and that of the kind which
+        the selection reads is enough.
+        """
+        ways = [name for names in UNCLUSTERED for name in names]
+        absent = missing(
+            [name for name in self.optional_simulation if not name.endswith(tuple(ways))], available
+        )
+        pt = None if self.moved_met is None else resolve(f"{self.moved_met}_pt", available)
+        if pt is None:
+            return absent
+        met = pt.removesuffix("_pt")
+        if any(all(f"{met}_{name}" in available for name in names) for names in UNCLUSTERED):
+            return absent
+        return (*absent, f"{met}_{UNCLUSTERED[0][0]}")
 
     def dropped(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the optional branches a file does not have: the cuts on them are not applied there.
@@ -111,14 +137,33 @@ def branches_of(parameters: Selection) -> Branches:
 
 
 def with_simulation(
-    branches: Branches, simulation: Collection[str], optional_simulation: Collection[str]
+    branches: Branches,
+    simulation: Collection[str],
+    optional_simulation: Collection[str],
+    *,
+    moved_met: str | None = None,
 ) -> Branches:
-    """Return the branches and what is read of simulation besides: needed ones, and ones it may lack."""
+    """Return the branches and what is read of simulation besides.
+
+    Args:
+        branches: What is read of data, too.
+        simulation: Needed ones.
+        optional_simulation: Ones it may lack.
+        moved_met: The missing energy whose unclustered part is varied; None where none is.
+    """
     return replace(
         branches,
         simulation=tuple(sorted(simulation)),
         optional_simulation=tuple(sorted(optional_simulation)),
+        moved_met=moved_met,
     )
+
+
+def met_of(parameters: Selection) -> str | None:
+    """Return the missing energy that a selection cuts on; None where it does not."""
+    if isinstance(parameters, SingleLeptonSelection | DileptonSelection):
+        return MET_OF_KIND[parameters.met]
+    return None
 
 
 def with_counters(branches: Collection[str]) -> frozenset[str]:
@@ -137,9 +182,15 @@ def resolve(branch: str, available: Collection[str]) -> str | None:
 
 
 def column(events: ak.Array, branch: str) -> ak.Array | None:
-    """Return a branch of the events by its name in the file, or None where no name of it is there."""
+    """Return a branch of the events by its name in the file, or None where no name of it is there.
+
+    The number of objects (`nJet`) is that of their collection, which coffea shows in its place.
+    """
     for name in (branch, *ALIASES.get(branch, ())):
         collection, _, field = name.partition("_")
         if collection in events.fields and (not field or field in events[collection].fields):
             return events[collection][field] if field else events[collection]
+    counted = branch.removeprefix("n")
+    if counted != branch and counted in events.fields and events[counted].ndim > 1:
+        return ak.num(events[counted], axis=1)
     return None

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from processors.lookup import labels_of, read_lookup
+from processors.lookup import read_lookup
 
 BINNING: dict[str, Any] = {
     "nodetype": "binning",
@@ -50,7 +50,8 @@ def test_a_table_without_inputs_per_object_gives_each_object_the_same(tmp_path: 
     data = {"nodetype": "category", "input": "year", "content": [{"key": "2017", "value": 0.7}]}
     lookup = read_lookup(write(tmp_path / "sf.json", correction(data, (("year", "string"),))), "sf")
     assert lookup.evaluate({"year": "2017"}, 3).tolist() == [0.7, 0.7, 0.7]
-    assert labels_of(lookup, "year") == ("2017",)
+    assert lookup.missing_key({"year": "2017"}) is None
+    assert lookup.missing_key({"year": "2018"}) == "no year '2018': choose from 2017"
 
 
 def test_a_missing_file_or_correction_is_named(tmp_path: Path) -> None:

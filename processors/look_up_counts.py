@@ -39,9 +39,9 @@ def count_look_ups(
             strange |= ~np.isfinite(value)
     found = LookUps(
         n=size,
-        outside=np.count_nonzero(table.is_outside(inputs, size) & ~strange),
-        not_numbers=np.count_nonzero(strange),
-        not_finite=np.count_nonzero(~np.isfinite(values)),
-        not_positive=np.count_nonzero(values <= 0) if is_weight else 0,
+        outside=int(np.count_nonzero(table.is_outside(inputs, size) & ~strange)),
+        not_numbers=int(np.count_nonzero(strange)),
+        not_finite=int(np.count_nonzero(~np.isfinite(values))),
+        not_positive=int(np.count_nonzero(values <= 0)) if is_weight else 0,
     )
     counts[name] = counts.get(name, np.zeros(len(found), np.int64)) + np.array(found, np.int64)

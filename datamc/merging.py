@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 import hist
 
 from datamc.look_ups import LookUps
-from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, Result, refuse_double_counting
+from datamc.records import (
+    CutflowRow,
+    DatasetRecord,
+    LedgerEntry,
+    Result,
+    refuse_double_counting,
+    refuse_repeats,
+)
+from datamc.repeats import merged_samples
 from datamc.sections import Sections, pairs_of, ranges_of
 
 Number = TypeVar("Number", int, float)
@@ -29,7 +37,7 @@ def merge_results(results: Sequence[Result]) -> Result:
     first = results[0]
     for other in results[1:]:
         _refuse_other_config(first, other)
-    return Result(
+    merged = Result(
         selection=first.selection,
         histograms=_merge_histograms(results),
         datasets=_merge_datasets(results),
@@ -45,7 +53,10 @@ def merge_results(results: Sequence[Result]) -> Result:
         versions=first.versions,
         usage=_merge_usage(results),
         sections=_merge_sections(results),
+        samples=_merge_samples(results),
     )
+    refuse_repeats(merged.ledger, merged.samples)
+    return merged
 
 
 def _refuse_other_config(first: Result, other: Result) -> None:
@@ -168,6 +179,10 @@ def _merge_sections(results: Sequence[Result]) -> dict[str, Sections]:
     for name, sections in (pair for result in results for pair in result.sections.items()):
         merged.setdefault(name, set()).update(pairs_of(sections))
     return {name: ranges_of(pairs) for name, pairs in merged.items()}
+
+
+def _merge_samples(results: Sequence[Result]) -> dict[str, str]:
+    return merged_samples({key: text for result in results for key, text in result.samples.items()})
 
 
 def _merge_ledgers(results: Sequence[Result]) -> list[LedgerEntry]:

@@ -21,6 +21,11 @@ class EventRange(NamedTuple):
     dataset: str
     file: str
 
+    @property
+    def key(self) -> str:
+        """What names the range, by whatever name the file is called."""
+        return f"{self.identity}@{self.start}"
+
 
 def first_overlap(ranges: Iterable[EventRange]) -> tuple[EventRange, EventRange] | None:
     """Return two ranges that share an event, or None; empty ranges share none."""

@@ -1,6 +1,6 @@
 """What a processing run leaves behind, in memory: datasets, cutflows, the ledger of events, the result."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,6 +8,7 @@ import hist
 
 from datamc.look_ups import LookUps, look_up_notes, unvaried_notes
 from datamc.overlaps import EventRange, first_overlap
+from datamc.repeats import first_repeat
 from datamc.scenarios import NotFinite, Scenario, not_finite_notes, not_finite_of
 from datamc.sections import Sections
 
@@ -91,6 +92,12 @@ class LedgerEntry:
     identity: str = ""
 
     @property
+    def range(self) -> EventRange:
+        """The events."""
+        stop = self.entry_start + self.n_expected
+        return EventRange(self.identity, self.entry_start, stop, self.dataset, self.file)
+
+    @property
     def n_lost(self) -> int:
         """Events declared lost; 0 for a processed range."""
         return 0 if self.status == "processed" else self.n_expected - self.n_processed
@@ -104,7 +111,8 @@ class Result:
     settings that every merged part must share, as plain JSON values (not the list of files, the number of
     workers or the executor). `usage` says what the work took: chunks, megabytes read, seconds of processing,
     and the most memory a worker ever took (`peak_memory_mb`). `sections` lists the luminosity sections of
-    data that hold an event that was processed and, where certified ones were given, certified.
+    data that hold an event that was processed and, where certified ones were given, certified. `samples` are
+    hashes of some events of each range of the ledger, see `datamc.repeats`.
     """
 
     selection: str
@@ -118,6 +126,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     usage: dict[str, float] = field(default_factory=dict)
     sections: dict[str, Sections] = field(default_factory=dict)
+    samples: dict[str, str] = field(default_factory=dict)
 
     @property
     def same_events(self) -> bool:
@@ -160,6 +169,7 @@ class Result:
         for entry in self.ledger:
             _check_entry(entry)
         refuse_double_counting(self.ledger)
+        refuse_repeats(self.ledger, self.samples)
         for dataset in dict.fromkeys([*self.datasets, *(entry.dataset for entry in self.ledger)]):
             in_ledger = sum(entry.n_processed for entry in self.ledger if entry.dataset == dataset)
             record = self.datasets.get(dataset)
@@ -190,8 +200,8 @@ def refuse_double_counting(entries: Iterable[LedgerEntry]) -> None:
         LedgerError: If one is; the sentence names the files.
     """
     held = [entry for entry in entries if entry.n_processed > 0]
-    by_name = [_range(entry, f"{entry.dataset}, {entry.file}") for entry in held]
-    by_content = [_range(entry, entry.identity) for entry in held if entry.identity]
+    by_name = [entry.range._replace(identity=f"{entry.dataset}, {entry.file}") for entry in held]
+    by_content = [entry.range for entry in held if entry.identity]
     for found in (first_overlap(by_name), first_overlap(by_content)):
         if found is not None:
             first, second = found
@@ -202,6 +212,24 @@ def refuse_double_counting(entries: Iterable[LedgerEntry]) -> None:
             )
 
 
-def _range(entry: LedgerEntry, identity: str) -> EventRange:
-    start = entry.entry_start
-    return EventRange(identity, start, start + entry.n_expected, entry.dataset, entry.file)
+def refuse_repeats(entries: Iterable[LedgerEntry], samples: Mapping[str, str]) -> None:
+    """Check that no events are in two files, one of which is no copy but was written anew.
+
+    Args:
+        entries: The ledger.
+        samples: Hashes of some events of each range, as in `Result.samples`.
+
+    Raises:
+        LedgerError: If they are; the sentence names the files.
+    """
+    found = first_repeat(samples)
+    if found is None:
+        return
+    *keys, n_shared = found
+    named = {entry.range.key: f"{entry.dataset}, {entry.file}" for entry in entries}
+    first, second = (named.get(key, key) for key in keys)
+    if first == second:
+        raise LedgerError(f"{first}: holds events twice (run, section and number): write the file anew")
+    raise LedgerError(
+        f"{second}: holds at least {n_shared} of the events of {first}, written anew: take each event once"
+    )

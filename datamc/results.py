@@ -15,6 +15,7 @@ from datamc.look_ups import LookUps
 from datamc.merging import merge_results
 from datamc.overlaps import EventRange, refuse_overlaps
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
+from datamc.repeats import Hashes, as_text, merged_samples, smallest
 from datamc.scenarios import NotFinite, Scenario
 from datamc.sections import Sections, ranges_of
 from storage.archives import Archive, open_archive
@@ -24,6 +25,7 @@ __all__ = [
     "CutflowRow",
     "DatasetRecord",
     "EventRange",
+    "Hashes",
     "LedgerEntry",
     "LedgerError",
     "LedgerStatus",
@@ -31,11 +33,14 @@ __all__ = [
     "NotFinite",
     "Result",
     "Scenario",
+    "as_text",
     "merge_results",
+    "merged_samples",
     "ranges_of",
     "read_account",
     "read_result",
     "refuse_overlaps",
+    "smallest",
     "write_result",
 ]
 
@@ -66,6 +71,7 @@ class _Document(BaseModel):
     versions: dict[str, str]
     usage: dict[str, float] = {}
     sections: dict[str, Sections] = {}
+    samples: dict[str, str] = {}
 
 
 class _Heading(BaseModel):
@@ -97,6 +103,7 @@ def write_result(result: Result, path: Path) -> None:
         versions=result.versions,
         usage=result.usage,
         sections=result.sections,
+        samples=result.samples,
     )
     with (
         replaced_file(path) as temporary,
@@ -131,6 +138,7 @@ def read_result(path: Path) -> Result:
         versions=document.versions,
         usage=document.usage,
         sections=document.sections,
+        samples=document.samples,
     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from datamc.results import CutflowRow, DatasetRecord, LookUps, Result, ranges_of
+from datamc.results import CutflowRow, DatasetRecord, LookUps, Result, as_text, merged_samples, ranges_of
 from processors import reference
+from processors.event_samples import joined
 from processors.histograms import by_tagger, in_order
 from processors.ledger import ledger_of
 from processors.not_finite import require_finite
@@ -49,6 +50,7 @@ def result_of(
         versions=versions,
         usage=usage,
         sections={name: ranges_of(found) for name, found in output.get("sections", {}).items() if found},
+        samples=_samples(output, plan),
     )
     result.notes += fraction_notes(result)
     result.check_ledger()
@@ -68,6 +70,18 @@ def _histograms(output: Output, plan: Plan, processor: TaggerProcessor) -> dict[
     # One at a time: with axes of their own they take several times the memory.
     filled = output.get("histograms", {})
     return {name: in_order(by_tagger(filled.pop(name)), order) for name in list(filled)}
+
+
+def _samples(output: Output, plan: Plan) -> dict[str, str]:
+    """Return hashes of some events of each file, by what names its range."""
+    found = output.get("samples", {})
+    return merged_samples(
+        {
+            file.range.key: as_text(joined(found[file.dataset, file.path]))
+            for file in plan.files
+            if (file.dataset, file.path) in found
+        }
+    )
 
 
 def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:

@@ -10,7 +10,7 @@ import numpy as np
 from coffea.processor import ProcessorABC
 from numpy.typing import NDArray
 
-from datamc.results import Scenario
+from datamc.results import Hashes, Scenario
 from models.discriminators import SCORES
 from models.features import BRANCHES, default_mask
 from models.perturbations import Variant
@@ -18,6 +18,7 @@ from models.tagger import Tagger
 from processors import histograms, reference, weights
 from processors.all_jets import all_good_jets
 from processors.blocks import PREFIX, block_histogram, blocks_of_events, fill_blocks
+from processors.event_samples import group_of, sample_of
 from processors.event_splits import of_the_split, require_held_out
 from processors.extras import Extras
 from processors.filesets import DatasetMetadata
@@ -135,8 +136,14 @@ class TaggerProcessor(ProcessorABC):
             "scored": {dataset: n_scored},
             "not_finite": {dataset: dict(not_finite)},
             "processed": {(dataset, path): len(events)},
+            "samples": {(dataset, path): {events.metadata["entrystart"]: self._some_events(events, dataset)}},
             **({"rows": rows} if rows else {}),
         }
+
+    def _some_events(self, events: ak.Array, dataset: str) -> Hashes:
+        """Return hashes of some events, by which the same events in another file are found."""
+        group = group_of(self.datasets[dataset], dataset, self.parameters.primary_dataset)
+        return sample_of(events, group=group)
 
     def postprocess(self, accumulator: Output) -> Output:
         """Return the sum of all chunks unchanged: nothing is normalised here."""

@@ -131,9 +131,8 @@ def dataset_scales(result: Result, systematic: str = NOMINAL) -> dict[str, float
 
     A variation of theory is divided by its own sum of weights, so that it changes shapes and no rate.
 
-    An unknown luminosity counts as 1 (inverse picobarn): the factor data/MC then carries it.
-
-    A dataset of which no event was processed counts as nothing.
+    An unknown luminosity counts as 1 (inverse picobarn): the factor data/MC then carries it. A dataset
+    of which no event was processed is multiplied by 0.
 
     Raises:
         ValueError: If a simulated dataset has no cross section, or it or a sum of weights is not positive.

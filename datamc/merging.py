@@ -123,6 +123,7 @@ def _add_records(name: str, left: DatasetRecord, right: DatasetRecord) -> Datase
         n_events=left.n_events + right.n_events,
         sum_weights=left.sum_weights + right.sum_weights,
         sum_weights2=left.sum_weights2 + right.sum_weights2,
+        n_left_out=left.n_left_out + right.n_left_out,
         variation_sums=_add_by_name(left.variation_sums, right.variation_sums),
         n_scored=left.n_scored + right.n_scored,
         not_finite=_add_by_name(left.not_finite, right.not_finite),

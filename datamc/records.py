@@ -1,5 +1,6 @@
 """What a processing run leaves behind, in memory: datasets, cutflows, the ledger of events, the result."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -28,6 +29,8 @@ class DatasetRecord:
     simulation only. `simulated` is true also for simulated events that play the role of data, `same_events`
     for those of them that are the events of the simulation themselves, as another detector sees them.
     `variation_sums` are the same sums with the weights of variations of theory, which change shapes alone.
+    `n_left_out` counts the events that were generated for its files and left out of them before: they are
+    part of all these sums, but not of `n_events`.
     `n_scored` counts the jets that taggers scored (nominal, unweighted); `not_finite` those of them for which
     a tagger gave NaN or infinity, by ``tagger@epoch/variant``, where there are any. `unvaried` counts the
     events whose lists of weights are too short for a variation, by ``branch:source``; `broken_values` the
@@ -50,6 +53,7 @@ class DatasetRecord:
     unvaried: dict[str, int] = field(default_factory=dict)
     broken_values: dict[str, int] = field(default_factory=dict)
     look_ups: dict[str, LookUps] = field(default_factory=dict)
+    n_left_out: float = 0.0
 
     def doubts(self) -> list[str]:
         """Return one sentence for each doubt about its values and the weights of its events."""
@@ -57,7 +61,27 @@ class DatasetRecord:
             f"{branch}: {n} values are no finite numbers (a NaN passes no cut): is the file as it was made"
             for branch, n in self.broken_values.items()
         ]
-        return [*broken, *unvaried_notes(self.unvaried, self.n_events), *look_up_notes(self.look_ups)]
+        unvaried = unvaried_notes(self.unvaried, self.n_events)
+        return [*self._doubts_about_sums(), *broken, *unvaried, *look_up_notes(self.look_ups)]
+
+    def _doubts_about_sums(self) -> list[str]:
+        doubts = []
+        if self.n_left_out:
+            doubts.append(
+                f"{self.n_left_out:.0f} events were left out of its files before: its cross section is that "
+                "of all that were generated, by genEventSumw in their tree Runs"
+            )
+        if (reason := self.why_unscalable()) is not None:
+            doubts.append(f"{reason}: it cannot be scaled to a cross section")
+        return doubts
+
+    def why_unscalable(self) -> str | None:
+        """Return why the simulation cannot be scaled to its cross section; None if it can, or is empty."""
+        if self.is_data or not self.n_events:
+            return None
+        if not math.isfinite(self.sum_weights) or self.sum_weights <= 0:
+            return f"the weights of its {self.n_events} events sum to {self.sum_weights:.6g}"
+        return None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from events.remote import is_remote, reason_of
+
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +42,8 @@ def damage_named(path: str) -> Iterator[None]:
         raise
     except Exception as error:
         log.debug("cannot read %s", path, exc_info=True)
-        raise FileError(path, f"not a readable ROOT file ({cause_of(error)})") from error
+        reason = reason_of(path, error) if is_remote(path) else None
+        raise FileError(path, reason or f"not a readable ROOT file ({cause_of(error)})") from error
 
 
 def cause_of(error: BaseException) -> str:

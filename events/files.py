@@ -13,12 +13,10 @@ from typing import Any
 import uproot
 
 from events.errors import FileError, damage_named
+from events.remote import TIMEOUT_SECONDS, is_remote
 from events.trees import Tree
 
-__all__ = ["FileError", "RootFile", "open_root", "opening_options"]
-
-TIMEOUT_SECONDS = 60
-"""Of remote files; coffea's own number."""
+__all__ = ["FileError", "RootFile", "is_remote", "open_root", "opening_options"]
 
 _HEADER = 20
 _LARGE = 1_000_000
@@ -113,11 +111,6 @@ def opening_options(paths: Iterable[str]) -> dict[str, Any]:
     if any(map(is_remote, paths)):
         return {"timeout": TIMEOUT_SECONDS}
     return {"handler": uproot.MultithreadedFileSource}
-
-
-def is_remote(path: str) -> bool:
-    """Say whether a file has an address, not a path."""
-    return "://" in path
 
 
 def require_whole(path: str) -> None:

@@ -12,6 +12,7 @@ from events.files import FileError, open_root
 from events.identity import State, identity_of, state_of
 from events.open_trees import planned_file
 from processors.filesets import DatasetMetadata, FileEntry
+from processors.generated import Sums, generated_for
 from selections.branches import GENERATOR, Branches, missing
 
 Item = TypeVar("Item")
@@ -37,10 +38,13 @@ class PlannedFile:
         state: In which state the file system had it, if it is a local one.
         clusters: Where the clusters of what is taken begin, and its end; counted from the file's first event.
         is_data: Whether it holds data.
+        n_in_tree: How many events it holds in all.
         dropped: Optional branches of the selection it does not have.
         replaced: Branches and what is read in their place.
         no_truth: Optional branches of simulation it does not have.
         unvaried: Branches of simulation that variations are made of and that it does not have.
+        generated: Sums over all that was generated for it; None if that is no more than it holds.
+        is_bare: Whether it holds no event and not even the branches, as a job leaves it that kept nothing.
     """
 
     dataset: str
@@ -52,10 +56,13 @@ class PlannedFile:
     state: State | None
     clusters: tuple[int, ...]
     is_data: bool
-    dropped: tuple[str, ...]
-    replaced: tuple[tuple[str, str], ...]
-    no_truth: tuple[str, ...]
+    n_in_tree: int
+    dropped: tuple[str, ...] = ()
+    replaced: tuple[tuple[str, str], ...] = ()
+    no_truth: tuple[str, ...] = ()
     unvaried: tuple[str, ...] = ()
+    generated: Sums | None = None
+    is_bare: bool = False
 
     @property
     def entry_start(self) -> int:
@@ -70,7 +77,9 @@ class PlannedFile:
         )
 
     def work_items(self, chunksize: int) -> list[WorkItem]:
-        """Return the chunks of the file, cut where its clusters begin."""
+        """Return the chunks of the file, cut where its clusters begin; a bare one has none."""
+        if self.is_bare:
+            return []
         clusters = [cluster - self.entry_start for cluster in self.clusters]
         metadata = {"numentries": self.n_events, "uuid": self.uuid, "clusters": clusters}
         metadata |= planned_file(self.identity, self.state)
@@ -105,24 +114,33 @@ def open_file(
     content = _read_header(path, entry.tree, branches)
     clusters = _taken(path, content["clusters"], entry)
     available = content["available"]
+    whole: dict[str, Any] = {
+        "dataset": dataset,
+        "path": path,
+        "tree": entry.tree,
+        "n_events": clusters[-1] - clusters[0],
+        "uuid": content["uuid"],
+        "identity": content["identity"],
+        "state": state,
+        "clusters": clusters,
+        "n_in_tree": content["clusters"][-1],
+    }
+    if not whole["n_in_tree"] and branches.missing(available):
+        if metadata is None:
+            raise FileError(path, "it holds no event and lacks branches, which would say whether it is data")
+        return PlannedFile(**whole, is_data=metadata.is_data, generated=content["generated"], is_bare=True)
     _require_branches(path, branches.missing(available))
     is_data = _is_data(dataset, path, metadata, available)
     if not is_data:
         _require_branches(path, missing(branches.simulation, available))
     return PlannedFile(
-        dataset=dataset,
-        path=path,
-        tree=entry.tree,
-        n_events=clusters[-1] - clusters[0],
-        uuid=content["uuid"],
-        identity=content["identity"],
-        state=state,
-        clusters=clusters,
+        **whole,
         is_data=is_data,
         dropped=branches.dropped(available),
         replaced=branches.replaced(available),
         no_truth=() if is_data else tuple(name for name in TRUTH_BRANCHES if name not in available),
         unvaried=() if is_data else branches.unvaried(available),
+        generated=None if is_data else content["generated"],
     )
 
 
@@ -176,6 +194,7 @@ def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any
             "identity": identity_of(file, tree),
             "available": frozenset(tree.names),
             "clusters": tree.clusters(branches.names().__contains__),
+            "generated": generated_for(file, tree),
         }
 
 

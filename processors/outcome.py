@@ -1,15 +1,17 @@
 """From the sum over all chunks of a run to its result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from datamc.results import CutflowRow, DatasetRecord, LookUps, Result, as_text, merged_samples, ranges_of
 from processors import reference
 from processors.event_samples import joined
+from processors.generated import N_EVENTS, SQUARES, WEIGHTS, left_out
 from processors.histograms import by_tagger, in_order
 from processors.ledger import ledger_of
 from processors.not_finite import require_finite
 from processors.notes import fraction_notes, notes_of
+from processors.opening import PlannedFile
 from processors.planning import Plan
 from processors.tagger_processor import Output, TaggerProcessor
 
@@ -90,6 +92,8 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
         n_events, sum_weights, sum_weights2 = (
             output.get("cutflow", {}).get(name, {}).get("all", (0, 0.0, 0.0))
         )
+        variation_sums = output.get("variation_sums", {}).get(name, {})
+        more = _left_out(output, [file for file in plan.files if file.dataset == name], variation_sums)
         records[name] = DatasetRecord(
             is_data=metadata.is_data,
             process=metadata.process,
@@ -97,9 +101,9 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
             luminosity_pb=metadata.luminosity_pb,
             simulated=metadata.simulated,
             n_events=int(n_events),
-            sum_weights=float(sum_weights),
-            sum_weights2=float(sum_weights2),
-            variation_sums=output.get("variation_sums", {}).get(name, {}),
+            sum_weights=float(sum_weights) + more[WEIGHTS],
+            sum_weights2=float(sum_weights2) + more[SQUARES],
+            variation_sums={name: value + more[name] for name, value in variation_sums.items()},
             same_events=metadata.same_events,
             n_scored=output.get("scored", {}).get(name, 0),
             not_finite=output.get("not_finite", {}).get(name, {}),
@@ -109,8 +113,22 @@ def _records(output: Output, plan: Plan) -> dict[str, DatasetRecord]:
                 correction: LookUps(*counts.tolist())
                 for correction, counts in output.get("look_ups", {}).get(name, {}).items()
             },
+            n_left_out=more[N_EVENTS],
         )
     return records
+
+
+def _left_out(output: Output, files: Sequence[PlannedFile], variations: Iterable[str]) -> dict[str, float]:
+    """Return the sums over what was left out of the files of a dataset before they came here."""
+    total = dict.fromkeys([N_EVENTS, WEIGHTS, SQUARES, *variations], 0.0)
+    for file in files:
+        if file.generated is None:
+            continue
+        processed = output.get("weights", {}).get((file.dataset, file.path), {})
+        share = processed.get(N_EVENTS, 0.0) / file.n_in_tree if file.n_in_tree else 1.0
+        for name, value in left_out(file.generated, processed, share=share, names=total).items():
+            total[name] += value
+    return total
 
 
 def _tables(output: Output, plan: Plan, kind: str) -> dict[str, list[CutflowRow]]:

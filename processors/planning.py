@@ -157,6 +157,8 @@ def _refuse_mixed_weights(files: Sequence[PlannedFile]) -> None:
     """Raise if some files of a dataset have generator weights and others would weigh 1 per event."""
     first_of: dict[str, PlannedFile] = {}
     for file in files:
+        if file.is_bare:
+            continue
         first = first_of.setdefault(file.dataset, file)
         if ("genWeight" in file.no_truth) != ("genWeight" in first.no_truth):
             raise ValueError(
@@ -196,6 +198,8 @@ def _branch_notes(files: Sequence[PlannedFile]) -> list[str]:
     notes = []
     for name in dict.fromkeys(file.dataset for file in files):
         own = [file for file in files if file.dataset == name]
+        if bare := [file.path for file in own if file.is_bare]:
+            notes.append(f"{name}: {len(bare)} of {len(own)} files hold no event and no branch ({few(bare)})")
         dropped = _union(file.dropped for file in own)
         if dropped:
             without = f"{sum(bool(file.dropped) for file in own)} of {len(own)} files"

@@ -217,7 +217,9 @@ def _reporter(progress: Progress | None, plan: Plan) -> Callable[[int], None]:
 
 
 def _sum_over(chunks: Chunks, items: Sequence[WorkItem], run: Run) -> tuple[Output, dict[str, float]]:
-    """Return the sum over all chunks, and what the work took."""
+    """Return the sum over all chunks, and what the work took; nothing of files without any event."""
+    if not items:
+        return {}, {}
     runner = Runner(executor=chunks, schema=Schema, skipbadfiles=False, savemetrics=True)
     answer = runner.run(
         items,

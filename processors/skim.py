@@ -19,6 +19,7 @@ from events.trees import Tree
 from models.features import BRANCHES
 from processors import reference
 from processors.filesets import Fileset
+from processors.generated import with_share
 from processors.opening import TRUTH_BRANCHES, PlannedFile
 from processors.planning import make_plan
 from processors.systematics import Systematics
@@ -157,7 +158,7 @@ def _copy(
             n_kept += len(events)
         if not file.n_events:
             _extend(target, "Events", tree.read(names), titles)
-        _copy_beside(source, target)
+        _copy_beside(source, target, share=file.n_events / file.n_in_tree if file.n_in_tree else 1.0)
     before = Path(file.path).stat().st_size if "://" not in file.path else 0
     return SkimmedFile(file.dataset, file.path, path, file.n_events, n_kept, before, path.stat().st_size)
 
@@ -192,12 +193,18 @@ def _fired(tree: Tree, triggers: Sequence[Any], start: int, stop: int) -> Any:
     return np.any([passes_trigger(flags, groups) for groups in triggers], axis=0)
 
 
-def _copy_beside(source: RootFile, target: Any) -> None:
-    """Copy the small trees, and what a file says of itself in plain texts."""
+def _copy_beside(source: RootFile, target: Any, *, share: float) -> None:
+    """Copy the small trees, and what a file says of itself in plain texts.
+
+    Args:
+        source: What is copied.
+        target: The copy.
+        share: Which part of the events is copied; so much of the sums over all that was generated is its own.
+    """
     for name, kind in source.kinds.items():
         if name in TREES_BESIDE and kind == "TTree":
             tree = source.tree(name)
-            _extend(target, name, tree.read(tree.names), {})
+            _extend(target, name, with_share(tree.read(tree.names), share), {})
         elif kind == "TObjString":
             target[name] = source.text(name)
 

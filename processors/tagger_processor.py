@@ -22,6 +22,7 @@ from processors.event_samples import group_of, sample_of
 from processors.event_splits import of_the_split, require_held_out
 from processors.extras import Extras
 from processors.filesets import DatasetMetadata
+from processors.generated import sums_of
 from processors.histograms import Histogram, Jets
 from processors.inference import gather_features, jet_columns, jet_keys, score_jets
 from processors.input_shapes import fill_inputs, input_histogram
@@ -136,6 +137,7 @@ class TaggerProcessor(ProcessorABC):
             "scored": {dataset: n_scored},
             "not_finite": {dataset: dict(not_finite)},
             "processed": {(dataset, path): len(events)},
+            "weights": {(dataset, path): sums_of(generated, theory)},
             "samples": {(dataset, path): {events.metadata["entrystart"]: self._some_events(events, dataset)}},
             **({"rows": rows} if rows else {}),
         }

@@ -191,6 +191,23 @@ def test_ranges_of_a_file_may_not_overlap(
     ]
 
 
+def test_a_tree_without_events_and_branches_is_empty(tmp_path: Path, mc: Path) -> None:
+    """A job that keeps no event may leave such a file."""
+    bare = tmp_path / "bare.root"
+    with uproot.recreate(bare) as file:
+        file.mktree("Events", {"x": "int32"})
+    planned = plan({"dy": {"files": {str(bare): "Events", str(mc): "Events"}, "metadata": MC}})
+    assert [len(file.work_items(60)) for file in planned.files] == [0, 2]
+    assert planned.n_events == 120
+    assert f"dy: 1 of 2 files hold no event and no branch ({bare})" in planned.notes
+    with pytest.raises(UnreadableFilesError, match=r"bare.root: it holds no event"):
+        plan({"dy": [str(bare), str(mc)]})
+    with uproot.recreate(bare) as file:
+        file.mktree("Events", {"x": "int32"}).extend({"x": [1]})
+    with pytest.raises(ValueError, match=r"bare.root: no branches run"):
+        plan({"dy": {"files": {str(bare): "Events"}, "metadata": MC}})
+
+
 def test_two_files_made_reproducibly_are_not_taken_for_one(
     tmp_path: Path, make_events: MakeEvents, write: Write
 ) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from advtag import batch, collecting, compare, demo, fitting, processing, produce, slurm, study, validate
 from advtag.endings import was_by_signal
+from advtag.interruption import what_was_kept
 from advtag.progress import OneLine, say
 from advtag.surroundings import BROKEN_PIPE, goes_nowhere
 from storage.disk import DiskFullError, full_disk
@@ -104,8 +105,7 @@ def _code_of(end: SystemExit) -> int:
         return BROKEN_PIPE  # without a word: `| head` has seen enough
     code = end.code if isinstance(end.code, int) else int(end.code is not None)
     if was_by_signal(code):
-        kept = getattr(end, "kept", "it is not done, and no file was left half-written.")
-        say(kept, heading="Interrupted:", style="bold")
+        say(getattr(end, "kept", None) or what_was_kept(), heading="Interrupted:", style="bold")
     return code
 
 

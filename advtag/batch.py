@@ -79,7 +79,11 @@ def submit(
     from condor import folder as folders
     from condor.handing_in import first_attempts
     from condor.submissions import batch_system
+    from storage.files import require_writable
 
+    if not dry_run:
+        for place in (folder, *([graph] if graph else [])):
+            require_writable(place)
     profile = site_asked_for(site, memory_mb=memory_mb, minutes=minutes)
     of_slurm = context.parent is not None and context.parent.info_name == "slurm"
     if of_slurm and profile.scheduler != "slurm":
@@ -197,7 +201,9 @@ def merge(
     from condor.judging import judge_jobs
     from condor.manifest import read_manifest
     from condor.merging import merge_outputs
+    from storage.files import require_writable
 
+    require_writable(out)
     manifest = read_manifest(folder)
     jobs = judge_jobs(manifest, folder, system=None)
     with one_bar("merge") as progress:

@@ -7,6 +7,16 @@ from pathlib import Path
 from advtag.progress import say
 
 
+def require_dask(executor: str, address: str | None) -> None:
+    """Raise if a scheduler of dask is named that nothing would be sent to.
+
+    Raises:
+        ValueError: If so.
+    """
+    if address is not None and executor != "dask":
+        raise ValueError(f"--dask-address {address}: goes with --executor dask, not {executor}")
+
+
 @contextmanager
 def opened(site: str, executor: str, workers: int, address: str | None, out: Path) -> Iterator[str]:
     """Yield the address of the scheduler of a cluster whose workers are jobs at a site.

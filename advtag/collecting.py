@@ -50,7 +50,11 @@ def collect(
     Example: advtag collect --selection dy --fileset samples/fileset.json --share 0.333 --out unlabelled/dy
     """
     from models.event_split import EventSplit
+    from storage.files import require_writable
 
+    require_writable(out)
+    require_writable(out.absolute().parent)
+    clusters.require_dask(executor.value, dask_address)
     if site is not None:
         dask_address = context.with_resource(
             clusters.opened(site, executor.value, workers, dask_address, out.parent)

@@ -52,7 +52,10 @@ def divergence(
     Example: advtag divergence results --evaluation evaluation --replicas 500
     """
     from datamc.agreement import agreement, divergence_table
+    from storage.files import require_writable_file
 
+    path = out or production.beside(results) / "divergence.csv"
+    require_writable_file(path)
     options: dict[str, Any] = {"n_bootstrap": replicas, "seed": seed}
     read = production.read_results(results)
     chance = production.read_null(null, read)
@@ -67,7 +70,6 @@ def divergence(
         without = None
         if null:
             without = divergence_table(chance, progress=bar(board, "null data"), **options)
-    path = out or production.beside(results) / "divergence.csv"
     production.write_agreement(found, path, null=without)
     if as_json:
         tables = found._asdict() | ({} if without is None else {"null": without})
@@ -106,7 +108,10 @@ def plot(
     from plotting.after_fit import plot_after_fit
     from plotting.figures import StackOptions, plot_results
     from plotting.style import event_label
+    from storage.files import require_writable
 
+    folder = out or production.beside(results) / "figures"
+    require_writable(folder)
     read = production.read_results(results)
     with progress_board() as board:
         found = production.compare(
@@ -117,7 +122,6 @@ def plot(
             progress=bar(board, "compare"),
         )
         label = event_label(list(found.results.values()), experiment=experiment, status=status)
-        folder = out or production.beside(results) / "figures"
         tables = production.read_evaluation(evaluation)
         paths = plot_results(
             found.results,
@@ -163,6 +167,8 @@ def report(
     Two productions side by side: advtag report --compare first second
     """
     if compare is not None and not results:
+        if evaluation is not None or null:
+            raise ValueError("report --compare: takes the evaluations beside the results, and no null data")
         show_line(_write_comparison(compare, out=out, coarse=coarse, title=title))
     elif results and compare is None:
         show_line(
@@ -182,7 +188,10 @@ def _write_report(
     title: str | None,
 ) -> Path:
     from plotting.report import write_report
+    from storage.files import require_writable_file
 
+    page = out or production.beside(results) / "report.html"
+    require_writable_file(page)
     read = production.read_results(results)
     with one_bar("compare") as progress:
         found = production.compare(
@@ -195,7 +204,7 @@ def _write_report(
     production.tell_what_has_no_result(found.results)
     tables = production.read_evaluation(evaluation)
     return write_report(
-        out or production.beside(results) / "report.html",
+        page,
         results=found.results,
         divergence=found.divergence,
         null=found.null,
@@ -215,13 +224,15 @@ def _write_comparison(
 ) -> Path:
     from advtag.side_by_side import names_of, paired_with, read_production
     from plotting.comparison_page import write_comparison
+    from storage.files import require_writable_file
 
+    path = out or Path("comparison.html")
+    require_writable_file(path)
     names = names_of(*folders)
     with progress_board() as board:
         first, second = (
             read_production(folder, name=name, coarse=coarse, progress=bar(board, name))
             for folder, name in zip(folders, names, strict=True)
         )
-    path = out or Path("comparison.html")
     heading = title or f"{names[0]} and {names[1]} side by side"
     return write_comparison(path, first, second, title=heading, paired=paired_with(first, second))

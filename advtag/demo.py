@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from advtag.interruption import keeps
 from advtag.produce import AsJson
 from advtag.progress import progress_board, say, stage
 
@@ -27,7 +28,10 @@ def demo(
     Example: advtag demo --scale 0.1 --out quick_demo
     """
     from advtag import chain, summary
+    from storage.files import require_writable
 
+    require_writable(out)
+    keeps(out, "samples/*.root", advice="the same command goes on")
     folders = chain.Folders(out)
     start = time.monotonic()
     with progress_board() as board:

@@ -54,19 +54,26 @@ def fit(
 
     Example: advtag fit results --out results/scale_factors
     """
-    from datamc.fit import card_for, read_fit_card
+    from datamc.fit import card_for, read_fit_card, require_engine
+    from storage.files import require_writable
 
     name: Any = None if engine is None else engine.value
     card = card_for(None if config is None else read_fit_card(config), coarse=coarse, engine=name)
     if toys is not None:
+        if results or workspaces:
+            raise ValueError("fit --toys: throws pseudo-experiments, without results and workspaces")
         _throw_toys(toys, card, out or Path("toys"), engine=name, seed=seed, as_json=as_json)
         return
     if not results:
         raise ValueError("nothing to fit: name the folder of `advtag process` with results, or use --toys")
+    folder = out or production.beside(results) / "scale_factors"
+    require_writable(folder)
+    require_engine(card.engine)
+    if workspaces and card.engine == "iterative":
+        raise ValueError("the iteration has no likelihood: choose another --engine for workspaces")
     found = production.read_results(results)
     with one_bar(f"fit ({card.engine})") as progress:
         factors = production.solve_all(found, coarse=False, card=card, progress=progress)
-    folder = out or production.beside(results) / "scale_factors"
     _write(found, factors, card, folder, with_workspaces=workspaces)
     _show(factors, as_json=as_json)
     production.tell_what_has_no_result(found)
@@ -139,8 +146,6 @@ def _write_workspaces(
     from datamc.workspace import workspace, write_workspace
 
     for each in factors:
-        if each.engine == "iterative":
-            raise ValueError("the iteration has no likelihood: choose another --engine for workspaces")
         point: Any = {"tagger": each.tagger, "epoch": each.epoch, "variant": each.variant}
         plane = plane_templates(results, **point)
         layout = cell_layout(plane, card.binning)
@@ -165,12 +170,17 @@ def _show(factors: Sequence["ScaleFactors"], *, as_json: bool) -> None:
 
 def _throw_toys(n_toys: int, card: "FitCard", folder: Path, *, engine: Any, seed: int, as_json: bool) -> None:
     """Fit toys with one engine or, if none is named, with all; write and show the pulls."""
+    from datamc.fit import require_engine
     from datamc.toys import ToyRow, throw_toys, toy_rows
     from plotting.pulls import draw_pulls
     from plotting.style import save_figure
+    from storage.files import require_writable
     from storage.tables import write_table
 
     engines: Any = ("solve", "iterative", "likelihood") if engine is None else (engine,)
+    require_writable(folder)
+    for each in engines:
+        require_engine(each)
     thrown = []
     with one_bar("toys") as progress:
         for done, each in enumerate(engines, start=1):
@@ -199,7 +209,10 @@ def compare_scale_factors(
     """
     from datamc.comparison import ComparisonRow, read_grid, summarise_comparison
     from datamc.comparison import compare_scale_factors as compare
+    from storage.files import require_writable_file
 
+    if out is not None:
+        require_writable_file(out)
     rows = compare(read_grid(first), read_grid(second))
     if out is not None:
         from plotting.pulls import draw_comparison

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advtag.evaluation import Tables
-from models.features import FLAVOURS
+from models.features import BRANCHES, FLAVOURS
 from plotting.charts import Dots, draw_dots, draw_matrix
 from plotting.figures import PlannedFigure
 from plotting.shapes import Shape, ShapePanel, draw_shapes
@@ -18,6 +18,18 @@ Figures = Iterator[PlannedFigure]
 
 _BEST_FEATURES = 8
 _MOST_FEATURES = 20
+
+
+def require_features(features: Sequence[str]) -> None:
+    """Raise if a feature is unknown, before jets are read for it.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for feature in features:
+        if feature != "all" and not {feature, f"Jet_DeepCSV_{feature}"} & set(BRANCHES):
+            known = ", ".join(_short(name) for name in BRANCHES)
+            raise ValueError(f"unknown feature {feature!r}: choose from all, {known}")
 
 
 def input_shapes(tables: Tables, features: Sequence[str] | None) -> Figures:

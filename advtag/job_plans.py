@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from advtag.progress import one_bar, say
+from advtag.samples import tell_what_cannot_be_scaled
 from advtag.staging import ProcessCommand
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def plan_jobs(
     from processors.filesets import read_fileset
 
     files = read_fileset(command.fileset)
+    tell_what_cannot_be_scaled(files)
     datasets = _datasets_by_selection(command, files)
     if no_count:
         inputs, parts = uncounted_inputs(files)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advtag import clusters, production
+from advtag.interruption import keeps
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, say
+from advtag.samples import tell_what_cannot_be_scaled
 from advtag.tables import show
 from storage.wording import few
 
@@ -95,6 +97,21 @@ def split_text(text: str | None) -> str | None:
         raise typer.BadParameter(str(error)) from error
 
 
+def require_taggers_for(variants: str, taggers: Sequence[Path] | None) -> None:
+    """Raise if inputs are to be distorted that no tagger would see: those of ONNX taggers alone are.
+
+    Raises:
+        ValueError: If so, or a variant is unknown.
+    """
+    from models.perturbations import parse_variants
+
+    distorted = [variant.name for variant in parse_variants(variants) if variant.name != "raw"]
+    if distorted and not taggers:
+        raise ValueError(
+            f"--variants: {distorted[0]} without a tagger: name --taggers, or leave the variants out"
+        )
+
+
 def process(
     context: typer.Context,
     *,
@@ -177,12 +194,19 @@ def process(
     from storage.files import require_writable
 
     require_writable(out)
+    require_taggers_for(variants, taggers)
     files, names = read_fileset(fileset), selection.split(",")
     for name in names:
         datasets_of(files, parameters_of(name, profile=profile, year=year))
     tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
     loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
     distorted = parse_variants(variants)
+    tell_what_cannot_be_scaled(files)
+    if apply_sf is None and sf_systematic != "central":
+        raise ValueError(
+            f"--sf-systematic {sf_systematic}: goes with --apply-sf, the file it is a systematic of"
+        )
+    clusters.require_dask(executor.value, dask_address)
     factors = None if apply_sf is None else read_scale_factor_weights(apply_sf, systematic=sf_systematic)
     extras = Extras(
         reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL,
@@ -237,12 +261,15 @@ def _process_each(
     rows, all_processed = [], True
     for name in selections:
         chunks = out / "chunks" / name if resume else None
+        if chunks is not None:
+            keeps(chunks, "**/*", advice="the same command goes on")
         table = out / f"{name}_jets" if columns else None
         with one_bar(f"process {name}") as progress:
             result = run_selection(
                 selection=name, keep_chunks=chunks, table=table, progress=progress, **options
             )
         all_processed &= _write(result, out, chunks=chunks)
+        keeps(out, f"{name}.zip", advice="what is there need not be processed again")
         rows += production.cutflow_rows(result)
         _tell(result, out / f"{name}.zip")
     return rows, all_processed

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from advtag import samples
+from advtag.interruption import keeps
 from advtag.progress import one_bar, progress_board, say, stage
 from advtag.tables import show, show_line
 
@@ -51,7 +52,16 @@ def simulate(
     Example: advtag simulate dy --events 20000 --out samples/dy_mc.root --fileset samples/fileset.json
     """
     from simulation import SampleRequest, scenario_from, simulate_sample, simulate_samples
+    from storage.files import require_writable, require_writable_file
 
+    one_file = out.suffix == ".root"
+    if one_file:
+        require_writable_file(out)
+    else:
+        require_writable(out)
+        keeps(out, "*.root", advice="the same command goes on")
+    if fileset is not None:
+        require_writable_file(fileset)
     first, *variations = [scenario_from(text) for text in scenario or ["mc"]]
     requests = [
         SampleRequest(
@@ -64,7 +74,6 @@ def simulate(
         )
         for process in processes
     ]
-    one_file = out.suffix == ".root"
     if one_file and (variations or len(requests) > 1):
         raise ValueError(f"--out {out} is one file: give a folder for several processes or scenarios")
     if fileset is not None:
@@ -94,10 +103,13 @@ def prepare(
 
     Example: advtag prepare configs/prepare.yaml
     """
+    from storage.files import require_writable
     from training.config import read_prepare_config
     from training.prepare import prepare as prepare_data
 
     settings = read_prepare_config(config)
+    require_writable(settings.output.absolute().parent)
+    keeps(settings.output.parent, f".{settings.output.name}.unfinished/*", advice="the same command goes on")
     with one_bar("prepare") as progress:
         manifest = prepare_data(settings, progress=progress)
     show_line(manifest)
@@ -116,10 +128,13 @@ def train(
 
     Example: advtag train configs/train_adversarial.yaml --resume
     """
+    from storage.files import require_writable
     from training.config import read_train_config
     from training.train import train as train_tagger
 
     settings = read_train_config(config)
+    require_writable(settings.output)
+    keeps(settings.output, "epoch_*.pt", advice="go on with `advtag train --resume`")
     with one_bar(f"train {settings.name}") as progress:
         run = train_tagger(settings, resume=resume, progress=progress)
     show_line(run)
@@ -130,8 +145,10 @@ def export(run: Annotated[Path, typer.Argument(help="A run directory with checkp
 
     Example: advtag export runs/basic
     """
+    from storage.files import require_writable
     from training.checkpoints import export as export_run
 
+    require_writable(run)
     for path in export_run(run):
         show_line(path)
 
@@ -167,8 +184,19 @@ def evaluate(
     """
     from advtag import evaluation
     from models.perturbations import parse_variants
+    from storage.files import require_writable
 
+    require_writable(out)
     wanted, chosen = evaluation.parse_studies(studies), parse_variants(variants)
+    shown = features.split(",") if features else None
+    if shown and "input_shapes" not in wanted:
+        raise ValueError("--features: goes with the study input_shapes, e.g. --studies all")
+    if pdf and not wanted:
+        raise ValueError("--pdf: figures are those of studies, e.g. --studies all")
+    if shown:
+        from advtag.input_figures import require_features
+
+        require_features(shown)
     with progress_board() as board:
         with stage(board, "evaluate") as (progress,):
             tables = evaluation.run_studies(
@@ -181,7 +209,7 @@ def evaluate(
 
             with stage(board, "draw") as (progress,):
                 page = draw_studies(
-                    tables, wanted, out, features=features.split(",") if features else None,
+                    tables, wanted, out, features=shown,
                     formats=("png", "pdf") if pdf else ("png",), progress=progress,
                 )  # fmt: skip
     if "thesis" in wanted and not as_json:

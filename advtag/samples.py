@@ -6,10 +6,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advtag.progress import say
 from storage.files import held_file, write_text
+from storage.wording import few
 
 if TYPE_CHECKING:
+    from processors.filesets import Fileset
     from simulation import SampleInfo
+
+
+def tell_what_cannot_be_scaled(files: "Fileset") -> None:
+    """Say which simulation has no cross section, before work is put into what cannot be compared."""
+    without = [
+        name
+        for name, dataset in files.items()
+        if (known := dataset.metadata) is not None and not known.is_data and known.cross_section_pb is None
+    ]
+    if without:
+        say(
+            f"{few(without, joint=', ')}: simulation without cross_section_pb: no fit, figure or divergence "
+            "can be made of it; add it to the fileset first",
+            heading="Warning:",
+            style="bold",
+        )
 
 
 def write_fileset(samples: Iterable["SampleInfo"], path: Path) -> None:

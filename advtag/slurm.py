@@ -55,9 +55,11 @@ def train(
     from condor.sites import read_site
     from condor.submissions import Attempt
     from condor.trainings import Training, Trainings, script, submit_after, submit_trainings, write_trainings
-    from storage.files import one_writer
+    from storage.files import one_writer, require_writable
     from training.config import read_train_config
 
+    if not dry_run:
+        require_writable(folder)
     profile = read_site(site)
     if profile.scheduler != "slurm":
         raise ValueError(f"site {profile.name} has no SLURM: choose another one")

@@ -47,6 +47,7 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
     command = _process_command()
     given = ["--selection", selection, "--fileset", str(fileset), "--out", "output", *others]
     context = command.make_context("advtag process", given)
+    processing.require_taggers_for(context.params["variants"], context.params["taggers"])
     words: list[str] = []
     staged: list[Staged] = []
     for parameter in command.params:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from advtag.interruption import keeps
 from advtag.produce import AsJson
 from advtag.progress import ProgressCallback, progress_board, say, stage
 from advtag.tables import show
@@ -72,6 +73,7 @@ def study(
     except ValueError as error:
         raise ValueError(f"{card}: {error}") from error
     require_writable(asked.folders.top)
+    keeps(asked.folders.top, "*", advice="the same command goes on")
     if dry_run:
         _show_plan(asked, as_json=as_json)
         return

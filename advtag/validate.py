@@ -49,12 +49,14 @@ def validate_simulation(
     from plotting.validation_page import write_validation_page
     from simulation.validation.checks import count_verdicts
     from simulation.validation.validate import validate
+    from storage.files import require_writable
 
-    paths = _root_files(files)
+    require_writable(out)
+    paths, scored_by = _root_files(files), _tagger(tagger)
     with one_bar("validate") as progress:
         found = validate(paths, reference=reference, progress=progress)
     with one_bar("select") as progress:
-        selected = select_samples(paths, tagger=_tagger(tagger), progress=progress)
+        selected = select_samples(paths, tagger=scored_by, progress=progress)
     checks = [*selected.checks, *found.checks]
     _write_tables(out, found, selected, checks)
     with one_bar("draw") as progress:
@@ -168,8 +170,10 @@ def true_scale_factors(
     from processors.extras import Extras
     from processors.filesets import read_fileset
     from processors.run import run_selection
+    from storage.files import require_writable
     from storage.tables import write_table
 
+    require_writable(out)
     files, asked = read_fileset(fileset), load_taggers(taggers, epochs=parse_epochs(epochs))
     found = {} if results is None else production.read_results([results])
     loaded = asked if results is None else closure.taggers_in(found, asked)

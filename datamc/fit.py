@@ -101,17 +101,27 @@ def fit(
     return [normalise_yields(each) for each in found] if card.normalise_yields else found
 
 
+def require_engine(engine: Engine) -> None:
+    """Raise unless what an engine needs is installed.
+
+    Raises:
+        ValueError: If the likelihood lacks Minuit, which no other engine needs.
+    """
+    if engine == "likelihood":
+        try:
+            import datamc.likelihood_planes  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ValueError(f"the likelihood needs {error.name}: pip install 'advtag[fit]'") from error
+
+
 def _run(
     engine: Engine, planes: Sequence[PlaneTemplates], variations: Sequence[Shifted], card: FitCard
 ) -> list[ScaleFactors]:
     if engine == "iterative":
         return iterate_planes(planes, variations=variations, binning=card.binning, options=card.iteration)[0]
     if engine == "likelihood":
-        # Only this engine needs Minuit.
-        try:
-            from datamc.likelihood_planes import maximise_planes
-        except ModuleNotFoundError as error:
-            raise ValueError(f"the likelihood needs {error.name}: pip install 'advtag[fit]'") from error
+        require_engine(engine)
+        from datamc.likelihood_planes import maximise_planes
 
         return maximise_planes(
             planes,

@@ -146,6 +146,17 @@ def require_writable(folder: Path) -> None:
         raise ValueError(f"{existing}: may not be written to: choose another folder for the output")
 
 
+def require_writable_file(path: Path) -> None:
+    """Raise unless a file can be put at a path, whose folder need not be there yet.
+
+    Raises:
+        ValueError: If there is a folder of that name, or `require_writable` raises for its folder.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder, where a file is to be written: choose another name")
+    require_writable(path.parent)
+
+
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that takes its place when the block ends well, else vanishes.

@@ -1,6 +1,7 @@
 """From the options of `condor submit` to a manifest: files counted, split into jobs."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from advtag.progress import one_bar, say
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from condor.manifest import Manifest
     from condor.sites import Site
     from processors.filesets import Fileset
+    from processors.planning import Plan
+    from processors.run import Request
 
 
 def site_asked_for(site: str, *, memory_mb: int | None, minutes: int | None) -> "Site":
@@ -34,29 +37,43 @@ def plan_jobs(
     """Return the manifest of a command on a site.
 
     Raises:
-        OSError: If files cannot be read; all of them are named.
-        ValueError: If a selection, profile or year is unknown, or a primary dataset of the fileset.
+        OSError: If files cannot be read.
+        ValueError: If an option, the fileset or a file does not fit: what a local run refuses is refused.
     """
+    from advtag.processing import require_possible
     from condor.folder import advtag_version, hashes_of
-    from condor.manifest import Manifest, metadata_of, with_fingerprint
-    from condor.splitting import count_inputs, split, uncounted_inputs
+    from condor.manifest import Loss, Manifest, metadata_of, with_fingerprint
+    from condor.splitting import planned_inputs, split, uncounted_inputs
+    from processors.chunk_store import code_fingerprint
     from processors.filesets import read_fileset
+    from processors.planning import datasets_of
 
     files = read_fileset(command.fileset)
+    requests = require_possible(command.selections, files, command.settings)
     tell_what_cannot_be_scaled(files)
-    datasets = _datasets_by_selection(command, files)
+    datasets = {name: datasets_of(files, asked.parameters) for name, asked in requests.items()}
+    notes = {name: tuple(left_out) for name, (_, left_out) in datasets.items()}
+    lost: list[Loss] = []
     if no_count:
         inputs, parts = uncounted_inputs(files)
     else:
-        with one_bar("count events") as progress:
-            inputs, parts, complaints = count_inputs(files, progress=progress)
-        if complaints:
-            raise OSError(f"{'; '.join(complaints)}: mend the fileset, or leave them out")
-    metadata = metadata_of(files)
+        plans = _plans(requests, files, skip_bad_files=command.skip_bad_files)
+        inputs, parts = planned_inputs(plans.values())
+        notes = {name: tuple(plan.notes) for name, plan in plans.items()}
+        lost = [
+            Loss(name, entry.dataset, entry.file, entry.entry_start, entry.reason)
+            for name, plan in plans.items()
+            for entry in plan.lost
+        ]
+    for note in dict.fromkeys(
+        [note for of_one in notes.values() for note in of_one]
+        + [f"{each.dataset}: {each.path} skipped, {each.reason}" for each in lost]
+    ):
+        say(note, heading="Note:")
     jobs = split(
         inputs,
         selections=command.selections,
-        datasets=datasets,
+        datasets={name: list(wanted) for name, (wanted, _) in datasets.items()},
         parts=parts,
         files_per_job=files_per_job,
         events_per_job=events_per_job,
@@ -64,29 +81,31 @@ def plan_jobs(
     return with_fingerprint(
         Manifest(
             advtag_version=advtag_version(),
+            code=code_fingerprint(),
             site=site,
             command=command.words,
             staged=hashes_of(command.staged),
-            datasets=metadata,
+            datasets=metadata_of(files),
             inputs=tuple(inputs),
             jobs=tuple(jobs),
+            lost=tuple(lost),
+            notes=notes,
         )
     )
 
 
-def _datasets_by_selection(command: ProcessCommand, files: "Fileset") -> dict[str, list[str]]:
-    """Return the datasets that a local run of each selection would read, and say which are left out."""
-    from processors.planning import datasets_of
-    from selections.parameters import parameters_of
+def _plans(requests: "Mapping[str, Request]", files: "Fileset", *, skip_bad_files: bool) -> "dict[str, Plan]":
+    """Return what a local run of each selection would process; each file is opened once for all of them."""
+    from processors.opening import Headers
+    from processors.run import prepare
 
-    datasets = {}
-    for selection in command.selections:
-        row = parameters_of(selection, profile=command.profile, year=command.year)
-        wanted, notes = datasets_of(files, row)
-        datasets[selection] = list(wanted)
-        for note in notes:
-            say(note, heading="Note:")
-    return datasets
+    headers: Headers = {}
+    plans = {}
+    with one_bar("open files") as progress:
+        for name, asked in requests.items():
+            run = prepare(asked, files, skip_bad_files=skip_bad_files, headers=headers, progress=progress)
+            plans[name] = run.plan
+    return plans
 
 
 def sentence_of(manifest: "Manifest") -> str:

@@ -1,7 +1,7 @@
 """Commands that read events: process, skim."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datamc.results import Result
     from models.event_split import EventSplit
     from models.tagger import Tagger
+    from processors.filesets import Fileset
+    from processors.run import Request
 
 LOSSES = 3
 """Exit code of a run that ended well, but for files it was allowed to skip."""
@@ -173,6 +175,9 @@ def process(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished chunks, and go on where such a run was killed.")
     ] = False,
+    submission: Annotated[
+        str, typer.Option(hidden=True, help="Fingerprint of the submission whose job this is.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Select, tag and fill histograms: every checkpoint and every variant in one pass over the events.
@@ -183,37 +188,17 @@ def process(
     Example: advtag process --selection dy,wc,ttsemilep --fileset samples/fileset.json --taggers runs/basic
     --taggers runs/adversarial --variants raw,noise:0.1,fgsm:0.1 --out results
     """
-    from models.perturbations import parse_variants
-    from models.tagger import load_taggers
-    from processors.corrections import read_corrections
-    from processors.extras import Extras
+    options = locals()  # before anything else has a name
     from processors.filesets import read_fileset
-    from processors.planning import datasets_of
-    from processors.scale_factor_weights import read_scale_factor_weights
-    from selections.parameters import SELECTIONS, parameters_of
     from storage.files import require_writable
 
     require_writable(out)
     require_taggers_for(variants, taggers)
     files, names = read_fileset(fileset), selection.split(",")
-    for name in names:
-        datasets_of(files, parameters_of(name, profile=profile, year=year))
-    tables = None if corrections is None else read_corrections(corrections, selections=SELECTIONS)
-    loaded = load_taggers(taggers, epochs=parse_epochs(epochs)) if taggers else []
-    distorted = parse_variants(variants)
+    settings = settings_of(options)
+    require_possible(names, files, settings)
     tell_what_cannot_be_scaled(files)
-    if apply_sf is None and sf_systematic != "central":
-        raise ValueError(
-            f"--sf-systematic {sf_systematic}: goes with --apply-sf, the file it is a systematic of"
-        )
     clusters.require_dask(executor.value, dask_address)
-    factors = None if apply_sf is None else read_scale_factor_weights(apply_sf, systematic=sf_systematic)
-    extras = Extras(
-        reference_tagger=reference_tagger, inputs_of=inputs_of, all_jets=jets is WhichJets.ALL,
-        scale_factors=factors,
-        blocks=_affordable_blocks(blocks, scenarios=len(loaded) * len(distorted)),
-        held_out=held_out_events(held_out, loaded),
-    )  # fmt: skip
     _tell_if_pipes_alone(executor)
     if site is not None:
         dask_address = context.with_resource(
@@ -221,11 +206,9 @@ def process(
         )
     rows, all_processed = _process_each(
         names, out, columns=columns, resume=resume,
-        fileset=files, taggers=loaded, variants=distorted, extras=extras, seed=seed,
-        executor=executor.value, workers=workers, address=dask_address, chunksize=chunksize,
-        profile=profile, year=year, golden_json=golden_json,
-        corrections=tables, systematics=systematics.value,
+        fileset=files, executor=executor.value, workers=workers, address=dask_address,
         skip_bad_files=skip_bad_files, retries=retries, memory_limit_mb=memory_limit,
+        submission=submission, **settings,
     )  # fmt: skip
     show(rows, title="Cutflow", as_json=as_json)
     if not all_processed:
@@ -242,6 +225,74 @@ def _tell_if_pipes_alone(executor: Executor) -> None:
             "and several --jobs do",
             heading="Note:",
         )
+
+
+def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what options of `process` ask of every selection, read and checked, here and in jobs.
+
+    Args:
+        values: The options by name.
+
+    Returns:
+        Options of `processors.run.request_of`.
+
+    Raises:
+        ValueError: If one does not fit; the message says which and what to do.
+        FileNotFoundError: If a file is not there.
+    """
+    from models.perturbations import parse_variants
+    from models.tagger import load_taggers
+    from processors.corrections import read_corrections
+    from processors.extras import Extras
+    from processors.scale_factor_weights import read_scale_factor_weights
+    from selections.parameters import SELECTIONS
+
+    corrections, factors = values["corrections"], values["apply_sf"]
+    if factors is None and values["sf_systematic"] != "central":
+        raise ValueError(
+            f"--sf-systematic {values['sf_systematic']}: goes with --apply-sf, the file it is a systematic of"
+        )
+    taggers = (
+        load_taggers(values["taggers"], epochs=parse_epochs(values["epochs"])) if values["taggers"] else []
+    )
+    variants = parse_variants(values["variants"])
+    extras = Extras(
+        reference_tagger=values["reference_tagger"],
+        inputs_of=values["inputs_of"],
+        all_jets=WhichJets(values["jets"]) is WhichJets.ALL,
+        scale_factors=factors and read_scale_factor_weights(factors, systematic=values["sf_systematic"]),
+        blocks=_affordable_blocks(values["blocks"], scenarios=len(taggers) * len(variants)),
+        held_out=held_out_events(values["held_out"], taggers),
+    )
+    return {
+        "taggers": taggers,
+        "variants": variants,
+        "chunksize": values["chunksize"],
+        "seed": values["seed"],
+        "profile": values["profile"],
+        "year": values["year"],
+        "golden_json": values["golden_json"],
+        "corrections": corrections and read_corrections(corrections, selections=SELECTIONS),
+        "systematics": Mode(values["systematics"]).value,
+        "extras": extras,
+    }
+
+
+def require_possible(
+    selections: Sequence[str], fileset: "Fileset", settings: Mapping[str, Any]
+) -> "dict[str, Request]":
+    """Return what is asked of each selection, checked as far as no file of events is needed.
+
+    Raises:
+        ValueError: If something does not fit; the message says what.
+    """
+    from processors.planning import datasets_of
+    from processors.run import request_of
+
+    requests = {name: request_of(selection=name, **settings) for name in selections}
+    for asked in requests.values():
+        datasets_of(fileset, asked.parameters)
+    return requests
 
 
 def _process_each(
@@ -318,17 +369,10 @@ def _write(result: "Result", out: Path, *, chunks: Path | None) -> bool:
         out: The folder of the results.
         chunks: Where finished chunks were kept, which nobody needs after a complete run; None for nowhere.
     """
-    from datamc.results import write_result
+    from datamc.results import write_outputs
     from processors.chunk_store import clear_chunks
-    from storage.files import write_text
-    from storage.names import file_name
 
-    write_result(result, out / f"{result.selection}.zip")
-    for dataset, sections in result.sections.items():
-        if not result.datasets[dataset].simulated:
-            write_text(
-                out / f"{result.selection}_sections" / f"{file_name(dataset)}.json", json.dumps(sections)
-            )
+    write_outputs(result, out)
     complete = all(entry.status == "processed" for entry in result.ledger)
     if chunks is not None and complete:
         clear_chunks(chunks)

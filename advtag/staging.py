@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from condor.folder import Staged
 
 _OF_THE_JOB = frozenset({"selection", "fileset", "out"})
-_OF_NO_JOB = frozenset({"executor", "workers", "dask_address", "site", "as_json", "resume"})
+_OF_NO_JOB = frozenset({"executor", "workers", "dask_address", "site", "as_json", "resume", "submission"})
 """Where, how many at once, and what is done again: the batch system decides that."""
 
 
@@ -22,17 +22,17 @@ class ProcessCommand(NamedTuple):
 
     Attributes:
         selections: The selections, each a job of its own.
-        profile: Of their rows in the parameter table.
-        year: Of their rows, too.
         fileset: The file with all datasets.
+        settings: What is asked of every selection, as a local run asks it.
+        skip_bad_files: Whether files that cannot be read are declared lost.
         words: The other options; files among them as `{inputs}/...`.
         staged: Those files.
     """
 
     selections: tuple[str, ...]
-    profile: str
-    year: str
     fileset: Path
+    settings: dict[str, Any]
+    skip_bad_files: bool
     words: tuple[str, ...]
     staged: tuple["Staged", ...]
 
@@ -57,30 +57,18 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
         if name in _OF_NO_JOB:
             raise ValueError(f"{parameter.opts[0]}: the batch system decides that: leave it out")
         words += _words(parameter, context.params, staged)
-    words += _held_out_by_default(context.params)
+    settings = processing.settings_of(context.params)
+    held_out = settings["extras"].held_out
+    if held_out is not None and not _was_given(context, "held_out"):
+        words += ["--held-out", held_out.name]
     return ProcessCommand(
         selections=tuple(selection.split(",")),
-        profile=context.params["profile"],
-        year=context.params["year"],
         fileset=fileset,
+        settings=settings,
+        skip_bad_files=context.params["skip_bad_files"],
         words=tuple(words),
         staged=tuple(staged),
     )
-
-
-def _held_out_by_default(values: dict[str, Any]) -> list[str]:
-    """Return the option for the events that taggers were adapted to, where it was not given; else nothing.
-
-    Raises:
-        ValueError: If a tagger was adapted to events that would not be held out.
-    """
-    if not values["taggers"]:
-        return []
-    from models.tagger import load_taggers
-
-    taggers = load_taggers(values["taggers"], epochs=parse_epochs(values["epochs"]))
-    split = processing.held_out_events(values["held_out"], taggers)
-    return [] if split is None or values["held_out"] is not None else ["--held-out", split.name]
 
 
 def _process_command() -> Any:

@@ -179,7 +179,7 @@ def _batches(result: "Result", rows: Path, columns: Sequence[str]) -> Iterator[t
         path = table_path(rows, name)
         if not path.is_file():  # all its chunks were lost
             continue
-        with pyarrow.parquet.ParquetFile(path) as table:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as table:
             for batch in table.iter_batches(_BATCH, columns=list(columns)):
                 yield name, {column: batch[column].to_numpy(zero_copy_only=False) for column in columns}
 

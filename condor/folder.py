@@ -162,7 +162,7 @@ def wrapper(manifest: Manifest) -> str:
         *_copying(manifest),
         f"{run_of(manifest.site)} process "
         '--selection "$selection" --fileset fileset.json --out output '
-        f"--executor iterative {command}".rstrip(),
+        f"--executor iterative --submission {manifest.fingerprint} {command}".rstrip(),
         "",
     ])  # fmt: skip
 

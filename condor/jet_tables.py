@@ -1,12 +1,14 @@
 """The tables of jets that jobs of `process --columns` leave beside their results."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from condor.folder import output_path
 from condor.manifest import Manifest
 from processors.jet_table import join_rows, table_path
+from storage.files import sha256
 
 _OPTION: Final = "--columns"
 
@@ -24,19 +26,28 @@ def table_paths(manifest: Manifest, folder: Path, job: int) -> dict[str, Path]:
     return {dataset: table_path(results / f"{selection}_jets", dataset) for dataset in datasets}
 
 
-def is_readable(path: Path) -> bool:
-    """Say whether a table is whole: its last bytes tell where all others are."""
-    import pyarrow.parquet
-
+def is_as_written(path: Path, digest: str | None) -> bool:
+    """Say whether a table holds the very bytes that the job wrote, by the digest in its result."""
     try:
-        pyarrow.parquet.read_metadata(path)
-    except (OSError, ValueError):
+        now = path.stat()
+        return digest is not None and _digest(path, now.st_size, now.st_mtime_ns) == digest
+    except OSError:
         return False
-    return True
 
 
-def merge_tables(manifest: Manifest, folder: Path, selection: str, jobs: Sequence[int], out: Path) -> None:
+@lru_cache(maxsize=100_000)
+def _digest(path: Path, size: int, time: int) -> str:  # noqa: ARG001
+    """Return the SHA-256 of a file in a state, so that one that does not change is read once."""
+    return sha256(path)
+
+
+def merge_tables(
+    manifest: Manifest, folder: Path, selection: str, jobs: Sequence[int], out: Path
+) -> dict[str, str]:
     """Join the tables of jobs, in their order, to one per dataset: the same as of a local run.
+
+    Returns:
+        The SHA-256 of the table of each dataset.
 
     Raises:
         ValueError: If a table is damaged or has other columns.
@@ -46,5 +57,7 @@ def merge_tables(manifest: Manifest, folder: Path, selection: str, jobs: Sequenc
         for dataset, path in table_paths(manifest, folder, job).items():
             if path.is_file():  # a job whose files were all declared lost has none
                 parts.setdefault(dataset, []).append(path)
-    for dataset, paths in parts.items():
-        join_rows(paths, table_path(out / f"{selection}_jets", dataset))
+    return {
+        dataset: join_rows(paths, table_path(out / f"{selection}_jets", dataset))
+        for dataset, paths in parts.items()
+    }

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from condor.commands import last_line
 from condor.folder import output_path, stderr_path
-from condor.jet_tables import has_tables, is_readable, table_paths
+from condor.jet_tables import has_tables, is_as_written, table_paths
 from condor.manifest import Manifest
 from condor.submissions import (
     BatchSystem,
@@ -20,7 +20,7 @@ from condor.submissions import (
     last_attempts,
     queue_states,
 )
-from datamc.results import LedgerEntry, read_account
+from datamc.results import Account, LedgerEntry, read_account
 from storage.archives import open_archive
 
 State = Literal["done", "running", "idle", "held", "failed", "planned", "unknown"]
@@ -94,14 +94,16 @@ def account_of(manifest: Manifest, folder: Path, job: int) -> list[LedgerEntry]:
     try:
         with open_archive(path, complaint="damaged", remedy="resubmit the job") as file:
             file.require_whole()
-        found_selection, ledger = read_account(path)
-    except (ValueError, OSError) as error:
+        account = read_account(path)
+    except Exception as error:  # a flipped bit may fail anywhere; it concerns this job alone
         raise OutputError("output is damaged or truncated") from error
-    if found_selection != selection:
-        raise OutputError(f"output is of selection {found_selection}")
-    ledger = [entry_with_name(manifest, job, entry) for entry in ledger]
+    if account.submission != manifest.fingerprint:
+        raise OutputError("output is of another submission than this one")
+    if account.selection != selection:
+        raise OutputError(f"output is of selection {account.selection}")
+    ledger = [entry_with_name(manifest, job, entry) for entry in account.ledger]
     _require_planned(manifest, job, ledger)
-    _require_tables(manifest, folder, job, ledger)
+    _require_tables(manifest, folder, job, account, ledger)
     return ledger
 
 
@@ -113,20 +115,25 @@ def entry_with_name(manifest: Manifest, job: int, entry: LedgerEntry) -> LedgerE
         if manifest.is_copied(part.input)
     }
     path = own.get(Path(entry.file).name)
-    return entry if path is None else replace(entry, file=path)
+    if path is None:
+        return entry
+    return replace(entry, file=path, reason=entry.reason.replace(Path(entry.file).name, path))
 
 
 def _require_planned(manifest: Manifest, job: int, ledger: Sequence[LedgerEntry]) -> None:
     """Raise unless a ledger tells of exactly the ranges that were planned, and of every event in them."""
-    planned = {}
+    planned, identities = {}, {}
     for number, start, stop in manifest.jobs[job].ranges:
         file = manifest.inputs[number]
         planned[file.dataset, file.path, start] = stop - start if stop >= 0 else None
+        identities[file.dataset, file.path, start] = file.identity
     found = {(entry.dataset, entry.file, entry.entry_start): entry for entry in ledger}
     if set(found) != set(planned):
         raise OutputError("output tells of other files than the manifest")
     for key, expected in planned.items():
         entry = found[key]
+        if entry.identity and identities[key] and entry.identity != identities[key]:
+            raise OutputError(f"{key[1]} was replaced after it was counted: submit anew in another folder")
         never_opened = entry.status == "skipped" and entry.n_expected == 0
         if expected is not None and entry.n_expected != expected and not never_opened:
             raise OutputError(
@@ -138,13 +145,15 @@ def _require_planned(manifest: Manifest, job: int, ledger: Sequence[LedgerEntry]
             )
 
 
-def _require_tables(manifest: Manifest, folder: Path, job: int, ledger: Sequence[LedgerEntry]) -> None:
+def _require_tables(
+    manifest: Manifest, folder: Path, job: int, account: Account, ledger: Sequence[LedgerEntry]
+) -> None:
     """Raise unless each dataset of which something was processed has its table, where such are wanted."""
     if not has_tables(manifest):
         return
     processed = {entry.dataset for entry in ledger if entry.status == "processed"}
     for dataset, path in table_paths(manifest, folder, job).items():
-        if dataset in processed and not is_readable(path):
+        if dataset in processed and not is_as_written(path, account.tables.get(dataset)):
             raise OutputError(f"table of jets of {dataset} is missing, damaged or truncated")
 
 

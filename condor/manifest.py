@@ -17,16 +17,31 @@ from storage.documents import MOST_LIST_BYTES, read_json
 from storage.files import write_text
 
 MANIFEST_NAME: Final = "manifest.json"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 
 class Input(NamedTuple):
-    """A file, and how many events its tree holds; -1 if nobody counted them."""
+    """A file, and how many events its tree holds; -1 if nobody counted them.
+
+    Attributes:
+        identity: What the file has in common with its copies, and with no other; empty if nobody looked.
+    """
 
     dataset: str
     path: str
     tree: str
     n_events: int
+    identity: str = ""
+
+
+class Loss(NamedTuple):
+    """A file that could not be read when the jobs were planned, and is declared lost."""
+
+    selection: str
+    dataset: str
+    path: str
+    start: int
+    reason: str
 
 
 class Range(NamedTuple):
@@ -50,27 +65,38 @@ class Manifest(BaseModel):
     Attributes:
         command: What every job runs, after `advtag process`; paths are relative to the job's folder.
         staged: Files beside the manifest that all jobs need, with their SHA-256.
+        code: SHA-256 of the code that planned them and decides what jobs make of events.
         datasets: The metadata of each dataset, as in a fileset; null where it has none.
+        lost: Files that are declared lost from the beginning.
+        notes: What the user should hear of the files, by selection.
         fingerprint: SHA-256 of all that decides the content of the outputs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["advtag-jobs"] = "advtag-jobs"
-    format_version: int = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     advtag_version: str
+    code: str = ""
     site: Site
     command: tuple[str, ...]
     staged: dict[str, str]
     datasets: dict[str, dict[str, Any] | None]
     inputs: tuple[Input, ...]
     jobs: tuple[Job, ...] = Field(min_length=1)
+    lost: tuple[Loss, ...] = ()
+    notes: dict[str, tuple[str, ...]] = {}
     fingerprint: str = ""
 
     @property
     def selections(self) -> tuple[str, ...]:
         """The selections of the jobs, in their order."""
         return tuple(dict.fromkeys(job.selection for job in self.jobs))
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether every file was opened when the jobs were planned."""
+        return all(file.n_events >= 0 for file in self.inputs)
 
     def expected_events(self, job: int) -> int | None:
         """Return how many events a job reads; None if that was not counted."""
@@ -102,7 +128,7 @@ class Manifest(BaseModel):
         """Return the fileset of a job, as `advtag process` reads it."""
         fileset: dict[str, Any] = {}
         for number, start, stop in self.jobs[job].ranges:
-            dataset, path, tree, n_events = self.inputs[number]
+            dataset, path, tree, n_events, _ = self.inputs[number]
             entry: dict[str, Any] = {"tree": tree}
             if (start, stop) not in ((0, -1), (0, n_events)):
                 entry["entries"] = [start, stop]

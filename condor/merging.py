@@ -21,9 +21,15 @@ from datamc.results import (
     LedgerError,
     Result,
     merge_results,
+    notes_from,
+    other_notes,
     read_result,
+    write_outputs,
     write_result,
 )
+from processors.not_finite import require_finite_outputs
+from storage.files import one_writer
+from storage.wording import few
 
 Progress = Callable[[int, int], None]
 
@@ -44,7 +50,7 @@ def merge_outputs(
     allow_missing: bool = False,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Write one result file for each selection and return the results.
+    """Write the files of a local run for each selection and return the results.
 
     Args:
         manifest: What was planned.
@@ -57,8 +63,21 @@ def merge_outputs(
     Raises:
         IncompleteError: If outputs are missing.
         LedgerError: If the sum does not account for every planned event.
-        ValueError: If outputs do not fit together.
+        ValueError: If outputs do not fit together, or another process merges them or writes into `out`.
     """
+    with one_writer(folder / PARTS), one_writer(out):
+        return _merged(manifest, folder, jobs, out, allow_missing=allow_missing, progress=progress)
+
+
+def _merged(
+    manifest: Manifest,
+    folder: Path,
+    jobs: Sequence[JobStatus],
+    out: Path,
+    *,
+    allow_missing: bool,
+    progress: Progress | None,
+) -> list[Result]:
     missing = [job for job in jobs if job.state != "done"]
     if missing and not allow_missing:
         first = missing[0]
@@ -78,13 +97,14 @@ def merge_outputs(
         if not numbers:
             raise IncompleteError(f"{selection}: no job has an output: nothing to merge")
         result = _sum(manifest, folder, selection, numbers, report)
-        result.ledger += [
-            entry for job in missing if job.selection == selection for entry in _lost(manifest, job)
-        ]
-        _require_complete(manifest, selection, result)
+        gone = [job for job in missing if job.selection == selection]
+        lost = [entry for job in gone for entry in _lost(manifest, job)]
+        result = _as_a_local_run(
+            manifest, selection, result, [*lost, *_lost_from_the_beginning(manifest, selection)]
+        )
         if has_tables(manifest):
-            merge_tables(manifest, folder, selection, numbers, out)
-        write_result(result, out / f"{selection}.zip")
+            result = replace(result, tables=merge_tables(manifest, folder, selection, numbers, out))
+        write_outputs(result, out)
         results.append(result)
     shutil.rmtree(folder / PARTS, ignore_errors=True)
     return results
@@ -122,9 +142,20 @@ def _kept_sum(folder: Path, selection: str, paths: Sequence[Path], results: Iter
 
 
 def _named(manifest: Manifest, folder: Path, job: int) -> Result:
-    """Return the result of a job, its files under the names of the manifest."""
-    result = read_result(output_path(folder, job, manifest.jobs[job].selection))
-    return replace(result, ledger=[entry_with_name(manifest, job, entry) for entry in result.ledger])
+    """Return the result of a job, its files under the names of the manifest.
+
+    Where all files were looked at before, their notes are known, and a job knows those of some files only.
+
+    Raises:
+        ValueError: If it was damaged after it was judged; the sentence names the job.
+    """
+    try:
+        result = read_result(output_path(folder, job, manifest.jobs[job].selection))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"job {job:05d}: {error}, by `advtag condor resubmit --jobs {job}`") from error
+    ledger = [entry_with_name(manifest, job, entry) for entry in result.ledger]
+    notes = [] if manifest.is_counted else result.notes
+    return replace(result, ledger=ledger, notes=notes, submission="", tables={})
 
 
 def _lost(manifest: Manifest, job: JobStatus) -> list[LedgerEntry]:
@@ -143,15 +174,43 @@ def _lost(manifest: Manifest, job: JobStatus) -> list[LedgerEntry]:
     ]
 
 
+def _lost_from_the_beginning(manifest: Manifest, selection: str) -> list[LedgerEntry]:
+    return [
+        LedgerEntry(each.dataset, each.path, 0, 0, "skipped", each.reason, each.start)
+        for each in manifest.lost
+        if each.selection == selection
+    ]
+
+
+def _as_a_local_run(
+    manifest: Manifest, selection: str, result: Result, lost: Sequence[LedgerEntry]
+) -> Result:
+    """Return a sum with what is lost besides, and the notes of all its files.
+
+    Raises:
+        LedgerError: If it does not account for every planned event.
+        ValueError: If all files are lost, or a tagger gave no finite output for any jet.
+    """
+    notes = list(dict.fromkeys([*manifest.notes.get(selection, ()), *other_notes(result)]))
+    result = replace(result, ledger=[*result.ledger, *lost], notes=notes)
+    _require_complete(manifest, selection, result)
+    if not result.datasets:
+        raise ValueError(f"{selection}: nothing was processed ({few(result.notes)}): check the fileset")
+    require_finite_outputs(result)
+    return replace(result, notes=[*notes, *notes_from(result)])
+
+
 def _require_complete(manifest: Manifest, selection: str, result: Result) -> None:
     """Raise unless the ledger holds every planned range once."""
     result.check_ledger()
+    lost = [each[1:4] for each in manifest.lost if each.selection == selection]
     planned = sorted(
         (manifest.inputs[part.input].dataset, manifest.inputs[part.input].path, part.start)
         for job in manifest.jobs
         if job.selection == selection
         for part in job.ranges
     )
+    planned = sorted([*planned, *lost])
     found = sorted((entry.dataset, entry.file, entry.entry_start) for entry in result.ledger)
     if planned != found:
         raise LedgerError(

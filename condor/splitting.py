@@ -1,65 +1,25 @@
 """Files into jobs: so many files each, or so many events."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from condor.manifest import Input, Job, Range
-from datamc.results import EventRange, refuse_overlaps
-from events.files import FileError
 from processors.filesets import Fileset
-from processors.opening import Content, content_of, side_by_side
-
-Progress = Callable[[int, int], None]
+from processors.planning import Plan
 
 
-def count_inputs(
-    fileset: Fileset, *, progress: Progress | None = None
-) -> tuple[list[Input], dict[int, tuple[int, int]], list[str]]:
-    """Return every file with its number of events, the parts that are asked for, and complaints.
-
-    Files are opened side by side, which hides the time that far ones take to answer.
-
-    Args:
-        fileset: The datasets.
-        progress: Called with the files opened and their total.
-
-    Returns:
-        The inputs, the range of each input that the fileset restricts (by number), and one sentence for each
-        file that cannot be read.
-
-    Raises:
-        ValueError: If an event would be counted twice.
-    """
-    files = [
-        (name, path, entry) for name, dataset in fileset.items() for path, entry in dataset.files.items()
+def planned_inputs(plans: Iterable[Plan]) -> tuple[list[Input], dict[int, tuple[int, int]]]:
+    """Return the files of plans, each once, and the range of those (by number) of which not all is taken."""
+    files = {(file.dataset, file.path): file for plan in plans for file in plan.files}
+    inputs = [
+        Input(file.dataset, file.path, file.tree, file.n_in_tree, file.identity) for file in files.values()
     ]
-    inputs: list[Input] = []
-    parts: dict[int, tuple[int, int]] = {}
-    complaints: list[str] = []
-    ranges: list[EventRange] = []
-
-    def count(file: tuple[str, str, Any]) -> Content | str:
-        _, path, entry = file
-        try:
-            return content_of(path, entry.tree)
-        except FileError as error:
-            return str(error)
-
-    counts = side_by_side(count, files)
-    for done, ((name, path, entry), counted) in enumerate(zip(files, counts, strict=True), 1):
-        if isinstance(counted, str):
-            complaints.append(counted)
-        else:
-            if entry.entries is not None:
-                parts[len(inputs)] = entry.entries
-            inputs.append(Input(name, path, entry.tree, counted.n_events))
-            start, stop = entry.entries or (0, counted.n_events)
-            ranges.append(EventRange(counted.identity, start, stop, name, path))
-        if progress:
-            progress(done, len(files))
-    refuse_overlaps(ranges)
-    return inputs, parts, complaints
+    parts = {
+        number: (file.entry_start, file.entry_start + file.n_events)
+        for number, file in enumerate(files.values())
+        if file.n_events != file.n_in_tree
+    }
+    return inputs, parts
 
 
 def uncounted_inputs(fileset: Fileset) -> tuple[list[Input], dict[int, tuple[int, int]]]:

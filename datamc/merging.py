@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import hist
 
 from datamc.look_ups import LookUps
+from datamc.notes import notes_from, other_notes
 from datamc.records import (
     CutflowRow,
     DatasetRecord,
@@ -46,7 +47,7 @@ def merge_results(results: Sequence[Result]) -> Result:
         ledger=_merge_ledgers(results),
         notes=list(
             dict.fromkeys(
-                note for result in results for note in [*result.notes, *_version_notes(first, result)]
+                note for result in results for note in [*other_notes(result), *_version_notes(first, result)]
             )
         ),
         config=first.config,
@@ -56,6 +57,7 @@ def merge_results(results: Sequence[Result]) -> Result:
         samples=_merge_samples(results),
     )
     refuse_repeats(merged.ledger, merged.samples)
+    merged.notes += notes_from(merged)
     return merged
 
 

@@ -136,7 +136,9 @@ class Result:
     workers or the executor). `usage` says what the work took: chunks, megabytes read, seconds of processing,
     and the most memory a worker ever took (`peak_memory_mb`). `sections` lists the luminosity sections of
     data that hold an event that was processed and, where certified ones were given, certified. `samples` are
-    hashes of some events of each range of the ledger, see `datamc.repeats`.
+    hashes of some events of each range of the ledger, see `datamc.repeats`. `submission` is the fingerprint
+    of the submission whose job made it, empty of a local run and of a sum. `tables` has the SHA-256 of the
+    table of jets of each dataset, where such were written.
     """
 
     selection: str
@@ -151,6 +153,8 @@ class Result:
     usage: dict[str, float] = field(default_factory=dict)
     sections: dict[str, Sections] = field(default_factory=dict)
     samples: dict[str, str] = field(default_factory=dict)
+    submission: str = ""
+    tables: dict[str, str] = field(default_factory=dict)
 
     @property
     def same_events(self) -> bool:

@@ -4,22 +4,25 @@ The histograms are `uhi` histograms (any tool that knows `uhi.io.zip` reads them
 Nothing in it is normalised; `datamc.templates` does that, and nobody else.
 """
 
+import json
 import zipfile
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import uhi.io.zip
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datamc.look_ups import LookUps
 from datamc.merging import merge_results
+from datamc.notes import notes_from, other_notes
 from datamc.overlaps import EventRange, refuse_overlaps
 from datamc.records import CutflowRow, DatasetRecord, LedgerEntry, LedgerError, LedgerStatus, Result
 from datamc.repeats import Hashes, as_text, merged_samples, smallest
 from datamc.scenarios import NotFinite, Scenario
 from datamc.sections import Sections, ranges_of
 from storage.archives import Archive, open_archive
-from storage.files import replaced_file
+from storage.files import replaced_file, write_text
+from storage.names import file_name
 
 __all__ = [
     "CutflowRow",
@@ -36,11 +39,14 @@ __all__ = [
     "as_text",
     "merge_results",
     "merged_samples",
+    "notes_from",
+    "other_notes",
     "ranges_of",
     "read_account",
     "read_result",
     "refuse_overlaps",
     "smallest",
+    "write_outputs",
     "write_result",
 ]
 
@@ -72,6 +78,8 @@ class _Document(BaseModel):
     usage: dict[str, float] = {}
     sections: dict[str, Sections] = {}
     samples: dict[str, str] = {}
+    submission: str = ""
+    tables: dict[str, str] = {}
 
 
 class _Heading(BaseModel):
@@ -104,6 +112,8 @@ def write_result(result: Result, path: Path) -> None:
         usage=result.usage,
         sections=result.sections,
         samples=result.samples,
+        submission=result.submission,
+        tables=result.tables,
     )
     with (
         replaced_file(path) as temporary,
@@ -112,6 +122,18 @@ def write_result(result: Result, path: Path) -> None:
         file.writestr(f"{_DOCUMENT}.json", document.model_dump_json(indent=1))
         for name, histogram in result.histograms.items():
             uhi.io.zip.write(file, name, histogram)
+
+
+def write_outputs(result: Result, folder: Path) -> None:
+    """Write a result as `<selection>.zip`, and the luminosity sections of real data beside it.
+
+    A local run and the sum of jobs are written by this, so that they are the same files.
+    """
+    for dataset, sections in result.sections.items():
+        if not result.datasets[dataset].simulated:
+            path = folder / f"{result.selection}_sections" / f"{file_name(dataset)}.json"
+            write_text(path, json.dumps(sections))
+    write_result(result, folder / f"{result.selection}.zip")
 
 
 def read_result(path: Path) -> Result:
@@ -139,11 +161,22 @@ def read_result(path: Path) -> Result:
         usage=document.usage,
         sections=document.sections,
         samples=document.samples,
+        submission=document.submission,
+        tables=document.tables,
     )
 
 
-def read_account(path: Path) -> tuple[str, list[LedgerEntry]]:
-    """Return the selection and the ledger of a result, without reading its histograms.
+class Account(NamedTuple):
+    """What a result says of itself without its histograms."""
+
+    selection: str
+    ledger: list[LedgerEntry]
+    submission: str
+    tables: dict[str, str]
+
+
+def read_account(path: Path) -> Account:
+    """Return what a result says of itself, without reading its histograms.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -153,7 +186,7 @@ def read_account(path: Path) -> tuple[str, list[LedgerEntry]]:
         raise FileNotFoundError(f"{path}: no such result file: run the processing of this selection first")
     with open_archive(path, complaint=_INCOMPLETE, remedy=_AGAIN) as file:
         document = _read_document(file, path)
-    return document.selection, document.ledger
+    return Account(document.selection, document.ledger, document.submission, document.tables)
 
 
 def _read_document(file: Archive, path: Path) -> _Document:

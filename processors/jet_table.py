@@ -5,9 +5,10 @@ reach the folder, and joined in the order of the files at the end: the rows are 
 chunk size.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from coffea.processor.executor import WorkItem
@@ -18,8 +19,12 @@ from models.discriminators import SCORES
 from models.perturbations import JetKeys
 from processors.chunk_store import ChunkStore
 from processors.histograms import Jets
-from storage.files import replaced_file
+from storage.files import replaced_file, sha256
 from storage.names import file_name
+
+_AS_WRITTEN: Final[dict[str, Any]] = {"compression": "zstd", "write_page_checksum": True}
+_ROWS_TOGETHER: Final = 100_000
+"""Rows in a group of a joined table."""
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -64,18 +69,21 @@ def write_rows(rows: Rows, path: Path) -> None:
     import pyarrow.parquet
 
     with replaced_file(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.table(dict(rows)), temporary, compression="zstd")
+        pyarrow.parquet.write_table(pyarrow.table(dict(rows)), temporary, **_AS_WRITTEN)
 
 
-def join_tables(store: ChunkStore, items: Iterable[WorkItem], folder: Path) -> None:
-    """Write one file per dataset in a folder, of what the chunks left behind, in their order."""
+def join_tables(store: ChunkStore, items: Iterable[WorkItem], folder: Path) -> dict[str, str]:
+    """Write one file per dataset in a folder, of what the chunks left behind, in their order.
+
+    Returns:
+        The SHA-256 of the file of each dataset.
+    """
     parts: dict[str, list[Path]] = {}
     for item in items:
         path = store.rows_path(item)
         if path.is_file():  # chunks that were lost left none
             parts.setdefault(item.dataset, []).append(path)
-    for dataset, paths in parts.items():
-        join_rows(paths, table_path(folder, dataset))
+    return {dataset: join_rows(paths, table_path(folder, dataset)) for dataset, paths in parts.items()}
 
 
 def table_path(folder: Path, dataset: str) -> Path:
@@ -83,17 +91,53 @@ def table_path(folder: Path, dataset: str) -> Path:
     return folder / f"{file_name(dataset)}.parquet"
 
 
-def join_rows(parts: Sequence[Path], path: Path) -> int:
-    """Write parts one after the other as one parquet file, one in memory at a time; return the rows."""
+def join_rows(parts: Sequence[Path], path: Path) -> str:
+    """Write parts one after the other as one parquet file, one in memory at a time.
+
+    The bytes do not depend on how the rows were cut into parts.
+
+    Returns:
+        The SHA-256 of the file.
+
+    Raises:
+        ValueError: If a part is damaged or has other columns.
+    """
     import pyarrow.parquet
 
-    n_rows = 0
+    tables = map(read_rows, parts)
+    first = next(tables)
+    waiting = first.slice(0, 0)
     with replaced_file(path) as temporary:
-        schema = pyarrow.parquet.read_schema(parts[0])
-        with pyarrow.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for part in parts:
-                table = pyarrow.parquet.read_table(part)
-                n_rows += int(table.num_rows)
-                if table.num_rows:
-                    writer.write_table(table)
-    return n_rows
+        with pyarrow.parquet.ParquetWriter(temporary, first.schema, **_AS_WRITTEN) as writer:
+            for part, table in zip(parts, itertools.chain([first], tables), strict=True):
+                if table.schema != first.schema:
+                    raise ValueError(f"{part}: has other columns than {parts[0]}: process both again")
+                waiting = pyarrow.concat_tables([waiting, table])
+                n_full = waiting.num_rows - waiting.num_rows % _ROWS_TOGETHER
+                _write_groups(writer, waiting.slice(0, n_full))
+                waiting = waiting.slice(n_full)
+            _write_groups(writer, waiting)
+        return sha256(temporary)
+
+
+def _write_groups(writer: Any, table: Any) -> None:
+    if table.num_rows:
+        writer.write_table(table.combine_chunks(), _ROWS_TOGETHER)
+
+
+def read_rows(path: Path) -> Any:
+    """Return a table of jets, the checksums of its pages verified.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_table(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, MemoryError) as error:
+        raise ValueError(
+            f"{path}: a damaged table of jets ({' '.join(str(error).split())}): process it again"
+        ) from error

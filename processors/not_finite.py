@@ -8,7 +8,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import ArrayLike
 
-from datamc.results import Scenario
+from datamc.results import Result, Scenario
 from selections.branches import column
 from storage.wording import few
 
@@ -59,3 +59,13 @@ def broken_values(events: ak.Array, branches: Iterable[str]) -> dict[str, int]:
         if values is not None and (n_broken := int(ak.count_nonzero(~np.isfinite(values), axis=None))):
             found[branch] = n_broken
     return found
+
+
+def require_finite_outputs(result: Result) -> None:
+    """Raise if a tagger gave no finite output for any jet of a result.
+
+    Raises:
+        ValueError: If so; the sentence names it.
+    """
+    for scenario, count in result.not_finite().items():
+        require_finite({scenario.label: count.n_jets}, count.n_scored, where=result.selection)

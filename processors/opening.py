@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from coffea.processor.executor import FileMeta, WorkItem
 
@@ -19,6 +19,9 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 _OPENED_AT_ONCE = 16
+
+Headers = dict[tuple[str, str], "dict[str, Any] | FileError"]
+"""What was found in files, by path and tree; clusters as the first selection that asked needs them."""
 
 TRUTH_BRANCHES = ("Jet_hadronFlavour", "Jet_partonFlavour", "Jet_nBHadrons", "genWeight")
 """What is read of simulation; a file may lack all of them but the first."""
@@ -45,6 +48,7 @@ class PlannedFile:
         unvaried: Branches of simulation that variations are made of and that it does not have.
         generated: Sums over all that was generated for it; None if that is no more than it holds.
         is_bare: Whether it holds no event and not even the branches, as a job leaves it that kept nothing.
+        n_in_tree: How many events the tree holds.
     """
 
     dataset: str
@@ -95,7 +99,13 @@ class PlannedFile:
 
 
 def open_file(
-    dataset: str, path: str, entry: FileEntry, metadata: DatasetMetadata | None, branches: Branches
+    dataset: str,
+    path: str,
+    entry: FileEntry,
+    metadata: DatasetMetadata | None,
+    branches: Branches,
+    *,
+    headers: Headers,
 ) -> PlannedFile:
     """Return what a file holds.
 
@@ -105,13 +115,13 @@ def open_file(
         entry: What is taken of it.
         metadata: What the fileset says of the dataset, if anything.
         branches: What will be read.
+        headers: What is known of files already; new ones are added.
 
     Raises:
         FileError: If it is absent, truncated, no ROOT file, or lacks the tree or the events asked for.
         ValueError: If it lacks a needed branch, or is not what its dataset is declared to be.
     """
-    state = state_of(path)
-    content = _read_header(path, entry.tree, branches)
+    content = _header(path, entry.tree, branches, headers)
     clusters = _taken(path, content["clusters"], entry)
     available = content["available"]
     whole: dict[str, Any] = {
@@ -121,7 +131,7 @@ def open_file(
         "n_events": clusters[-1] - clusters[0],
         "uuid": content["uuid"],
         "identity": content["identity"],
-        "state": state,
+        "state": content["state"],
         "clusters": clusters,
         "n_in_tree": content["clusters"][-1],
     }
@@ -168,28 +178,26 @@ def side_by_side(function: Callable[[Item], Answer], items: Iterable[Item]) -> I
         threads.shutdown(cancel_futures=True)
 
 
-class Content(NamedTuple):
-    """How many events a tree of a file holds, and what copies of it share: see `events.identity`."""
-
-    n_events: int
-    identity: str
-
-
-def content_of(path: str, tree: str) -> Content:
-    """Return what a tree of a file holds.
-
-    Raises:
-        FileError: If it is absent, truncated, no ROOT file or lacks the tree.
-    """
-    with open_root(path) as file:
-        events = file.tree(tree)
-        return Content(events.n_events, identity_of(file, events))
+def _header(path: str, tree: str, branches: Branches, headers: Headers) -> dict[str, Any]:
+    """Return what a file holds, read if it is not among `headers`, where it is put then."""
+    key = (path, tree)
+    if key not in headers:
+        try:
+            headers[key] = _read_header(path, tree, branches)
+        except FileError as error:
+            headers[key] = error
+    found = headers[key]
+    if isinstance(found, FileError):
+        raise found
+    return found
 
 
 def _read_header(path: str, tree_name: str, branches: Branches) -> dict[str, Any]:
+    state = state_of(path)
     with open_root(path) as file:
         tree = file.tree(tree_name)
         return {
+            "state": state,
             "uuid": file.uuid,
             "identity": identity_of(file, tree),
             "available": frozenset(tree.names),

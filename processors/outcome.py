@@ -3,14 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from datamc.results import CutflowRow, DatasetRecord, LookUps, Result, as_text, merged_samples, ranges_of
+from datamc.results import (
+    CutflowRow,
+    DatasetRecord,
+    LookUps,
+    Result,
+    as_text,
+    merged_samples,
+    notes_from,
+    ranges_of,
+)
 from processors import reference
 from processors.event_samples import joined
 from processors.generated import N_EVENTS, SQUARES, WEIGHTS, left_out
 from processors.histograms import by_tagger, in_order
 from processors.ledger import ledger_of
-from processors.not_finite import require_finite
-from processors.notes import fraction_notes, notes_of
+from processors.not_finite import require_finite_outputs
 from processors.opening import PlannedFile
 from processors.planning import Plan
 from processors.tagger_processor import Output, TaggerProcessor
@@ -39,25 +47,23 @@ def result_of(
         LedgerError: If events went missing.
         ValueError: If a tagger gave no finite output for any jet.
     """
-    cutflows = _tables(output, plan, "cutflow")
     result = Result(
         selection=processor.parameters.name,
         histograms=_histograms(output, plan, processor),
         datasets=_records(output, plan),
-        cutflows=cutflows,
+        cutflows=_tables(output, plan, "cutflow"),
         n_minus_one=_tables(output, plan, "n_minus_one"),
         ledger=ledger_of(plan, output.get("processed", {}), output.get("lost", {})),
-        notes=notes_of(plan, output, cutflows, processor.golden),
+        notes=list(plan.notes),
         config=config,
         versions=versions,
         usage=usage,
         sections={name: ranges_of(found) for name, found in output.get("sections", {}).items() if found},
         samples=_samples(output, plan),
     )
-    result.notes += fraction_notes(result)
+    result.notes += notes_from(result)
     result.check_ledger()
-    for scenario, count in result.not_finite().items():
-        require_finite({scenario.label: count.n_jets}, count.n_scored, where=result.selection)
+    require_finite_outputs(result)
     return result
 
 

@@ -4,7 +4,7 @@ A job that would find its last file unreadable after an hour should not start.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from datamc.results import LedgerEntry, refuse_overlaps
 from events.files import FileError
 from models.features import BRANCHES
 from processors.filesets import DatasetMetadata, Fileset
-from processors.opening import PlannedFile, open_file, side_by_side
+from processors.opening import Headers, PlannedFile, open_file, side_by_side
 from selections.branches import Branches
 from selections.parameters import Selection
 from selections.primary_datasets import names_of, require_usable, starts_from
@@ -58,7 +58,14 @@ def tagger_branches(branches: Branches, inputs: Sequence[str] = BRANCHES) -> Bra
 
 
 def make_plan(
-    fileset: Fileset, parameters: Selection, branches: Branches, *, skip_bad_files: bool = False
+    fileset: Fileset,
+    parameters: Selection,
+    branches: Branches,
+    *,
+    skip_bad_files: bool = False,
+    may_lose_all: bool = False,
+    headers: Headers | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
     """Return what is to be processed, after opening every file.
 
@@ -69,6 +76,9 @@ def make_plan(
         parameters: The row of the selection.
         branches: What will be read.
         skip_bad_files: Whether files that cannot be read are declared lost instead of ending everything.
+        may_lose_all: Whether nothing may be left of the files, as of those of one job of many.
+        headers: What was read of files for another selection, and is not read again; new ones are added.
+        progress: Called with (files opened, all files).
 
     Raises:
         UnreadableFilesError: If files are absent, truncated or hold no such tree.
@@ -77,7 +87,7 @@ def make_plan(
     """
     wanted, notes = datasets_of(fileset, parameters)
     plan = Plan(notes=notes)
-    _add_files(plan, wanted, branches)
+    _add_files(plan, wanted, branches, {} if headers is None else headers, progress)
     if plan.lost and not skip_bad_files:
         n_files = len(plan.lost) + len(plan.files)
         of_many = f"{len(plan.lost)} of {n_files} files cannot be read: " if len(plan.lost) > 1 else ""
@@ -85,9 +95,9 @@ def make_plan(
         raise UnreadableFilesError(
             f"{of_many}{complaints}: mend the fileset, or ask for files that cannot be read to be skipped"
         )
-    plan.notes += [f"{entry.dataset}: {entry.file} skipped, {entry.reason}" for entry in plan.lost]
-    if not plan.files:
-        raise ValueError(f"nothing to process ({few(plan.notes)}): check the fileset")
+    if not plan.files and not may_lose_all:
+        skipped = [f"{entry.dataset}: {entry.file} skipped, {entry.reason}" for entry in plan.lost]
+        raise ValueError(f"nothing to process ({few([*plan.notes, *skipped])}): check the fileset")
     refuse_overlaps(file.range for file in plan.files)
     _refuse_mixed_weights(plan.files)
     plan.notes += _primary_dataset_notes(plan.datasets, parameters)
@@ -128,17 +138,27 @@ def datasets_of(fileset: Fileset, parameters: Selection) -> tuple[Fileset, list[
     return wanted, [f"{name}: left out, {reason} and {starts}" for name, reason in left_out.items()]
 
 
-def _add_files(plan: Plan, fileset: Fileset, branches: Branches) -> None:
+def _add_files(
+    plan: Plan,
+    fileset: Fileset,
+    branches: Branches,
+    headers: Headers,
+    progress: Callable[[int, int], None] | None,
+) -> None:
     def opened(file: tuple[str, str]) -> PlannedFile | LedgerEntry:
         name, path = file
         dataset = fileset[name]
+        entry = dataset.files[path]
         try:
-            return open_file(name, path, dataset.files[path], dataset.metadata, branches)
+            return open_file(name, path, entry, dataset.metadata, branches, headers=headers)
         except FileError as problem:
-            return LedgerEntry(name, path, 0, 0, "skipped", problem.reason)
+            start = entry.entries[0] if entry.entries else 0
+            return LedgerEntry(name, path, 0, 0, "skipped", problem.reason, start)
 
     files = [(name, path) for name, dataset in fileset.items() for path in dataset.files]
-    for planned in side_by_side(opened, files):
+    for done, planned in enumerate(side_by_side(opened, files), 1):
+        if progress is not None:
+            progress(done, len(files))
         if isinstance(planned, LedgerEntry):
             plan.lost.append(planned)
             continue

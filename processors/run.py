@@ -23,8 +23,8 @@ from processors.extras import Extras
 from processors.filesets import parse_fileset
 from processors.jet_table import join_tables
 from processors.ledger import require_all_chunks
-from processors.luminosity import read_golden_json
-from processors.opening import TRUTH_BRANCHES
+from processors.luminosity import GoldenJson, read_golden_json
+from processors.opening import TRUTH_BRANCHES, Headers
 from processors.outcome import result_of
 from processors.planning import Plan, make_plan, tagger_branches
 from processors.request import config_of, require_usable, versions
@@ -90,6 +90,20 @@ class Run(NamedTuple):
         }
 
 
+class Request(NamedTuple):
+    """What is asked of one selection, before any file is opened; see `run_selection`."""
+
+    parameters: Selection
+    taggers: Sequence[Tagger]
+    variants: Sequence[Variant]
+    seed: int
+    profile: str
+    year: str
+    golden: GoldenJson | None
+    varied: Systematics
+    extras: Extras
+
+
 def run_selection(
     *,
     selection: str,
@@ -112,6 +126,7 @@ def run_selection(
     keep_chunks: Path | None = None,
     extras: Extras | None = None,
     table: Path | None = None,
+    submission: str = "",
     progress: Progress | None = None,
 ) -> Result:
     """Return the result of one selection on all files, in one pass for all taggers and variants.
@@ -141,6 +156,7 @@ def run_selection(
             taken; None keeps none.
         extras: What is made besides.
         table: A folder for one parquet file per dataset with a row for each jet; None writes none.
+        submission: The fingerprint of the submission whose job this is; all files of a job may be lost.
         progress: Called with (events done, all events).
 
     Raises:
@@ -148,20 +164,14 @@ def run_selection(
         OSError: If files cannot be read.
         LedgerError: If events went missing.
     """
-    parameters = parameters_of(selection, profile=profile, year=year)
-    extras = replace(extras or Extras(), rows=table is not None)
-    require_usable(taggers, variants, extras, chunksize)
     require_executor(executor, workers=workers, address=address)
-    varied = Systematics(systematics, corrections or Corrections())
-    branches = _branches(parameters, varied, extras, with_taggers=bool(taggers))
-    golden = None if golden_json is None else read_golden_json(golden_json)
-    plan = make_plan(parse_fileset(fileset), parameters, branches, skip_bad_files=skip_bad_files)
-    processor = TaggerProcessor(
-        parameters=parameters, datasets=plan.datasets, taggers=taggers, variants=variants, seed=seed,
-        golden=golden, systematics=varied, extras=extras,
+    asked = request_of(
+        selection=selection, taggers=taggers, variants=variants, chunksize=chunksize, seed=seed,
+        profile=profile, year=year, golden_json=golden_json, corrections=corrections,
+        systematics=systematics, extras=replace(extras or Extras(), rows=table is not None),
     )  # fmt: skip
-    names = branches.names() | frozenset(TRUTH_BRANCHES)
-    run = Run(plan, processor, names, config_of(processor, profile=profile, year=year), versions())
+    run = prepare(asked, fileset, skip_bad_files=skip_bad_files, may_lose_all=bool(submission))
+    plan = run.plan
     limits = Limits(skip_unreadable=skip_bad_files, retries=retries, memory_mb=memory_limit_mb)
     report = _reporter(progress, plan)
     items = [item for file in plan.files for item in file.work_items(chunksize)]
@@ -171,10 +181,76 @@ def run_selection(
             executor, workers=workers, address=address, limits=limits, store=store, report=report
         ) as chunks,
     ):
-        output, usage = _sum_over(chunks, items, run)
-        if store is not None and table is not None:
-            join_tables(store, items, table)
-    return result_of(output, plan, processor, config=run.config, versions=run.versions, usage=usage)
+        output, usage = _sum_over(chunks, items, run) if items else ({}, {})
+        rows = join_tables(store, items, table) if store is not None and table is not None else {}
+    result = result_of(output, plan, run.processor, config=run.config, versions=run.versions, usage=usage)
+    return replace(result, submission=submission, tables=rows)
+
+
+def request_of(
+    *,
+    selection: str,
+    taggers: Sequence[Tagger],
+    variants: Sequence[Variant],
+    chunksize: int,
+    seed: int,
+    profile: str,
+    year: str,
+    golden_json: Path | None,
+    corrections: Corrections | None,
+    systematics: Mode,
+    extras: Extras,
+) -> Request:
+    """Return what is asked of a selection, checked as far as no file is needed; see `run_selection`.
+
+    Raises:
+        ValueError: If an argument does not fit; the message says which and what to do.
+    """
+    parameters = parameters_of(selection, profile=profile, year=year)
+    require_usable(taggers, variants, extras, chunksize)
+    varied = Systematics(systematics, corrections or Corrections())
+    golden = None if golden_json is None else read_golden_json(golden_json)
+    return Request(parameters, taggers, variants, seed, profile, year, golden, varied, extras)
+
+
+def prepare(
+    asked: Request,
+    fileset: Mapping[str, Any],
+    *,
+    skip_bad_files: bool = False,
+    may_lose_all: bool = False,
+    headers: Headers | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Return all that is decided before the first event is read, after opening every file.
+
+    Here and in jobs, what is planned is planned by this.
+
+    Args:
+        asked: What is asked for.
+        fileset: As `processors.filesets.parse_fileset` takes it, or what it returned.
+        skip_bad_files: Whether files that cannot be read are declared lost instead of ending everything.
+        may_lose_all: Whether nothing may be left of the files, as of those of one job of many.
+        headers: What was read of files for another selection, and is not read again; new ones are added.
+        progress: Called with (files opened, all files).
+
+    Raises:
+        ValueError: If the fileset or a file does not fit; the message says which and what to do.
+        OSError: If files cannot be read.
+    """
+    branches = _branches(asked.parameters, asked.varied, asked.extras, with_taggers=bool(asked.taggers))
+    plan = make_plan(
+        parse_fileset(fileset), asked.parameters, branches,
+        skip_bad_files=skip_bad_files, may_lose_all=may_lose_all, headers=headers,
+        progress=progress,
+    )  # fmt: skip
+    processor = TaggerProcessor(
+        parameters=asked.parameters, datasets=plan.datasets, taggers=asked.taggers, variants=asked.variants,
+        seed=asked.seed, golden=asked.golden, systematics=asked.varied, extras=asked.extras,
+    )  # fmt: skip
+    names = branches.names() | frozenset(TRUTH_BRANCHES)
+    config = config_of(processor, profile=asked.profile, year=asked.year)
+    return Run(plan, processor, names, config, versions())
 
 
 def _branches(parameters: Selection, varied: Systematics, extras: Extras, *, with_taggers: bool) -> Branches:

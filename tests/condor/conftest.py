@@ -256,6 +256,7 @@ def process() -> Callable[..., None]:
             output = folder / f"{number:05d}" / "output"
             result = run_selection(
                 selection="dy", fileset=manifest.fileset(number), seed=seed,
+                submission=manifest.fingerprint,
                 table=output / "dy_jets" if tables else None,
             )  # fmt: skip
             write_result(result, output / "dy.zip")

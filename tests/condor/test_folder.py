@@ -129,7 +129,7 @@ def test_the_exit_code_of_a_job_is_that_of_the_command(tmp_path: Path) -> None:
     assert finished.returncode == 7
     assert finished.stdout == (
         "unset 1 1 process --selection dy --fileset fileset.json --out output --executor iterative "
-        "--taggers ../inputs/taggers_0/run --name a b\n"
+        f"--submission {planned.fingerprint} --taggers ../inputs/taggers_0/run --name a b\n"
     )
 
 

@@ -1,10 +1,9 @@
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from condor.manifest import Input, Job, Range
-from condor.splitting import count_inputs, split, uncounted_inputs
+from condor.splitting import split, uncounted_inputs
 from processors.filesets import parse_fileset
 
 INPUTS = [
@@ -67,13 +66,3 @@ def test_files_that_were_not_counted_cannot_be_cut() -> None:
     assert jobs == [Job("dy", (Range(0, 0, -1),)), Job("dy", (Range(1, 0, -1),))]
     with pytest.raises(ValueError, match="events per job need counted inputs"):
         split(inputs, selections=["dy"], datasets=BOTH, events_per_job=10)
-
-
-def test_every_file_that_cannot_be_counted_is_named(samples: Path) -> None:
-    from processors.filesets import read_fileset
-
-    fileset = read_fileset(samples)
-    bad = parse_fileset({"bad": ["missing.root", str(samples)]})
-    inputs, _, complaints = count_inputs(fileset | bad)
-    assert [file.n_events for file in inputs] == [230, 230, 150, 110]
-    assert complaints == ["missing.root: no such file", f"{samples}: not a ROOT file"]

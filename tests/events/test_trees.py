@@ -11,7 +11,6 @@ import uproot
 
 from events.files import FileError, open_root
 from processors.filesets import parse_fileset
-from processors.opening import content_of
 from processors.run import run_selection
 from processors.skim import skim
 from simulation.fixture import fixture_files
@@ -62,8 +61,13 @@ def reveal_truth(path: Path) -> None:
     reveal(path, path.parent / "revealed.root")
 
 
+def count_events(path: Path) -> None:
+    with open_root(path) as file:
+        assert file.tree("Events").n_events >= 0
+
+
 READERS: dict[str, Read] = {
-    "count": lambda path: content_of(str(path), "Events"),
+    "count": count_events,
     "process": process,
     "skim": copy_small,
     "prepare": prepare_jets,

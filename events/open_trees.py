@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import uproot
 from coffea.processor.executor import WorkItem
 
-from events.files import RootFile, is_remote, opening_options
+from events.files import FileError, RootFile, is_remote, open_root, opening_options
 from events.identity import State, identity_of, machine, state_of
 from events.reading import ReadError
 
@@ -119,6 +119,20 @@ def open_tree(item: WorkItem) -> Iterator[Callable[[], int]]:
     except BaseException:
         close_tree()
         raise
+
+
+def damage_of(item: WorkItem, branches: frozenset[str]) -> str | None:
+    """Return what is wrong with some branches of a chunk, in a sentence that names the file; None if nothing.
+
+    All of them are read: asked only where the work on a chunk failed.
+    """
+    try:
+        with open_root(item.filename) as file:
+            tree = file.tree(item.treename)
+            tree.require_sound(branches, start=item.entrystart, stop=item.entrystop)
+    except FileError as error:
+        return f"{error.path}: cannot be read, the file is damaged ({error.reason})"
+    return None
 
 
 def _open(item: WorkItem) -> None:

@@ -94,9 +94,32 @@ class Tree:
         """
         self._require(names)
         with damage_named(self.path):
-            return self._tree.arrays(
+            events = self._tree.arrays(
                 list(names), entry_start=start, entry_stop=stop, language=NoFormulas(), array_cache=None
             )
+        require_equal_counts(
+            {name: _counts(events[name]) for name in names if _is_jagged(events[name])}, self.path
+        )
+        return events
+
+    def require_sound(self, names: Collection[str], *, start: int, stop: int) -> None:
+        """Read some branches one by one, those that are there, and raise if one of them is damaged.
+
+        Raises:
+            FileError: If one cannot be read, or holds other numbers of objects than the rest of its
+                collection or than its counter; the sentence names it.
+        """
+        counts: dict[str, NDArray[Any]] = {}
+        for name in sorted(self._known.intersection(names)):
+            try:
+                column = self.read([name], start=start, stop=stop)[name]
+            except FileError as error:
+                raise FileError(self.path, f"{name}: {error.reason}") from error
+            if _is_jagged(column):
+                counts[name] = _counts(column)
+            elif name.startswith("n"):
+                counts[f"{name.removeprefix('n')}_ by {name}"] = np.asarray(column)
+        require_equal_counts(counts, self.path)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a branch with one value for each event, shape ``(n_events,)``.
@@ -131,6 +154,34 @@ class Tree:
     def _require(self, names: Collection[str]) -> None:
         if missing := self.missing(names):
             raise FileError(self.path, f"it holds no branch {', '.join(missing)}")
+
+
+def require_equal_counts(counts: Mapping[str, NDArray[Any]], path: str) -> None:
+    """Raise unless the branches of each collection hold as many values of each event.
+
+    Args:
+        counts: How many values of each event a branch holds, by the name of the branch.
+        path: Of their file.
+
+    Raises:
+        FileError: If not; objects would be taken for others than they are.
+    """
+    first_of: dict[str, str] = {}
+    for name, numbers in counts.items():
+        prefix, underscore, _ = name.partition("_")
+        if not underscore:
+            continue
+        first = first_of.setdefault(prefix, name)
+        if first != name and not np.array_equal(counts[first], numbers):
+            raise FileError(path, f"{first} and {name} hold other numbers of objects, the file is damaged")
+
+
+def _is_jagged(column: ak.Array) -> bool:
+    return bool(column.ndim > 1)
+
+
+def _counts(column: ak.Array) -> NDArray[Any]:
+    return np.asarray(ak.num(column))
 
 
 def clusters_of(offsets: Sequence[int], n_events: int) -> tuple[int, ...]:

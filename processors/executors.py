@@ -93,6 +93,7 @@ def open_executor(
     limits: Limits | None = None,
     store: Store | None = None,
     report: Report,
+    branches: frozenset[str] = frozenset(),
 ) -> Iterator["Chunks"]:
     """Yield an executor of coffea's Runner.
 
@@ -104,6 +105,7 @@ def open_executor(
         limits: What a worker does about files that cannot be read, and how much memory it may take.
         store: Where finished chunks are kept for a run that continues this one; None keeps none.
         report: Called after each chunk.
+        branches: What a chunk reads of its file; where it fails, they tell whether the file is damaged.
 
     Raises:
         ValueError: If `require_executor` finds no such executor, or the cluster does not fit.
@@ -111,7 +113,12 @@ def open_executor(
         WorkerError: If workers died again and again.
     """
     require_executor(name, workers=workers, address=address)
-    options: dict[str, Any] = {"limits": limits or Limits(), "store": store, "report": report}
+    options: dict[str, Any] = {
+        "limits": limits or Limits(),
+        "store": store,
+        "report": report,
+        "branches": branches,
+    }
     if name == "dask":
         with _dask_client(workers, address) as client:
             yield Chunks(where=DaskCluster(client), status=False, **options)
@@ -127,13 +134,14 @@ class Chunks(ExecutorBase):
     limits: Limits = field(default_factory=Limits)
     store: Store | None = None
     report: Report | None = None
+    branches: frozenset[str] = frozenset()
     total: "TotalUsage" = field(default_factory=lambda: TotalUsage())
 
     def __call__(self, items: Sequence[WorkItem], function: Task, accumulator: Any) -> tuple[Any, int]:
         """Return the sum of the results of all items, and 0 as coffea expects of success."""
         # By dataset first: a histogram that lacks some categories is added a thousand times slower.
         sums: dict[str, Any] = {}
-        for item, result in self._results(items, ChunkTask(function, self.limits)):
+        for item, result in self._results(items, ChunkTask(function, self.limits, self.branches)):
             sums[item.dataset] = accumulate([result], sums.get(item.dataset))
             if self.report is not None:
                 self.report(len(item))

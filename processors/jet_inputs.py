@@ -50,6 +50,8 @@ class _Places:
         self.entry = entry
         self.jet = jet
         self._known: dict[tuple[int, int], tuple[NDArray[Any], Positions]] = {}
+        # Of the event of each jet, by the first branch; all others must agree.
+        self._n_jets = np.full(len(entry), -1, np.int64)
 
     def parts(self, edges: Positions) -> Iterator[tuple[int, slice]]:
         """Yield each basket that holds any of the jets: its number, and which of them.
@@ -76,8 +78,11 @@ class _Places:
             return self._known[key][1]
         event = self.entry[chosen] - start
         position = offsets[event] + self.jet[chosen]
-        if (position >= offsets[event + 1]).any() or (position < 0).any():
+        n_jets, known = offsets[event + 1] - offsets[event], self._n_jets[chosen]
+        is_sound = offsets[0] == 0 and (np.diff(offsets) >= 0).all() and (self.jet[chosen] < n_jets).all()
+        if not is_sound or ((known >= 0) & (known != n_jets)).any():
             raise ReadError(f"{path}: cannot be read, its branches of jets hold different numbers of them")
+        self._n_jets[chosen] = n_jets
         self._known[key] = offsets, position
         return position
 

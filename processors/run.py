@@ -178,7 +178,13 @@ def run_selection(
     with (
         _chunk_store(run, keep_chunks, table) as store,
         open_executor(
-            executor, workers=workers, address=address, limits=limits, store=store, report=report
+            executor,
+            workers=workers,
+            address=address,
+            limits=limits,
+            store=store,
+            report=report,
+            branches=names,
         ) as chunks,
     ):
         output, usage = _sum_over(chunks, items, run) if items else ({}, {})

@@ -14,7 +14,7 @@ import numpy as np
 import uproot
 
 from events.files import RootFile, open_root
-from events.reading import ReadError, reading
+from events.reading import reading
 from events.trees import Tree
 from models.features import BRANCHES
 from processors import reference
@@ -150,7 +150,6 @@ def _copy(
         titles = {name: tree.title(name) for name in names}
         for item in file.work_items(STEP):
             events = tree.read(names, start=item.entrystart, stop=item.entrystop)
-            require_equal_counts(events, file.path)
             told(len(events))
             if triggers:
                 events = events[_fired(tree, triggers, item.entrystart, item.entrystop)]
@@ -161,26 +160,6 @@ def _copy(
         _copy_beside(source, target, share=file.n_events / file.n_in_tree if file.n_in_tree else 1.0)
     before = Path(file.path).stat().st_size if "://" not in file.path else 0
     return SkimmedFile(file.dataset, file.path, path, file.n_events, n_kept, before, path.stat().st_size)
-
-
-def require_equal_counts(events: ak.Array, path: str) -> None:
-    """Raise unless the branches of each collection hold as many values of each event.
-
-    Args:
-        events: Columns by the names of their branches.
-        path: Of their file.
-
-    Raises:
-        ReadError: If not; the copy would hold other objects than the file, or none.
-    """
-    first_of: dict[str, str] = {}
-    for name in events.fields:
-        prefix, underscore, _ = name.partition("_")
-        if events[name].ndim < 2 or not underscore:
-            continue
-        first = first_of.setdefault(prefix, name)
-        if first != name and not np.array_equal(ak.num(events[first]), ak.num(events[name])):
-            raise ReadError(f"{path}: {first} and {name} hold other numbers of objects, the file is damaged")
 
 
 def _fired(tree: Tree, triggers: Sequence[Any], start: int, stop: int) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 from coffea.analysis_tools import Weights
 from numpy.typing import NDArray
 
+from events.reading import DamagedValueError
 from processors.corrections import SYSTEMATIC, Constant, Corrections, Table, WeightCard
 from processors.look_up_counts import Counts, count_look_ups
 from processors.lookup import Lookup
@@ -32,14 +33,14 @@ def event_weights(events: ak.Array, *, is_data: bool) -> Weight:
     1 also in simulation without generator weights, which is noted when the files are opened beforehand.
 
     Raises:
-        ValueError: If a weight is no finite number.
+        DamagedValueError: If a weight is no finite number.
     """
     generated = None if is_data else column(events, "genWeight")
     if generated is None:
         return np.ones(len(events))
     weights = np.asarray(generated, dtype=np.float64)
     if not np.isfinite(weights).all():
-        raise ValueError(
+        raise DamagedValueError(
             f"{events.metadata['dataset']}, {events.metadata['filename']}: "
             f"{np.count_nonzero(~np.isfinite(weights))} values of genWeight are no finite numbers: "
             "the file is damaged, make or fetch it again"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from coffea.processor.executor import WorkItem
 
-from events.open_trees import open_tree
-from events.reading import ReadError, reading
+from events.open_trees import damage_of, open_tree
+from events.reading import ReadError, is_out_of_room, reading
 from storage.memory import memory_limit as limited_memory
 
 log = logging.getLogger(__name__)
@@ -56,10 +56,16 @@ class ChunkTask:
     """The work on one chunk, in a form that travels to workers.
 
     What cannot be opened (coffea does that, outside of the processor) or read is one sentence, or a loss.
+
+    Attributes:
+        function: The work itself.
+        limits: What is done about trouble.
+        branches: What it reads: looked through where it fails, to tell a damaged file from another error.
     """
 
     function: Callable[[WorkItem], Any]
     limits: Limits
+    branches: frozenset[str] = frozenset()
 
     def __call__(self, item: WorkItem) -> tuple[Any, Usage]:
         """Return what the function returns, and what that took."""
@@ -77,8 +83,17 @@ class ChunkTask:
             return {"out": lost, "processed": {item}}, 0
 
     def _read_once(self, item: WorkItem) -> tuple[Any, int]:
-        with reading(item.filename), open_tree(item) as read_bytes:
-            return self.function(item), read_bytes()
+        try:
+            with reading(item.filename), open_tree(item) as read_bytes:
+                return self.function(item), read_bytes()
+        except ReadError:
+            raise
+        except Exception as error:
+            # What a damaged file holds may fail far from where it is read.
+            damage = None if is_out_of_room(error) else damage_of(item, self.branches)
+            if damage is None:
+                raise
+            raise ReadError(damage) from error
 
 
 def again_if_unreadable(read: Callable[[], T], limits: Limits) -> T:

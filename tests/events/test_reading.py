@@ -1,8 +1,10 @@
 import errno
 from pathlib import Path
 
+import numpy as np
 import pytest
 import uproot
+from numpy._core._exceptions import _ArrayMemoryError
 
 from events.reading import ReadError, reading
 from storage.disk import DiskFullError, disk_full_said
@@ -56,3 +58,13 @@ def test_other_errors_are_not_blamed_on_the_file(error: Exception) -> None:
 def test_lack_of_memory_is_not_blamed_on_the_file() -> None:
     with pytest.raises(MemoryError), reading("f.root"):
         fail_below_uproot(MemoryError())
+
+
+def test_an_array_that_no_such_file_can_hold_is_a_damaged_length(tmp_path: Path) -> None:
+    """A file of 100 bytes and an array of 8 TB; another of 80 kB, for which there was no memory."""
+    path = tmp_path / "f.root"
+    path.write_bytes(bytes(100))
+    with pytest.raises(ReadError, match=r"f.root: cannot be read"), reading(str(path)):
+        fail_below_uproot(_ArrayMemoryError((10**12,), np.dtype("f8")))
+    with pytest.raises(MemoryError), reading(str(path)):
+        fail_below_uproot(_ArrayMemoryError((10**4,), np.dtype("f8")))

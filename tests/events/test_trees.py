@@ -10,6 +10,7 @@ import pytest
 import uproot
 
 from events.files import FileError, open_root
+from events.trees import require_equal_counts
 from processors.filesets import parse_fileset
 from processors.run import run_selection
 from processors.skim import skim
@@ -196,3 +197,31 @@ def test_a_formula_is_no_way_around_the_door() -> None:
         and node.func.attr in ("arrays", "iterate")
     ]
     assert calls == []
+
+
+def counts(**numbers: list[int]) -> dict[str, Any]:
+    return {name: np.array(values) for name, values in numbers.items()}
+
+
+def test_branches_of_a_collection_that_disagree_are_a_damaged_file() -> None:
+    sound = counts(Jet_pt=[2, 0], Jet_eta=[2, 0], Muon_pt=[0, 1], PSWeight=[4, 4], LHEWeight=[9, 9])
+    require_equal_counts(sound, "f.root")
+    with pytest.raises(FileError, match=r"^f\.root: Jet_pt and Jet_eta "):
+        require_equal_counts(sound | counts(Jet_eta=[1, 1]), "f.root")
+
+
+def test_a_damaged_branch_is_named(tmp_path: Path) -> None:
+    """One basket of one branch is overwritten: the rest of the file is sound."""
+    path = tmp_path / "f.root"
+    path.write_bytes(fixture_files()["dy"].read_bytes())
+    with uproot.open(path) as file:
+        branch = file["Events/Jet_eta"]
+        start, length = int(branch.member("fBasketSeek")[0]), int(branch.member("fBasketBytes")[0])
+    content = bytearray(path.read_bytes())
+    content[start + 100 : start + length] = b"\x07" * (length - 100)
+    path.write_bytes(content)
+    with open_root(path) as file:
+        tree = file.tree("Events")
+        tree.require_sound(["Jet_pt", "nJet", "Muon_pt", "not there"], start=0, stop=230)
+        with pytest.raises(FileError, match=r"f.root: Jet_eta: not a readable ROOT file"):
+            tree.require_sound(["Jet_pt", "Jet_eta"], start=0, stop=230)

@@ -1,6 +1,7 @@
 """Events of every shape, and files with damaged bytes: an answer that adds up, or an error; no other."""
 
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,20 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
+from coffea.processor.executor import WorkItem
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from datamc.results import Result
+from events.reading import ReadError
 from models.features import FEATURES, IS_INTEGER
 from models.perturbations import parse_variants
 from models.tagger import Tagger
 from processors.run import run_selection
+from processors.worker import ChunkTask, Limits
 from selections.parameters import SELECTIONS
+from storage.trees import make_tree
 
 Writes = Callable[..., Path]
 
@@ -153,6 +159,72 @@ def test_a_weight_that_is_no_number_is_an_error(write: Writes, tmp_path: Path) -
     path = write(tmp_path / "events.root", events)
     with pytest.raises(ValueError, match="1 values of genWeight are no finite numbers"):
         run_selection(selection="inclusive", fileset={"mc": [str(path)]})
+    skipped = run_selection(selection="inclusive", fileset={"mc": [str(path)]}, skip_bad_files=True)
+    assert [(entry.status, entry.n_lost) for entry in skipped.ledger] == [("failed", 2)]
+    assert "1 values of genWeight" in skipped.ledger[0].reason
+
+
+def place_of_offsets(path: Path, branch: str) -> tuple[int, np.ndarray]:
+    """Where the offsets of the first basket of a branch begin in a file, and what they are."""
+    with uproot.open(path) as file:
+        found = file["Events"][branch]
+        start, length = int(found.member("fBasketSeek")[0]), int(found.member("fBasketBytes")[0])
+        counts = np.array([len(values) for values in found.array(library="np")])
+    raw = path.read_bytes()[start : start + length]
+    (key_length,) = struct.unpack(">H", raw[14:16])
+    offsets = key_length + 4 * np.concatenate([[0], np.cumsum(counts)[:-1]])
+    position = raw.find(offsets.astype(">i4").tobytes())
+    assert position > 0, "write the file without compression"
+    return start + position, offsets
+
+
+@pytest.mark.parametrize("change", ["far away", "backwards", "one jet less"])
+@pytest.mark.parametrize("branch", ["Jet_DeepCSV_vertexMass", "Jet_DeepCSV_trackJetPt"])
+def test_a_branch_that_says_otherwise_where_its_jets_are_is_a_damaged_file(
+    tmp_path: Path, make_events: Callable[..., Any], tagger: Callable[..., Tagger], branch: str, change: str
+) -> None:
+    """What is read with such offsets would be other jets, or fail far from where it is read."""
+    events = make_events(60, seed=8, is_data=False)
+    path = tmp_path / "f.root"
+    with uproot.recreate(path, compression=None) as file:
+        make_tree(file, "Events", events, {})
+        file["Events"].extend(events)
+    position, offsets = place_of_offsets(path, branch)
+    middle = 21 + int(np.flatnonzero(np.diff(offsets)[20:])[0])
+    changed = {
+        "far away": 0x0E000000,
+        "backwards": int(offsets[0]) - 4,
+        "one jet less": int(offsets[middle]) - 4,
+    }[change]
+    with path.open("r+b") as damaged:
+        damaged.seek(position + 4 * middle)
+        damaged.write(struct.pack(">i", changed))
+    options: dict[str, Any] = {"selection": "inclusive", "fileset": {"mc": [str(path)]}}
+    options["taggers"] = [tagger()]
+    with pytest.raises(ReadError, match=r"f.root: cannot be read"):
+        run_selection(**options)
+    (entry,) = run_selection(**options, skip_bad_files=True).ledger
+    assert (entry.status, entry.n_lost) == ("failed", 60)
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_an_error_far_from_reading_is_told_from_one_of_ours(tmp_path: Path, is_damaged: bool) -> None:
+    path = tmp_path / "f.root"
+    content = bytearray((SIMULATED / "dy.root").read_bytes())
+    if is_damaged:
+        with uproot.open(SIMULATED / "dy.root") as file:
+            start = int(file["Events/Muon_pt"].member("fBasketSeek")[0])
+        content[start + 100 : start + 200] = bytes(100)
+    path.write_bytes(content)
+
+    def fail(item: WorkItem) -> None:
+        raise IndexError("far from any reader")
+
+    task = ChunkTask(fail, Limits(), frozenset(["Muon_pt", "Jet_pt"]))
+    item = WorkItem("mc", str(path), "Events", 0, 230, b"")
+    kind, words = (ReadError, "Muon_pt") if is_damaged else (IndexError, "far from")
+    with pytest.raises(kind, match=words):
+        task(item)
 
 
 def same(first: Result, second: Result) -> bool:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import uproot
 
-from events.reading import ReadError
 from models.perturbations import parse_variants
 from models.tagger import Tagger
 from processors.filesets import parse_fileset
 from processors.run import run_selection
-from processors.skim import require_equal_counts, skim, skimmed_fileset
+from processors.skim import skim, skimmed_fileset
 from simulation.fixture import fixture_files
 
 SELECTIONS = ("dy", "wc", "ttsemilep")
@@ -102,10 +101,3 @@ def test_a_damaged_file_leaves_no_copy(
     with pytest.raises(OSError, match=f"^{path}: "):
         skim(parse_fileset({"mc": [str(path)]}), tmp_path / "skimmed", selections=["dy"])
     assert [file for file in (tmp_path / "skimmed").rglob("*") if file.is_file()] == []
-
-
-def test_branches_of_a_collection_that_disagree_are_a_damaged_file() -> None:
-    sound = {"Jet_pt": [[1.0, 2.0], []], "Jet_eta": [[0.1, 0.2], []], "Muon_pt": [[], [3.0]]}
-    require_equal_counts(ak.Array(sound), "f.root")
-    with pytest.raises(ReadError, match=r"^f\.root: Jet_pt and Jet_eta "):
-        require_equal_counts(ak.Array(sound | {"Jet_eta": [[0.1], [0.2]]}), "f.root")

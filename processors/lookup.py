@@ -180,6 +180,7 @@ def _outside(text: str) -> Any:
     return None if probe is None else _evaluator(json.dumps({"schema_version": 2, "corrections": [probe]}))
 
 
+@lru_cache(maxsize=4)
 def _tree(text: str) -> dict[str, Any]:
     (correction,) = json.loads(text)["corrections"]
     tree: dict[str, Any] = correction

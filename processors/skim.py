@@ -1,11 +1,13 @@
-"""Smaller copies of files: the branches that selections and taggers read, compressed with ZSTD.
+"""Smaller copies of files: the branches that selections, taggers and corrections read, compressed with ZSTD.
 
 Files are often published in LZMA, which takes several times longer to read. All events are kept, so that sums
-of weights stay what they are; the small trees beside the events are copied whole.
+of weights stay what they are; the small trees beside the events are copied whole. What is left out are inputs
+of other taggers, other collections of objects, and triggers.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +24,7 @@ from processors.filesets import Fileset
 from processors.generated import with_share
 from processors.opening import TRUTH_BRANCHES, PlannedFile
 from processors.planning import make_plan
-from processors.systematics import Systematics
+from processors.weights import COLLECTIONS
 from selections.branches import Branches, branches_of
 from selections.parameters import parameters_of
 from selections.triggers import passes_trigger
@@ -32,8 +34,11 @@ from storage.trees import make_tree
 
 STEP = 20_000
 """Events that are copied together, and about the size of a cluster of the copy."""
-KEPT_BESIDE = ("nGenJet", "GenJet_*", "Pileup_*", "PV_npvs*", "LHE*Weight*", "PSWeight*", "fixedGridRho*")
-"""What corrections and variations of simulation may need, by pattern."""
+_TRIGGERS = ("HLT_", "L1_")
+_INPUTS_OF_TAGGERS = "Jet_Deep"
+"""Hundreds of columns, in PFNano; scores are called otherwise."""
+_GENERATED = ("GenJet", "PSWeight", "LHEScaleWeight", "LHEPdfWeight")
+"""What jets are smeared with, and what variations of theory are made of."""
 TREES_BESIDE = ("Runs", "LuminosityBlocks")
 
 Progress = Callable[[int, int], None]
@@ -52,11 +57,17 @@ class SkimmedFile(NamedTuple):
 
 
 def kept_branches(
-    selections: Sequence[str], *, profile: str = "btv20001", year: str = "2017", more: Sequence[str] = ()
-) -> Callable[[str], bool]:
-    """Return what says of a branch whether a copy has it.
+    available: Collection[str],
+    selections: Sequence[str],
+    *,
+    profile: str = "btv20001",
+    year: str = "2017",
+    more: Sequence[str] = (),
+) -> list[str]:
+    """Return the branches of a file that a copy has, in their order.
 
     Args:
+        available: All branches of the file.
         selections: Whose branches are kept, with all inputs of taggers and the scores of the reference.
         profile: One of `selections.parameters.PROFILES`.
         year: One of `selections.parameters.YEARS`.
@@ -65,10 +76,29 @@ def kept_branches(
     names = {*BRANCHES, *reference.BRANCHES, *TRUTH_BRANCHES}
     for selection in selections:
         names |= branches_of(parameters_of(selection, profile=profile, year=year)).names()
-        for varied in Systematics("total").branches(selection):
-            names |= varied
-    patterns = (*KEPT_BESIDE, *more)
-    return lambda name: name in names or any(fnmatchcase(name, pattern) for pattern in patterns)
+    return [
+        name
+        for name in available
+        if name in names
+        or may_be_corrected_with(name, available)
+        or any(fnmatchcase(name, pattern) for pattern in more)
+    ]
+
+
+def may_be_corrected_with(name: str, available: Collection[str]) -> bool:
+    """Return whether a correction or variation may read a branch.
+
+    That is any branch with one value for each event (but for triggers), and any column of the objects that a
+    configuration of corrections names; it need not be known beforehand.
+
+    Args:
+        name: The branch.
+        available: All branches of its file.
+    """
+    prefix = name.partition("_")[0]
+    if name.startswith((*_TRIGGERS, _INPUTS_OF_TAGGERS)):
+        return False
+    return f"n{prefix}" not in available or prefix in {*COLLECTIONS.values(), *_GENERATED}
 
 
 def skim(
@@ -102,7 +132,7 @@ def skim(
     parameters = parameters_of("inclusive", profile=profile, year=year)
     basic = branches_of(parameters)
     plan = make_plan(fileset, parameters, Branches(basic.needed, ()))
-    keep = kept_branches(selections, profile=profile, year=year, more=more)
+    keep = partial(kept_branches, selections=selections, profile=profile, year=year, more=more)
     rows = [parameters_of(selection, profile=profile, year=year) for selection in selections]
     triggers = [row.triggers for row in rows] if triggered else []
     copies, done = [], 0
@@ -135,7 +165,7 @@ def skimmed_fileset(fileset: Fileset, copies: Iterable[SkimmedFile]) -> Any:
 def _copy(
     file: PlannedFile,
     path: Path,
-    keep: Callable[[str], bool],
+    keep: Callable[[Collection[str]], list[str]],
     triggers: Sequence[Any],
     told: Callable[[int], None],
 ) -> SkimmedFile:
@@ -146,7 +176,7 @@ def _copy(
         uproot.recreate(temporary, compression=uproot.ZSTD(3)) as target,
     ):
         tree = source.tree(file.tree)
-        names = [name for name in tree.names if keep(name)]
+        names = _columns(tree, keep(tree.names))
         titles = {name: tree.title(name) for name in names}
         for item in file.work_items(STEP):
             events = tree.read(names, start=item.entrystart, stop=item.entrystop)
@@ -160,6 +190,18 @@ def _copy(
         _copy_beside(source, target, share=file.n_events / file.n_in_tree if file.n_in_tree else 1.0)
     before = Path(file.path).stat().st_size if "://" not in file.path else 0
     return SkimmedFile(file.dataset, file.path, path, file.n_events, n_kept, before, path.stat().st_size)
+
+
+def _columns(tree: Tree, names: Sequence[str]) -> list[str]:
+    """Return those of some branches that hold numbers, for each event or for each of its objects."""
+    types = tree.read(names, stop=0)
+    return [name for name in names if _is_numeric(types[name].type.content)]
+
+
+def _is_numeric(kind: Any) -> bool:
+    if isinstance(kind, ak.types.ListType) and not kind.parameters:
+        kind = kind.content
+    return isinstance(kind, ak.types.NumpyType)
 
 
 def _fired(tree: Tree, triggers: Sequence[Any], start: int, stop: int) -> Any:

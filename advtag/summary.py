@@ -52,8 +52,12 @@ def show_differences(rows: Sequence["DifferenceRow"]) -> None:
     """
     from datamc.differences import expected_by_chance
 
-    last = {row.tagger: max(each.epoch for each in rows if each.tagger == row.tagger) for row in rows}
-    chosen = [r for r in rows if r.variant == "raw" and r.measure == "kl" and r.epoch == last[r.tagger]]
+    last: dict[str, int] = {}
+    for row in rows:
+        for tagger, epoch in ((row.tagger, row.epoch), (row.reference, row.reference_epoch)):
+            last[tagger] = max(epoch, last.get(tagger, epoch))
+    chosen = [r for r in rows if r.variant == "raw" and r.measure == "kl"]
+    chosen = [r for r in chosen if (r.epoch, r.reference_epoch) == (last[r.tagger], last[r.reference])]
     chosen = sorted((r for r in chosen if r.score != "BvsC"), key=lambda row: -abs(row.significance))
     if chosen:
         clear = sum(abs(row.significance) >= 2 for row in chosen)
@@ -62,6 +66,7 @@ def show_differences(rows: Sequence["DifferenceRow"]) -> None:
                 {
                     "selection": row.selection, "score": row.score,
                     "difference": f"{row.tagger} - {row.reference}",
+                    "epochs": _epochs(row),
                     "KL, 1e-4": f"{1e4 * row.difference:.1f} ± {1e4 * row.error:.1f}",
                     "sigma": row.significance,
                     "ratio": f"{row.ratio:.2f} ± {row.ratio_error:.2f}" if row.ratio_error else None,
@@ -72,6 +77,12 @@ def show_differences(rows: Sequence["DifferenceRow"]) -> None:
             f"{expected_by_chance(chosen):.1f} expected by chance",
             as_json=False,
         )  # fmt: skip
+
+
+def _epochs(row: "DifferenceRow") -> str:
+    """Return the epoch of both trainings, or of each where they differ."""
+    same = row.epoch == row.reference_epoch
+    return str(row.epoch) if same else f"{row.epoch} - {row.reference_epoch}"
 
 
 def history_rows(history: Sequence["HistoryRow"]) -> list[dict[str, Any]]:

@@ -165,7 +165,10 @@ def equal_auc_rows(
     n_blocks: int,
     area_errors: AreaErrors | None = None,
 ) -> list[EqualAucRow]:
-    """Return every checkpoint of a score over the curve at its AUC, that of the same epoch or of the last.
+    """Return every checkpoint of a score over the curve at its AUC.
+
+    The last epoch of a training is compared with the last of the reference, others with that of the same
+    number or, where there is none, the last.
 
     Args:
         place: Selection and score.
@@ -178,11 +181,12 @@ def equal_auc_rows(
             curve: what that does to the ratio is part of its error.
     """
     rows = []
+    last = {tagger: max(at for name, at in measured if name == tagger) for tagger, _ in measured}
     for (tagger, epoch), own in measured.items():
         area = areas.get((tagger, epoch, place[1]))
         if not curves or not area:
             continue
-        other = epoch if epoch in curves else max(curves)
+        other = epoch if epoch in curves and epoch != last[tagger] else max(curves)
         for name, curve in curves[other].items():
             at, sigma, status = curve.at(area[0][1])
             ratio, error = ratio_with_error(own[name], at, n_blocks=n_blocks)

@@ -18,6 +18,8 @@ const nameOf = (list, key) => (list.find((item) => item.key === key) || { name: 
 const trainings = keys(numbers.taggers);
 const last = (list) => list[list.length - 1];
 const epochsOf = (training) => (numbers.taggers.find((item) => item.key === training) || { epochs: [] }).epochs;
+/* The epoch of a training that is shown: that of the slider, or the nearest one it has. */
+const epochAt = (training) => (epochsOf(training).length ? nearest(epochsOf(training), state.epoch) : state.epoch);
 const nearest = (epochs, epoch) =>
   epochs.reduce((best, each) => (Math.abs(each - epoch) < Math.abs(best - epoch) ? each : best), epochs[0]);
 

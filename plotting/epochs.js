@@ -6,7 +6,7 @@ const [SELECTION, SCORE, TRAINING, EPOCH, VARIANT, KL, LOW, HIGH, OFFSET, CHI2, 
 
 function divergenceRow(training) {
   return numbers.divergence.find((row) => row[SELECTION] === state.selection && row[SCORE] === state.score &&
-    row[TRAINING] === training && row[EPOCH] === state.epoch && row[VARIANT] === state.variant);
+    row[TRAINING] === training && row[EPOCH] === epochAt(training) && row[VARIANT] === state.variant);
 }
 
 /* One line per training and variant; with `low` and `high`, its band. `points`: {training, variant, epoch, y, low, high}. */
@@ -194,9 +194,13 @@ function drawPerformance() {
   const curves = numbers.roc.filter((curve) => curve.score === state.score);
   element("roc-figure").hidden = !curves.length;
   if (!curves.length) return;
-  const epoch = nearest(curves.map((curve) => curve.epoch), state.epoch);
-  element("roc-title").textContent = `ROC of ${score}, epoch ${epoch}`;
-  Plotly.react(element("roc"), curves.filter((curve) => curve.epoch === epoch).map(rocTrace), layout({
+  // Each training at the epoch nearest to the slider's: their last ones may differ.
+  const at = new Map(curves.map((curve) => curve.tagger).map((tagger) =>
+    [tagger, nearest(curves.filter((curve) => curve.tagger === tagger).map((curve) => curve.epoch), state.epoch)]));
+  const same = new Set(at.values()).size === 1;
+  element("roc-title").textContent = `ROC of ${score}, ${same ? `epoch ${[...at.values()][0]}`
+    : [...at].map(([tagger, epoch]) => `${tagger} epoch ${epoch}`).join(", ")}`;
+  Plotly.react(element("roc"), curves.filter((curve) => curve.epoch === at.get(curve.tagger)).map(rocTrace), layout({
     hovermode: "closest",
     xaxis: axis({ title: { text: "Signal efficiency" }, range: [0, 1] }),
     yaxis: axis({ title: { text: "Mistag rate" }, type: "log", range: [-4, 0], exponentformat: "power", dtick: 1 }),

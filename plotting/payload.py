@@ -44,17 +44,21 @@ def fitting_epochs(
     results: Mapping[str, Result], scale_factors: Sequence[ScaleFactors] = (), *, budget: int = STACK_BUDGET
 ) -> list[int]:
     """Return the epochs whose stacks take no more than the budget in bytes, judged by the last epoch's."""
-    epochs = sorted({epoch for result in results.values() for _, epoch in taggers_of(result)})
+    checkpoints = sorted({each for result in results.values() for each in taggers_of(result)})
+    epochs = sorted({epoch for _, epoch in checkpoints})
     last = collect_stacks(results, scale_factors=scale_factors, epochs=epochs[-1:])
     size = len(embedded_json(stack_payload(last)))
-    return thinned(epochs, n=budget // max(size, 1))
+    # A training that ends earlier than others is shown at its end, too.
+    ends = set(dict(checkpoints).values())
+    return sorted(ends.union(thinned(epochs, n=budget // max(size, 1))))
 
 
 def fitting_planes(scale_factors: Sequence[ScaleFactors], *, n: int = MAX_PLANES) -> list[ScaleFactors]:
     """Return at most about `n` planes: of all trainings and variants, at evenly spaced epochs."""
     epochs = sorted({each.epoch for each in scale_factors})
     shown = thinned(epochs, n=n * len(epochs) // max(len(scale_factors), 1))
-    return [each for each in scale_factors if each.epoch in shown]
+    ends = {each.tagger: each.epoch for each in sorted(scale_factors, key=lambda each: each.epoch)}
+    return [each for each in scale_factors if each.epoch in shown or each.epoch == ends[each.tagger]]
 
 
 def thinned(epochs: Sequence[int], *, n: int) -> list[int]:

@@ -68,9 +68,12 @@ def equal_auc_sentence(rows: Sequence[EqualAucRow]) -> str:
         if known:
             lower = sum(row.ratio <= 1 - CLAIM * row.ratio_error for row in known)
             higher = sum(row.ratio >= 1 + CLAIM * row.ratio_error for row in known)
+            own, theirs = known[0].epoch, known[0].reference_epoch
+            at = f" (epoch {own} against {theirs})" if own != theirs else ""
             sentences.append(
-                f"Against {quoted(known[0].reference)} made as weak by noise on its output, {quoted(tagger)} "
-                f"agrees better in {lower} and worse in {higher} of {len(known)} comparisons by {CLAIM:g} σ."
+                f"Against {quoted(known[0].reference)} made as weak by noise on its output, "
+                f"{quoted(tagger)}{at} agrees better in {lower} and worse in {higher} of {len(known)} "
+                f"comparisons by {CLAIM:g} σ."
             )
     return " ".join(sentences)
 

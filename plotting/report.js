@@ -53,13 +53,14 @@ function describe(training) {
   const band = row[HIGH] > row[LOW] ? ` (68 %: ${shown(row[LOW])} to ${shown(row[HIGH])})` : "";
   const dropped = row[DROPPED] > 0 ? `, ${shown(100 * row[DROPPED], 2)} % of the content in negative bins left out` : "";
   const replaced = row[REPLACED] > 0 ? `, bins with data but no simulation: ${row[REPLACED]}` : "";
-  return `${training}: KL = ${shown(row[KL])}${band}, statistics alone ${shown(row[OFFSET], 2)}; ` +
+  const at = epochAt(training) === state.epoch ? "" : ` (epoch ${epochAt(training)})`;
+  return `${training}${at}: KL = ${shown(row[KL])}${band}, statistics alone ${shown(row[OFFSET], 2)}; ` +
     `${others(row)}χ²/ndf = ${shown(row[CHI2])}/${row[DEGREES]}${dropped}${replaced}${nullText(training)}.`;
 }
 
 /* Null data of the same place, where there are any. */
 function nullText(training) {
-  const row = numbers.null.find((each) => [state.selection, state.score, training, state.epoch, state.variant].every((part, i) => each[i] === part));
+  const row = numbers.null.find((each) => [state.selection, state.score, training, epochAt(training), state.variant].every((part, i) => each[i] === part));
   return row ? `; null data: KL = ${shown(row[KL])} (68 %: ${shown(row[LOW])} to ${shown(row[HIGH])}), statistics alone ${shown(row[OFFSET], 2)}` : "";
 }
 
@@ -110,11 +111,11 @@ function save(name, rows) {
 function saveStack() {
   const rows = [["training", "epoch", "scale_factors", "low_edge", "high_edge", "data", "data_low", "data_high", "mc", "mc_error", "mc_down", "mc_up", ...keys(stacked())]];
   for (const training of [state.training, state.compare].filter(Boolean)) {
-    const stack = stackOf(training, state.epoch);
+    const stack = stackOf(training, epochAt(training));
     if (stack) {
       const [down, up] = wideBand(stack);
       stack.centres.forEach((_, bin) => rows.push([
-        training, state.epoch, stack.after ? "after" : "before", stack.edges[bin], stack.edges[bin + 1], stack.data[bin], stack.low[bin], stack.high[bin],
+        training, epochAt(training), stack.after ? "after" : "before", stack.edges[bin], stack.edges[bin + 1], stack.data[bin], stack.low[bin], stack.high[bin],
         stack.total[bin], stack.error[bin], down ? down[bin] : "", up ? up[bin] : "", ...stack.groups.map((group) => group[bin]),
       ]));
     }

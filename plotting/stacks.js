@@ -97,7 +97,7 @@ function rounded(value) {
 }
 
 function stackRange() {
-  const stacks = [state.training, state.compare].filter(Boolean).map((training) => stackOf(training, state.epoch)).filter(Boolean);
+  const stacks = [state.training, state.compare].filter(Boolean).map((training) => stackOf(training, epochAt(training))).filter(Boolean);
   const top = rounded(1.05 * Math.max(1, ...stacks.flatMap((stack) => [...stack.high, ...stack.total])));
   const bottom = rounded(1.05 * Math.min(0, ...stacks.flatMap((stack) => [...stack.low, ...stack.total])));
   if (!state.log) return { range: [bottom, top], floor: 0 };
@@ -193,7 +193,7 @@ function ratioTraces(stack) {
 const viewText = () => (state.view && state.view !== (views()[0] || {}).key ? ` ${nameOf(views(), state.view)}` : "");
 
 function stackTitle(training, stack) {
-  const place = `${training}, epoch ${state.epoch}: ${nameOf(numbers.selections, state.selection)}${viewText()}, ${nameOf(numbers.variants, state.variant)}`;
+  const place = `${training}, epoch ${epochAt(training)}: ${nameOf(numbers.selections, state.selection)}${viewText()}, ${nameOf(numbers.variants, state.variant)}`;
   if (!stack) return `${place}: no histogram`;
   const { value, bins: n } = chiSquared(stack);
   return `${place}${stack.after ? ", after scale factors" : ""}; χ²\u00a0=\u00a0${shown(value)} in\u00a0${n}\u00a0bins`;
@@ -202,18 +202,18 @@ function stackTitle(training, stack) {
 /* Scale factors are fitted in the plane of CvsL and CvsB: what cannot be shown with them is told. */
 function showFitChoice() {
   const shownNow = [state.training, state.compare].filter(Boolean);
-  const missing = shownNow.filter((training) => !hasAfter(training, state.epoch));
+  const missing = shownNow.filter((training) => !hasAfter(training, epochAt(training)));
   const fitted = Object.keys(numbers.after).length > 0;
   element("fit-choice").hidden = !fitted;
   document.querySelector("input[name=fit][value=after]").disabled = missing.length === shownNow.length;
   const reason = !(state.score in numbers.afterEdges) ? "Scale factors are fitted in CvsL and CvsB: choose one of these scores to see stacks with them."
-    : missing.length ? `No scale factors of ${missing.join(" and ")} at epoch ${state.epoch}, ${nameOf(numbers.variants, state.variant)}.` : "";
+    : missing.length ? `No scale factors of ${missing.map((training) => `${training} at epoch ${epochAt(training)}`).join(" and ")}, ${nameOf(numbers.variants, state.variant)}.` : "";
   element("fit-note").textContent = fitted && shownNow.length ? reason : "";
 }
 
 function drawStack(place, training) {
   const chart = element(`stack-${place}`);
-  const stack = stackOf(training, state.epoch);
+  const stack = stackOf(training, epochAt(training));
   element("stacks").hidden = !Object.keys(numbers.mc).length;
   element("stack-choices").hidden = element("stacks").hidden;
   element(`stack-${place}-title`).textContent = stackTitle(training, stack);

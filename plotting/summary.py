@@ -29,7 +29,7 @@ class Sentence(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two trainings' divergences in one selection, score and variant, at one epoch."""
+    """Two trainings' divergences in one selection, score and variant, each at its last epoch."""
 
     reference: DivergenceRow
     other: DivergenceRow
@@ -74,9 +74,10 @@ def compare_trainings(
     variant: str,
     differences: Sequence[DifferenceRow] = (),
 ) -> list[Comparison]:
-    """Return one comparison per selection and score, at the last epoch that both trainings have there.
+    """Return one comparison per selection and score, each training at the last epoch that it has there.
 
-    BvsC is left out where CvsB is there: it is 1 - CvsB, and its divergence the same number.
+    Trainings may take different numbers of epochs: the same number would be the end of one of them and the
+    middle of the other. BvsC is left out where CvsB is there: it is 1 - CvsB, and its divergence the same.
 
     Args:
         rows: Divergences.
@@ -86,34 +87,35 @@ def compare_trainings(
         differences: Of divergences on the same events; those without shared events are not used.
     """
     paired = {
-        (d.selection, d.score, d.epoch): d
+        (d.selection, d.score, d.reference_epoch, d.epoch): d
         for d in differences
         if (d.tagger, d.reference, d.variant, d.measure) == (other, reference, variant, "kl")
-        and d.epoch == d.reference_epoch
         and d.n_blocks > 0
         and d.error > 0
     }
-    ours, theirs = (
-        {
-            (r.selection, r.score, r.epoch): r
-            for r in rows
-            if (r.tagger, r.variant, r.status) == (tagger, variant, "ok")
-        }
-        for tagger in (reference, other)
-    )
-    last: dict[tuple[str, str], int] = {}
-    for selection, score, epoch in ours:
-        if (selection, score, epoch) in theirs:
-            last[selection, score] = max(epoch, last.get((selection, score), epoch))
+    ours, theirs = (_last_rows(rows, tagger, variant) for tagger in (reference, other))
+    places = [place for place in ours if place in theirs]
     return [
         Comparison(
-            ours[selection, score, epoch],
-            theirs[selection, score, epoch],
-            paired.get((selection, score, epoch)),
+            ours[place],
+            theirs[place],
+            paired.get((*place, ours[place].epoch, theirs[place].epoch)),
         )
-        for (selection, score), epoch in last.items()
-        if not (score == "BvsC" and (selection, "CvsB") in last)
+        for place in places
+        if not (place[1] == "BvsC" and (place[0], "CvsB") in places)
     ]
+
+
+def _last_rows(
+    rows: Sequence[DivergenceRow], tagger: str, variant: str
+) -> dict[tuple[str, str], DivergenceRow]:
+    """Return the last row of a training that has a result, by selection and score in their order."""
+    last: dict[tuple[str, str], DivergenceRow] = {}
+    for row in rows:
+        place = row.selection, row.score
+        if (row.tagger, row.variant, row.status) == (tagger, variant, "ok"):
+            last[place] = max(row, last.get(place, row), key=lambda each: each.epoch)
+    return last
 
 
 def headline(rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow] = ()) -> str:
@@ -126,20 +128,21 @@ def headline(rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow]
     reference, *others = in_order(row.tagger for row in rows)
     if not others:
         return f"One training, {quoted(reference)}: there is nothing to compare it with."
-    return " ".join(
-        _verdict(
-            compare_trainings(
-                rows, reference=reference, other=other, variant=UNDISTORTED, differences=differences
-            )
+    sentences = []
+    for other in others:
+        comparisons = compare_trainings(
+            rows, reference=reference, other=other, variant=UNDISTORTED, differences=differences
         )
-        for other in others
-    )
+        sentences.append(_verdict(comparisons, reference=reference, other=other))
+    return " ".join(sentences)
 
 
-def _verdict(comparisons: Sequence[Comparison]) -> str:
+def _verdict(comparisons: Sequence[Comparison], *, reference: str, other: str) -> str:
     if not comparisons:
-        return "The trainings share no epoch on undistorted inputs: they cannot be compared."
-    reference, other = comparisons[0].reference.tagger, comparisons[0].other.tagger
+        return (
+            f"{quoted(other)} and {quoted(reference)} have no result in common on undistorted inputs: they "
+            "cannot be compared."
+        )
     if not any(math.isfinite(each.significance) for each in comparisons):
         return (
             f"{quoted(other)} and {quoted(reference)} cannot be told apart: the divergences have no errors."
@@ -147,7 +150,7 @@ def _verdict(comparisons: Sequence[Comparison]) -> str:
     wins = sum(each.better == other for each in comparisons)
     losses = sum(each.better == reference for each in comparisons)
     n = len(comparisons)
-    inputs = f"undistorted inputs, {_epochs(comparisons)}"
+    inputs = f"undistorted inputs, {epochs_text(comparisons)}"
     if wins + losses == 0:
         return (
             f"No difference seen between {quoted(other)} and {quoted(reference)}: in none of {n} comparisons "
@@ -176,8 +179,17 @@ def _clearest(comparisons: Sequence[Comparison]) -> str:
     return f"the clearest is {place}: {signed(clearest.significance, '.1f')} σ"
 
 
-def _epochs(comparisons: Sequence[Comparison]) -> str:
-    epochs = sorted({each.reference.epoch for each in comparisons})
+def epochs_text(comparisons: Sequence[Comparison]) -> str:
+    """Return the epochs that are compared: one number if both trainings have the same."""
+    ours, theirs = (
+        sorted({getattr(each, role).epoch for each in comparisons}) for role in ("reference", "other")
+    )
+    if ours == theirs:
+        return _numbered(ours)
+    return f"{_numbered(theirs)} against {_numbered(ours)}"
+
+
+def _numbered(epochs: Sequence[int]) -> str:
     return ("epoch " if len(epochs) == 1 else "epochs ") + ", ".join(map(str, epochs))
 
 
@@ -252,7 +264,7 @@ def _selection_sentence(comparisons: Sequence[Comparison]) -> Sentence:
     subject = f"{SELECTION_NAMES.get(reference.selection, reference.selection)}, {inputs}"
     lower = sum(each.difference < 0 for each in comparisons)
     start = (
-        f"at epoch {reference.epoch}, KL beyond statistics alone is lower for {quoted(other.tagger)} than "
+        f"at {epochs_text(comparisons)}, KL beyond statistics alone is lower for {quoted(other.tagger)} than "
         f"for {quoted(reference.tagger)} in {lower} of {len(comparisons)} scores"
     )
     known = [each for each in comparisons if math.isfinite(each.significance)]

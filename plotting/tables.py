@@ -10,7 +10,7 @@ from datamc.reference_curve import EqualAucRow
 from datamc.scale_factors import ScaleFactors, summarise
 from models.discriminators import SCORES
 from plotting.style import SELECTION_NAMES, in_order, largest_fgsm, score_label, variant_label
-from plotting.summary import CLAIM, UNDISTORTED, compare_trainings, minus, signed
+from plotting.summary import CLAIM, UNDISTORTED, Comparison, compare_trainings, epochs_text, minus, signed
 from plotting.tagging import AucRow
 
 
@@ -96,7 +96,7 @@ MEASURES = {
 def verdict_tables(
     rows: Sequence[DivergenceRow], differences: Sequence[DifferenceRow] = ()
 ) -> list[VerdictTable]:
-    """Return per training how clearly it agrees better or worse than the reference, at the last common epoch.
+    """Return per training how clearly it agrees better or worse than the reference, each at its last epoch.
 
     Inputs of the simulation are undistorted, then under the strongest FGSM. Undistorted inputs have a line
     per measure where differences on shared events are known.
@@ -117,10 +117,13 @@ def _verdict_table(
     variants: Sequence[str],
 ) -> VerdictTable:
     lines: dict[tuple[str, str, str], dict[str, float]] = {}
+    compared: list[Comparison] = []
     for variant in variants:
-        for c in compare_trainings(
+        comparisons = compare_trainings(
             rows, reference=reference, other=other, variant=variant, differences=differences
-        ):
+        )
+        compared += comparisons
+        for c in comparisons:
             place = variant, c.reference.selection, "kl"
             lines.setdefault(place, {})[c.reference.score] = c.significance
             if c.paired and variant == UNDISTORTED:
@@ -136,7 +139,8 @@ def _verdict_table(
         + (f", {MEASURES[place[2]]}" if several else "")
         for place in order
     }
-    caption = f"“{other}” against “{reference}”: difference of the divergence from data, last common epoch"
+    epochs = epochs_text(compared) if compared else "no result in common"
+    caption = f"“{other}” against “{reference}”: difference of the divergence from data, {epochs}"
     return VerdictTable(
         caption,
         [score_label(score) for score in scores],
@@ -273,7 +277,10 @@ def equal_auc_tables(rows: Sequence[EqualAucRow]) -> list[Table]:
             for measure in dict.fromkeys(row.measure for row in ours)
             for selection in dict.fromkeys(row.selection for row in ours)
         ]
-        caption = f"“{tagger}”, epoch {last}: divergence over that of “{ours[0].reference}” at the same AUC"
+        reference = f"“{ours[0].reference}”"
+        if (epoch := ours[0].reference_epoch) != last:
+            reference += f", epoch {epoch},"
+        caption = f"“{tagger}”, epoch {last}: divergence over that of {reference} at the same AUC"
         tables.append(
             Table(caption, ["Selection, measure", *(score_label(score) for score in scores)], lines)
         )

@@ -1,6 +1,7 @@
 """The tables at the end of the demo show what the rows hold."""
 
-from advtag.summary import auc_rows, divergence_rows, history_rows
+from advtag.summary import auc_rows, divergence_rows, history_rows, show_differences
+from datamc.differences import DifferenceRow
 from datamc.divergence import DivergenceRow
 from datamc.history import HistoryRow
 from training.evaluate import AucRow
@@ -53,3 +54,15 @@ def test_a_flavour_without_measured_cells_has_no_mean() -> None:
         ("c", "8 of 9", 0.05),
         ("b", "0 of 9", None),
     ]
+
+
+def test_each_training_is_compared_at_its_last_epoch(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    pairs = [("other", 3, "basic", 3), ("other", 3, "basic", 9), ("third", 9, "basic", 9)]
+    show_differences([
+        DifferenceRow("dy", "CvsL", "raw", "kl", *pair, 1e-3, 1e-4, 10.0 * i, 1.0, 0.1, 32)
+        for i, pair in enumerate(pairs, start=1)
+    ])  # fmt: skip
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "CvsL" in line]
+    assert [line[2:5] for line in lines] == [["third", "-", "basic"], ["other", "-", "basic"]]
+    assert [line[5:8] for line in lines] == [["9", "10.0", "±"], ["3", "-", "9"]]

@@ -23,6 +23,7 @@ from datamc.differences import (
 from datamc.divergence import kl_divergence
 from datamc.reference_curve import (
     Curve,
+    equal_auc_rows,
     noise_matrix,
     read_curve,
     read_equal_auc,
@@ -218,6 +219,28 @@ def test_a_training_is_compared_with_the_curve_at_its_own_auc(found: Agreement) 
     assert row.curve == pytest.approx((points[0.5].excess + points[1.0].excess) / 2)
     assert row.ratio == pytest.approx(row.excess / row.curve)
     assert row.ratio_error > 0
+
+
+def test_the_last_epoch_is_compared_with_the_last_one() -> None:
+    # basic was trained for 9 epochs, the other for 3; the curve of epoch e is e at every AUC
+    curve = {
+        epoch: Curve(np.array([0.0]), np.array([0.9]), (constant_measure(float(epoch)),))
+        for epoch in (1, 3, 9)
+    }
+    checkpoints = [*(("basic", epoch) for epoch in curve), ("other", 1), ("other", 3)]
+    rows = equal_auc_rows(
+        ("dy", "CvsL"),
+        {checkpoint: {"kl": constant_measure(2.0)} for checkpoint in checkpoints},
+        {epoch: {"kl": each} for epoch, each in curve.items()},
+        {(*checkpoint, "CvsL"): [(0.0, 0.9)] for checkpoint in checkpoints},
+        reference="basic",
+        n_blocks=0,
+    )
+    compared = {(row.tagger, row.epoch): (row.reference_epoch, row.curve) for row in rows}
+    assert compared == {
+        ("basic", 1): (1, 1.0), ("basic", 3): (3, 3.0), ("basic", 9): (9, 9.0),
+        ("other", 1): (1, 1.0), ("other", 3): (9, 9.0),
+    }  # fmt: skip
 
 
 def constant_measure(value: float) -> Measured:

@@ -2,6 +2,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,6 +120,22 @@ def test_epochs_beyond_the_budget_are_thinned(results):
     assert fitting_epochs(results, budget=1) == [3]
     assert {key[3] for key in collect_stacks(results, epochs=[3]).before} == {3}
     assert fitting_epochs({}) == []
+
+
+def test_a_training_that_ends_early_is_shown_at_its_end(results, scale_factors):
+    early = {name: without_later_epochs(result, "adversarial") for name, result in results.items()}
+    assert fitting_epochs(early, budget=1) == [1, 3]
+    fits = [scale_factors._replace(tagger=tagger, epoch=e) for tagger, e in (("a", 1), ("b", 1), ("b", 9))]
+    assert [(each.tagger, each.epoch) for each in fitting_planes(fits, n=1)] == [("a", 1), ("b", 9)]
+
+
+def without_later_epochs(result, tagger):
+    """The result without the second epoch of a training."""
+    histograms = {name: histogram.copy() for name, histogram in result.histograms.items()}
+    for histogram in histograms.values():
+        at = [list(histogram.axes[name]).index(value) for name, value in (("tagger", tagger), ("epoch", 3))]
+        histogram.view(flow=True)[:, :, :, at[0], at[1]] = np.zeros((), histogram.view().dtype)
+    return replace(result, histograms=histograms)
 
 
 def test_thinning_is_even_and_keeps_the_last():

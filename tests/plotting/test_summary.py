@@ -11,6 +11,7 @@ from plotting.summary import (
     headline,
     signed,
 )
+from plotting.tables import verdict_tables
 
 SCORES = ("b", "bb", "c", "udsg", "BvsL", "CvsB", "CvsL")
 
@@ -63,9 +64,21 @@ def test_the_halves_of_the_bands_that_face_each_other_count(row):
     assert comparison.better == "adversarial"
 
 
-def test_the_last_common_epoch_is_compared(row):
+def test_the_last_epoch_of_each_training_is_compared_and_said(row, paired):
     rows = [row("basic", 1.0, epoch=1), row("basic", 2.0, epoch=9), row("adversarial", 3.0, epoch=1)]
-    assert [comparison.reference.epoch for comparison in compared(rows)] == [1]
+    (comparison,) = compared(rows)
+    assert (comparison.reference.epoch, comparison.other.epoch) == (9, 1)
+    assert "epoch 1 against epoch 9" in headline(rows)
+    # A difference on the same events counts where it is one of these two checkpoints.
+    same_number = paired(0.9, 0.01, epoch=1)
+    ends = paired(1.1, 0.2, epoch=1)._replace(reference_epoch=9)
+    (found,) = compare_trainings(
+        rows, reference="basic", other="adversarial", variant="raw", differences=[same_number, ends]
+    )
+    assert found.paired == ends
+    (table,) = verdict_tables(rows, [same_number, ends])
+    assert "epoch 1 against epoch 9" in table.caption
+    assert [cell.text for cell in table.rows[0].cells] == ["+5.5 σ"]
 
 
 def test_a_score_and_its_mirror_image_count_once(row):

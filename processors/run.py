@@ -184,7 +184,7 @@ def run_selection(
             limits=limits,
             store=store,
             report=report,
-            branches=names,
+            branches=run.names,
         ) as chunks,
     ):
         output, usage = _sum_over(chunks, items, run) if items else ({}, {})

@@ -19,7 +19,7 @@ EVENT = ("run", "luminosityBlock", "event")
 _LEADING_JET = ("pt", "eta", "phi")
 
 
-def sample_of(events: ak.Array, *, group: str | None) -> Hashes:
+def sample_of(events: ak.Array, *, group: str, is_data: bool) -> Hashes:
     """Return the smallest hashes of the events of a chunk, see `datamc.results.smallest`.
 
     A recorded event is known by run, luminosity section and number. Simulated events may share these, as
@@ -28,23 +28,25 @@ def sample_of(events: ak.Array, *, group: str | None) -> Hashes:
 
     Args:
         events: A chunk.
-        group: Of the data that must not share events; None for simulation.
+        group: Which datasets must not share events, see `group_of`.
+        is_data: Whether it holds data.
     """
     names = [np.asarray(events[name]).astype(np.uint64) for name in EVENT]
-    if group is None:
+    if not is_data:
         has_jet = np.asarray(ak.num(events.Jet.pt)) > 0
         leading = ak.firsts(events.Jet[has_jet])
         names = [name[has_jet] for name in names]
         names += [_bits(leading[field]) for field in _LEADING_JET]
-    salt = zlib.crc32(b"simulation" if group is None else b"data" + group.encode())
+    salt = zlib.crc32(f"{'data' if is_data else 'simulation'} {group}".encode())
     return smallest(hash_rows(np.stack(names, axis=1), seed=0, salt=salt))
 
 
-def group_of(metadata: Any, dataset: str, primary_dataset: str | None) -> str | None:
-    """Return which data must not share events with a dataset; None for simulation.
+def group_of(metadata: Any, dataset: str, primary_dataset: str | None) -> str:
+    """Return a name that a dataset has in common with those with which it must not share events.
 
     Events that fire several triggers are recorded in several primary datasets, so that only those of one must
-    not share any. A selection that starts from one holds data of no other.
+    not share any. A selection that starts from one holds data of no other. Of simulation, each dataset has a
+    cross section of its own and stands alone.
 
     Args:
         metadata: Of the dataset.
@@ -52,7 +54,7 @@ def group_of(metadata: Any, dataset: str, primary_dataset: str | None) -> str | 
         primary_dataset: What the selection starts from; None if it takes all data.
     """
     if not metadata.is_data:
-        return None
+        return dataset
     return "" if primary_dataset is not None else metadata.primary_dataset or dataset
 
 

@@ -144,8 +144,9 @@ class TaggerProcessor(ProcessorABC):
 
     def _some_events(self, events: ak.Array, dataset: str) -> Hashes:
         """Return hashes of some events, by which the same events in another file are found."""
-        group = group_of(self.datasets[dataset], dataset, self.parameters.primary_dataset)
-        return sample_of(events, group=group)
+        metadata = self.datasets[dataset]
+        group = group_of(metadata, dataset, self.parameters.primary_dataset)
+        return sample_of(events, group=group, is_data=metadata.is_data)
 
     def postprocess(self, accumulator: Output) -> Output:
         """Return the sum of all chunks unchanged: nothing is normalised here."""

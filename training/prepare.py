@@ -43,6 +43,8 @@ from training.reading import (
     find_inputs,
     inspect_file,
     read_jets,
+    refuse_copies,
+    refuse_same_jets,
 )
 from training.resuming import Journal, Survey, open_journal
 from training.reweighting import count_jets, effective_jets, resampled, weight_table, weights_of
@@ -73,6 +75,8 @@ def prepare(config: PrepareConfig, *, progress: Progress | None = None) -> Path:
             on, `output` is a folder that holds something else, or another process makes the same data.
     """
     inputs = [inspect_file(path) for path in find_inputs(config.inputs)]
+    refuse_copies(inputs)
+    refuse_same_jets(inputs)
     files = assign_variations(inputs, config.variations)
     if _is_already_prepared(config, files):
         _log.info("%s is up to date", config.output)
@@ -301,7 +305,9 @@ def _manifest(
 
 def _input_entry(file: InputFile) -> InputEntry:
     variations = tuple(VariationFileEntry(**variation._asdict()) for variation in file.variations)
-    return InputEntry(**(file._asdict() | {"variations": variations}))
+    # The fingerprint is what it is known by later.
+    known = {name: value for name, value in file._asdict().items() if name != "identity"}
+    return InputEntry(**(known | {"variations": variations}))
 
 
 def _split_entry(shards: Sequence[ShardEntry]) -> SplitEntry:

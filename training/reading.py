@@ -1,7 +1,8 @@
 """PFNano files -> jets with their inputs and truth, a chunk of events at a time."""
 
 import glob
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.files import FileError, RootFile, is_remote, open_root
+from events.identity import identity_of
 from models.features import (
     BRANCHES,
     FLAVOURS,
@@ -96,7 +98,8 @@ class VariationFile(NamedTuple):
 class InputFile(NamedTuple):
     """A file that can be read: where, how long, and what identifies its content.
 
-    `is_variation` tells whether it says which of its jets is which in another file.
+    `is_variation` tells whether it says which of its jets is which in another file; `identity` is what it has
+    in common with its copies, and with no other file.
     """
 
     path: str
@@ -106,6 +109,7 @@ class InputFile(NamedTuple):
     has_reference: bool
     is_variation: bool = False
     variations: tuple[VariationFile, ...] = ()
+    identity: str = ""
 
 
 def find_inputs(inputs: Sequence[str], *, key: str = "inputs") -> list[str]:
@@ -161,7 +165,53 @@ def inspect_file(path: str) -> InputFile:
         mark = f"root-uuid:{UUID(bytes=file.uuid)}"
         fingerprint = mark if is_remote(path) else f"sha256:{sha256(Path(path))}"
         has_reference = not events.missing(REFERENCE_BRANCHES)
-        return InputFile(path, events.n_events, n_jets, fingerprint, has_reference, NOMINAL_INDEX in events)
+        is_variation = NOMINAL_INDEX in events
+        return InputFile(
+            path, events.n_events, n_jets, fingerprint, has_reference, is_variation,
+            identity=identity_of(file, events),
+        )  # fmt: skip
+
+
+def refuse_copies(files: Iterable[InputFile]) -> None:
+    """Raise if a file is there under two names, through a link, or as a copy.
+
+    Raises:
+        ValueError: If so; the sentence names both.
+    """
+    first_of: dict[str, InputFile] = {}
+    for file in files:
+        first = first_of.setdefault(file.identity, file)
+        if first is not file:
+            raise ValueError(f"{file.path}: is {first.path} or a copy of it: list it once")
+
+
+def refuse_same_jets(files: Iterable[InputFile]) -> None:
+    """Raise if a file holds the jets of another one, written anew.
+
+    Raises:
+        ValueError: If so; the sentence names both.
+    """
+    alike: dict[tuple[int, int], list[InputFile]] = {}
+    for file in files:
+        alike.setdefault((file.n_events, file.n_jets), []).append(file)
+    for candidates in alike.values():
+        first_of: dict[str, InputFile] = {}
+        for file in candidates if len(candidates) > 1 else ():
+            first = first_of.setdefault(_jets_fingerprint(file.path), file)
+            if first is not file:
+                raise ValueError(f"{file.path}: holds the very jets of {first.path}, written anew: list one")
+
+
+def _jets_fingerprint(path: str) -> str:
+    """Return a SHA-256 over numbers and momenta of all jets in their order, hexadecimal."""
+    digest = hashlib.sha256()
+    with usable(path) as file:
+        events = file.tree("Events").read([*EVENT_BRANCHES, "Jet_pt", "Jet_eta"])
+    for name in EVENT_BRANCHES:
+        digest.update(ak.to_numpy(events[name]).astype("<u8").tobytes())
+    for name in ("Jet_pt", "Jet_eta"):
+        digest.update(flat(events[name]).astype("<f4").tobytes())
+    return digest.hexdigest()
 
 
 def read_jets(path: str, *, chunk_events: int) -> Iterator[tuple[int, Jets]]:

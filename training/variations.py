@@ -22,6 +22,7 @@ from training.reading import (
     flat,
     inspect_file,
     is_clean,
+    refuse_copies,
     usable,
 )
 
@@ -50,10 +51,12 @@ def assign_variations(inputs: Sequence[InputFile], paths: Sequence[str]) -> list
     if not paths:
         return list(inputs)
     found: dict[str, list[VariationFile]] = {file.path: [] for file in inputs}
-    for path in find_inputs(paths, key="variations"):
-        if path in found:
-            raise ValueError(f"{path}: is listed under 'inputs' and 'variations': remove it from one of them")
-        variation = inspect_file(path)
+    listed = find_inputs(paths, key="variations")
+    if twice := [path for path in listed if path in found]:
+        raise ValueError(f"{twice[0]}: is listed under 'inputs' and 'variations': remove it from one of them")
+    variations = [inspect_file(path) for path in listed]
+    refuse_copies([*{file.identity: file for file in inputs}.values(), *variations])
+    for path, variation in zip(listed, variations, strict=True):
         nominal = _nominal_of(path, by_events.get(events_fingerprint(path), []), inputs)
         if not variation.is_variation:
             _require_directions(path, nominal.path)

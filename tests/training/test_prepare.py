@@ -438,3 +438,44 @@ def test_a_broken_journal_is_begun_anew(
     monkeypatch.undo()
     prepare(config(events_file, tmp_path / "data", **options))
     assert hashes(tmp_path / "data") == hashes(training_data)
+
+
+def copied(path: Path, folder: Path) -> Path:
+    copy = folder / "copy.root"
+    copy.write_bytes(path.read_bytes())
+    return copy
+
+
+def linked(path: Path, folder: Path) -> Path:
+    link = folder / "link.root"
+    link.symlink_to(path)
+    return link
+
+
+WAYS: dict[str, Callable[[Path, Path], Path]] = {
+    "roundabout": lambda path, _: path.parent / ".." / path.parent.name / path.name,
+    "a link": linked,
+    "a copy": copied,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_is_taken_once(tmp_path: Path, events_file: Path, way: str) -> None:
+    """Its jets would weigh twice, and could be trained on and tested with."""
+    other = WAYS[way](events_file, tmp_path)
+    with pytest.raises(ValueError, match=r"root: is .*root or a copy of it: list it once"):
+        prepare(config([events_file, other], tmp_path / "d"))
+    assert not (tmp_path / "d").exists()
+
+
+def test_jets_that_were_written_anew_are_taken_once(
+    tmp_path: Path, jet_columns: JetColumns, write_events: Callable[..., None]
+) -> None:
+    some = {name: values[:450] for name, values in jet_columns.items()}
+    for name in ("a.root", "b.root"):
+        write_events(tmp_path / name, some)
+    with pytest.raises(ValueError, match=r"b.root: holds the very jets of .*a.root"):
+        prepare(config([tmp_path / "a.root", tmp_path / "b.root"], tmp_path / "d"))
+    # As many events and jets, but others.
+    write_events(tmp_path / "b.root", {name: values[450:900] for name, values in jet_columns.items()})
+    prepare(config([tmp_path / "a.root", tmp_path / "b.root"], tmp_path / "d"))

@@ -212,6 +212,13 @@ def test_a_variation_of_two_inputs_is_refused(
         assign_variations([*inputs, copy], [str(varied_files.variations[0])])
 
 
+def test_a_copy_is_no_variation(varied_files: Any, inputs: list[InputFile], tmp_path: Path) -> None:
+    for source in (varied_files.nominal, varied_files.variations[0]):
+        copy = str(shutil.copy(source, tmp_path / "copy.root"))
+        with pytest.raises(ValueError, match=r"root: is .*root or a copy of it: list it once"):
+            assign_variations(inputs, [str(varied_files.variations[0]), copy])
+
+
 def test_a_file_is_input_or_variation(inputs: list[InputFile]) -> None:
     with pytest.raises(ValueError, match="listed under 'inputs' and 'variations': remove it from one"):
         assign_variations(inputs, [inputs[0].path])

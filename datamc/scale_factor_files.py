@@ -6,7 +6,6 @@ from typing import Any
 
 import hist
 import numpy as np
-import uproot
 
 from datamc.corrections import shifted_values
 from datamc.histograms import Floats
@@ -14,6 +13,7 @@ from datamc.scale_factors import ScaleFactors, Systematics, cell_of
 from storage.archives import open_archive
 from storage.documents import parse_json
 from storage.files import replaced_file
+from storage.trees import replaced_root_file
 
 PUBLISHED_FLAVOURS = {"c": "SFc_hist", "b": "SFb_hist", "light": "SFl_hist"}
 """The histograms of the published file (CMS-BTV-20-001)."""
@@ -112,7 +112,7 @@ def write_root(scale_factors: ScaleFactors, path: Path) -> None:
     y = np.append(-0.5, (y_edges[1:] + y_edges[:-1]) / 2)
     cell = cell_of(scale_factors, *np.meshgrid(x, y, indexing="ij"))
     total = dict(zip(("Up", "Down"), scale_factors.total_error, strict=True))
-    with replaced_file(path) as temporary, uproot.recreate(temporary) as file:
+    with replaced_root_file(path) as file:
         for i, flavour in enumerate(scale_factors.flavours):
             name = PUBLISHED_FLAVOURS[flavour]
             for systematic, values in shifted_values(scale_factors).items():

@@ -28,9 +28,8 @@ from processors.weights import COLLECTIONS
 from selections.branches import Branches, branches_of
 from selections.parameters import parameters_of
 from selections.triggers import passes_trigger
-from storage.files import replaced_file
 from storage.names import file_name
-from storage.trees import make_tree
+from storage.trees import make_tree, replaced_root_file
 
 STEP = 20_000
 """Events that are copied together, and about the size of a cluster of the copy."""
@@ -172,8 +171,7 @@ def _copy(
     n_kept = 0
     with (
         open_root(file.path) as source,
-        replaced_file(path) as temporary,
-        uproot.recreate(temporary, compression=uproot.ZSTD(3)) as target,
+        replaced_root_file(path, uproot.ZSTD(3)) as target,
     ):
         tree = source.tree(file.tree)
         names = _columns(tree, keep(tree.names))

@@ -18,8 +18,7 @@ from simulation.provenance import METADATA_KEY
 from simulation.rewriting import extend_events, grouped
 from simulation.samples import SampleRequest
 from simulation.simulate import simulate_sample
-from storage.files import replaced_file
-from storage.trees import make_tree
+from storage.trees import make_tree, replaced_root_file
 
 FIXTURE_EVENTS: Mapping[str, int] = {"dy": 230, "wc": 230, "ttsl": 150, "qcd": 110}
 """Generated events by process."""
@@ -89,8 +88,7 @@ def slim(path: Path, output: Path) -> Path:
     """Write the events of a file with the branches that an analysis reads alone; return the new path."""
     with (
         open_root(path) as whole,
-        replaced_file(output) as temporary,
-        uproot.recreate(temporary, compression=uproot.LZMA(9)) as file,
+        replaced_root_file(output, uproot.LZMA(9)) as file,
     ):
         events = whole.tree("Events")
         kept = [name for name in events.names if _is_kept(name)]

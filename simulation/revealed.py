@@ -12,7 +12,7 @@ import uproot
 from events.files import open_root
 from simulation.rewriting import extend_events, grouped
 from simulation.simulate import truth_path
-from storage.files import replaced_file
+from storage.trees import replaced_root_file
 
 _KEYS = ("run", "luminosityBlock", "event")
 _STEP = 20_000
@@ -45,10 +45,7 @@ def reveal(data: Path, output: Path) -> Path:
                 raise ValueError(f"{path}: no branch {', '.join(missing)}: simulate the data again")
         truth = truth_tree.read([*_KEYS, *(name for name in truth_tree.names if name.startswith("Jet_"))])
         place = {key: i for i, key in enumerate(zip(*_key_columns(truth), strict=True))}
-        with (
-            replaced_file(output) as temporary,
-            uproot.recreate(temporary, compression=uproot.ZSTD(1)) as file,
-        ):
+        with replaced_root_file(output, uproot.ZSTD(1)) as file:
             for start in range(0, max(tree.n_events, 1), _STEP):
                 events = tree.read(tree.names, start=start, stop=start + _STEP)
                 extend_events(file, grouped(_joined(events, truth, place, data)))

@@ -13,8 +13,7 @@ import uproot
 
 from simulation.nanoaod import Collection, Columns
 from simulation.provenance import METADATA_KEY
-from storage.files import replaced_file
-from storage.trees import make_tree
+from storage.trees import make_tree, replaced_root_file
 
 EVENTS_PER_CLUSTER = 5000
 
@@ -68,8 +67,7 @@ class NanoFile:
         self._begun = False
 
     def __enter__(self) -> Self:
-        temporary = self._open.enter_context(replaced_file(self.path))
-        self._file = self._open.enter_context(uproot.recreate(temporary, compression=uproot.ZSTD(1)))
+        self._file = self._open.enter_context(replaced_root_file(self.path, uproot.ZSTD(1)))
         return self
 
     def __exit__(

@@ -1,9 +1,34 @@
-"""Trees of ROOT files that are being written."""
+"""ROOT files that are being written, and their trees."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import uproot
+
+from storage.files import replaced_file
+
+
+@contextmanager
+def replaced_root_file(path: Path, compression: Any = None) -> Iterator[Any]:
+    """Yield a new ROOT file of uproot's, open for writing, that takes its place when the block ends well.
+
+    It is opened here and not by uproot, which takes some names of files for addresses (`a::b`, say) and
+    writes elsewhere.
+
+    Args:
+        path: The file.
+        compression: One of uproot's; None for its default.
+    """
+    options = {} if compression is None else {"compression": compression}
+    with (
+        replaced_file(path) as temporary,
+        temporary.open("w+b") as opened,
+        uproot.recreate(opened, **options) as file,
+    ):
+        yield file
 
 
 def make_tree(file: Any, name: str, arrays: Mapping[str, Any], titles: Mapping[str, str]) -> None:

@@ -125,11 +125,16 @@ def find_inputs(inputs: Sequence[str], *, key: str = "inputs") -> list[str]:
     """
     files: set[str] = set()
     for entry in inputs:
-        matches = _remote_matches(entry) if "://" in entry else glob.glob(entry, recursive=True)  # noqa: PTH207
+        matches = _remote_matches(entry) if "://" in entry else _local_matches(entry)
         if not matches:
             raise FileNotFoundError(f"{entry}: no such file: mend '{key}' of the configuration")
         files.update(matches)
     return sorted(files)
+
+
+def _local_matches(entry: str) -> list[str]:
+    """Return the file of that name, brackets and all, or else those that match it as a pattern."""
+    return [entry] if Path(entry).exists() else glob.glob(entry, recursive=True)  # noqa: PTH207
 
 
 def _remote_matches(url: str) -> list[str]:

@@ -141,6 +141,13 @@ def test_a_real_pfnano_file_is_read() -> None:
     assert np.isfinite(kept.pt).all()
 
 
+def test_a_file_whose_name_looks_like_a_pattern_is_found(tmp_path: Path) -> None:
+    for name in ("jets[1].root", "jets1.root"):
+        (tmp_path / name).touch()
+    assert find_inputs([str(tmp_path / "jets[1].root")]) == [str(tmp_path / "jets[1].root")]
+    assert find_inputs([str(tmp_path / "jets[12].root")]) == [str(tmp_path / "jets1.root")]
+
+
 def test_globs_of_remote_files_are_listed() -> None:
     with fsspec.open("memory://store/a_1.root", "wb") as file:
         file.write(b"x")

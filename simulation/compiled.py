@@ -6,14 +6,18 @@ therefore lies in a folder named after all sources of this package, which also w
 is read-only.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+
+from storage.disk import make_private_folder
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -30,10 +34,26 @@ def _cache_root() -> Path:
     if numba.config.CACHE_DIR:
         return Path(numba.config.CACHE_DIR)
     try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "advtag" / "numba"
-        root.mkdir(parents=True, exist_ok=True)
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache.mkdir(parents=True, exist_ok=True)
+        root = cache / "advtag" / "numba"
+        if all(make_private_folder(folder, tighten=True) for folder in (root.parent, root)):
+            return root
     except (OSError, RuntimeError):  # a batch node may have no home, or one that cannot be written
-        root = Path(tempfile.gettempdir()) / f"advtag-numba-{os.getuid()}"
+        pass
+    return _temporary_root()
+
+
+def _temporary_root() -> Path:
+    """Return a folder of the user's own among the temporary ones: what lies in it is executed.
+
+    Where another user has taken its name, it is one for this process alone.
+    """
+    root = Path(tempfile.gettempdir()) / f"advtag-numba-{os.geteuid()}"
+    if make_private_folder(root):
+        return root
+    root = Path(tempfile.mkdtemp(prefix="advtag-numba-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     return root
 
 

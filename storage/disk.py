@@ -2,8 +2,9 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FULL = {
@@ -93,3 +94,30 @@ def make_folder(folder: Path) -> None:
         raise NotADirectoryError(
             f"{existing}: a file, where a folder for the output is wanted: choose another name"
         ) from None
+
+
+def make_private_folder(folder: Path, *, tighten: bool = False) -> bool:
+    """Make a folder for what will be executed; its parent is there.
+
+    Args:
+        folder: The folder.
+        tighten: Whether to take the rights of others from a folder that the user has already; not where
+            others may have put something into it.
+
+    Returns:
+        Whether it is the user's own, and nobody else may write into it: in a folder that all share, another
+        user may have made one of that name before.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    about = folder.lstat()
+    if tighten and stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid():
+        folder.chmod(0o700)
+        about = folder.lstat()
+    others_may_write = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return (
+        stat.S_ISDIR(about.st_mode)
+        and about.st_uid == os.geteuid()
+        and not others_may_write
+        and os.access(folder, os.W_OK | os.X_OK)
+    )

@@ -200,13 +200,13 @@ def merge(
     from advtag.production import ledger_sentence
     from condor.judging import judge_jobs
     from condor.manifest import read_manifest
-    from condor.merging import merge_outputs
-    from storage.files import require_writable
+    from condor.merging import PARTS, merge_outputs
+    from storage.files import held_file, one_writer, require_writable
 
     require_writable(out)
     manifest = read_manifest(folder)
     jobs = judge_jobs(manifest, folder, system=None)
-    with one_bar("merge") as progress:
+    with one_writer(out), held_file(folder / PARTS), one_bar("merge") as progress:
         results = merge_outputs(manifest, folder, jobs, out, allow_missing=allow_missing, progress=progress)
     for result in results:
         say(f"{out / f'{result.selection}.zip'}: {ledger_sentence(result)}")

@@ -10,6 +10,7 @@ from advtag import production, summary
 from advtag.produce import AsJson
 from advtag.progress import bar, one_bar, progress_board
 from advtag.tables import as_json_text, show_line
+from storage.files import held_file, one_writer
 
 Evaluation = Annotated[Path | None, typer.Option(help="Folder with auc.csv and roc.csv of `evaluate`.")]
 Coarse = Annotated[bool, typer.Option("--coarse", help="Few large cells: for samples of some thousand jets.")]
@@ -59,7 +60,7 @@ def divergence(
     options: dict[str, Any] = {"n_bootstrap": replicas, "seed": seed}
     read = production.read_results(results)
     chance = production.read_null(null, read)
-    with progress_board() as board:
+    with held_file(path), progress_board() as board:
         found = agreement(
             read,
             areas=production.noised_areas(evaluation),
@@ -70,7 +71,7 @@ def divergence(
         without = None
         if null:
             without = divergence_table(chance, progress=bar(board, "null data"), **options)
-    production.write_agreement(found, path, null=without)
+        production.write_agreement(found, path, null=without)
     if as_json:
         tables = found._asdict() | ({} if without is None else {"null": without})
         rows = {name: [row._asdict() for row in table] for name, table in tables.items()}
@@ -113,7 +114,7 @@ def plot(
     folder = out or production.beside(results) / "figures"
     require_writable(folder)
     read = production.read_results(results)
-    with progress_board() as board:
+    with one_writer(folder), progress_board() as board:
         found = production.compare(
             read,
             coarse=coarse,
@@ -193,30 +194,31 @@ def _write_report(
     page = out or production.beside(results) / "report.html"
     require_writable_file(page)
     read = production.read_results(results)
-    with one_bar("compare") as progress:
-        found = production.compare(
-            read,
-            coarse=coarse,
-            evaluation=evaluation,
-            null=production.read_null(null, read),
-            progress=progress,
+    with held_file(page):
+        with one_bar("compare") as progress:
+            found = production.compare(
+                read,
+                coarse=coarse,
+                evaluation=evaluation,
+                null=production.read_null(null, read),
+                progress=progress,
+            )
+        production.tell_what_has_no_result(found.results)
+        tables = production.read_evaluation(evaluation)
+        return write_report(
+            page,
+            results=found.results,
+            divergence=found.divergence,
+            null=found.null,
+            differences=found.agreement.differences,
+            curve=found.agreement.curve,
+            equal_auc=found.agreement.equal_auc,
+            scale_factors=found.scale_factors,
+            auc_rows=tables.areas,
+            roc_rows=tables.curves,
+            auc_differences=tables.differences,
+            title=title or "Tagger agreement between data and simulation",
         )
-    production.tell_what_has_no_result(found.results)
-    tables = production.read_evaluation(evaluation)
-    return write_report(
-        page,
-        results=found.results,
-        divergence=found.divergence,
-        null=found.null,
-        differences=found.agreement.differences,
-        curve=found.agreement.curve,
-        equal_auc=found.agreement.equal_auc,
-        scale_factors=found.scale_factors,
-        auc_rows=tables.areas,
-        roc_rows=tables.curves,
-        auc_differences=tables.differences,
-        title=title or "Tagger agreement between data and simulation",
-    )
 
 
 def _write_comparison(
@@ -229,10 +231,10 @@ def _write_comparison(
     path = out or Path("comparison.html")
     require_writable_file(path)
     names = names_of(*folders)
-    with progress_board() as board:
+    with held_file(path), progress_board() as board:
         first, second = (
             read_production(folder, name=name, coarse=coarse, progress=bar(board, name))
             for folder, name in zip(folders, names, strict=True)
         )
-    heading = title or f"{names[0]} and {names[1]} side by side"
-    return write_comparison(path, first, second, title=heading, paired=paired_with(first, second))
+        heading = title or f"{names[0]} and {names[1]} side by side"
+        return write_comparison(path, first, second, title=heading, paired=paired_with(first, second))

@@ -28,13 +28,13 @@ def demo(
     Example: advtag demo --scale 0.1 --out quick_demo
     """
     from advtag import chain, summary
-    from storage.files import require_writable
+    from storage.files import one_writer, require_writable
 
     require_writable(out)
     keeps(out, "samples/*.root", advice="the same command goes on")
     folders = chain.Folders(out)
     start = time.monotonic()
-    with progress_board() as board:
+    with one_writer(out), progress_board() as board:
         with stage(board, "1 simulate events") as (progress,):
             samples = chain.simulate(folders, scale=scale, n_processes=jobs, progress=progress)
         with stage(board, "2 prepare jets") as (progress,):

@@ -12,6 +12,7 @@ from advtag.compare import Coarse
 from advtag.produce import AsJson
 from advtag.progress import one_bar, say
 from advtag.tables import show
+from storage.files import one_writer
 
 if TYPE_CHECKING:
     from datamc.fit import FitCard
@@ -71,10 +72,11 @@ def fit(
     require_engine(card.engine)
     if workspaces and card.engine == "iterative":
         raise ValueError("the iteration has no likelihood: choose another --engine for workspaces")
-    found = production.read_results(results)
-    with one_bar(f"fit ({card.engine})") as progress:
-        factors = production.solve_all(found, coarse=False, card=card, progress=progress)
-    _write(found, factors, card, folder, with_workspaces=workspaces)
+    with one_writer(folder):
+        found = production.read_results(results)
+        with one_bar(f"fit ({card.engine})") as progress:
+            factors = production.solve_all(found, coarse=False, card=card, progress=progress)
+        _write(found, factors, card, folder, with_workspaces=workspaces)
     _show(factors, as_json=as_json)
     production.tell_what_has_no_result(found)
     if not any((each.status == "ok").any() for each in factors):
@@ -182,13 +184,13 @@ def _throw_toys(n_toys: int, card: "FitCard", folder: Path, *, engine: Any, seed
     for each in engines:
         require_engine(each)
     thrown = []
-    with one_bar("toys") as progress:
+    with one_writer(folder), one_bar("toys") as progress:
         for done, each in enumerate(engines, start=1):
             thrown.append(throw_toys(n_toys, engine=each, card=card, seed=seed))
             progress(done, len(engines))
-    rows = [row for toys in thrown for row in toy_rows(toys)]
-    write_table(rows, folder / "toys.csv", kind=ToyRow)
-    save_figure(draw_pulls(thrown), folder / "pulls")
+        rows = [row for toys in thrown for row in toy_rows(toys)]
+        write_table(rows, folder / "toys.csv", kind=ToyRow)
+        save_figure(draw_pulls(thrown), folder / "pulls")
     shown = [row._asdict() for row in rows] if as_json else summary.toy_rows(rows)
     show(shown, title=f"Pulls of {n_toys} pseudo-experiments", as_json=as_json)
     say(f"{folder / 'toys.csv'} and pulls.png, pulls.pdf beside it")

@@ -190,10 +190,11 @@ def process(
     """
     options = locals()  # before anything else has a name
     from processors.filesets import read_fileset
-    from storage.files import require_writable
+    from storage.files import one_writer, require_writable
 
     require_writable(out)
     require_taggers_for(variants, taggers)
+    context.with_resource(one_writer(out))
     files, names = read_fileset(fileset), selection.split(",")
     settings = settings_of(options)
     require_possible(names, files, settings)
@@ -413,14 +414,13 @@ def skim(
     from processors.filesets import read_fileset
     from processors.skim import skim as skim_files
     from processors.skim import skimmed_fileset
-    from storage.files import require_writable, write_text
+    from storage.files import one_writer, write_text
 
-    require_writable(out)
-    files = read_fileset(fileset)
-    with one_bar("skim") as progress:
+    with one_writer(out), one_bar("skim") as progress:
+        files = read_fileset(fileset)
         copies = skim_files(
             files, out, selections=selection.split(","), profile=profile, year=year,
             more=keep or [], triggered=triggered, progress=progress,
         )  # fmt: skip
-    write_text(out / "fileset.json", json.dumps(skimmed_fileset(files, copies), indent=1))
+        write_text(out / "fileset.json", json.dumps(skimmed_fileset(files, copies), indent=1))
     show([copy._asdict() for copy in copies], title="Skimmed files", as_json=as_json)

@@ -145,12 +145,15 @@ def export(run: Annotated[Path, typer.Argument(help="A run directory with checkp
 
     Example: advtag export runs/basic
     """
-    from storage.files import require_writable
+    from storage.files import one_writer, require_writable
     from training.checkpoints import export as export_run
+    from training.checkpoints import read_run
 
     require_writable(run)
-    for path in export_run(run):
-        show_line(path)
+    read_run(run)  # what is no run directory is said before anything is made
+    with one_writer(run):
+        for path in export_run(run):
+            show_line(path)
 
 
 def evaluate(
@@ -184,7 +187,7 @@ def evaluate(
     """
     from advtag import evaluation
     from models.perturbations import parse_variants
-    from storage.files import require_writable
+    from storage.files import one_writer, require_writable
 
     require_writable(out)
     wanted, chosen = evaluation.parse_studies(studies), parse_variants(variants)
@@ -197,7 +200,7 @@ def evaluate(
         from advtag.input_figures import require_features
 
         require_features(shown)
-    with progress_board() as board:
+    with one_writer(out), progress_board() as board:
         with stage(board, "evaluate") as (progress,):
             tables = evaluation.run_studies(
                 runs, data=data, variants=chosen, epochs=parse_epochs(epochs), studies=wanted,

@@ -65,7 +65,7 @@ def study(
     """
     from advtag.study_card import read_study_card
     from advtag.study_stages import Study, check
-    from storage.files import require_writable
+    from storage.files import one_writer, require_writable
 
     asked = Study(read_study_card(card, output=out), jobs, train_on, process_on)
     try:
@@ -77,7 +77,7 @@ def study(
     if dry_run:
         _show_plan(asked, as_json=as_json)
         return
-    with progress_board() as board:
+    with one_writer(asked.folders.top), progress_board() as board:
         for number, name in enumerate(Stage, start=1):
             step = _step_of(name, asked)
             with stage(board, *(f"{number} {each}" for each in step.bars)) as bars:

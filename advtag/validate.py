@@ -11,6 +11,7 @@ from advtag.compare import Coarse
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, progress_board, say, stage
 from advtag.tables import show
+from storage.files import one_writer
 
 if TYPE_CHECKING:
     from advtag.selected import Selected
@@ -53,19 +54,20 @@ def validate_simulation(
 
     require_writable(out)
     paths, scored_by = _root_files(files), _tagger(tagger)
-    with one_bar("validate") as progress:
-        found = validate(paths, reference=reference, progress=progress)
-    with one_bar("select") as progress:
-        selected = select_samples(paths, tagger=scored_by, progress=progress)
-    checks = [*selected.checks, *found.checks]
-    _write_tables(out, found, selected, checks)
-    with one_bar("draw") as progress:
-        page = write_validation_page(
-            out / "validation.html", checks=checks, defaults=found.defaults, agreement=found.agreement,
-            ranges=found.ranges, spectra=found.spectra, n_events=found.n_events,
-            training_mix=found.training_mix, purities=selected.purities, cutflows=selected.cutflows,
-            stacks=selected.stacks, tagger=selected.tagger, progress=progress,
-        )  # fmt: skip
+    with one_writer(out):
+        with one_bar("validate") as progress:
+            found = validate(paths, reference=reference, progress=progress)
+        with one_bar("select") as progress:
+            selected = select_samples(paths, tagger=scored_by, progress=progress)
+        checks = [*selected.checks, *found.checks]
+        _write_tables(out, found, selected, checks)
+        with one_bar("draw") as progress:
+            page = write_validation_page(
+                out / "validation.html", checks=checks, defaults=found.defaults, agreement=found.agreement,
+                ranges=found.ranges, spectra=found.spectra, n_events=found.n_events,
+                training_mix=found.training_mix, purities=selected.purities, cutflows=selected.cutflows,
+                stacks=selected.stacks, tagger=selected.tagger, progress=progress,
+            )  # fmt: skip
     rows = [_without_nan(check._asdict()) for check in checks]
     show(rows if as_json else _for_people(rows), title="Validation of simulated events", as_json=as_json)
     counts = count_verdicts(checks)
@@ -187,7 +189,7 @@ def true_scale_factors(
         "extras": Extras(held_out=processing.held_out_events(config.get("held_out"), loaded)),
         **closure.made_like(config),
     }
-    with progress_board() as board:
+    with one_writer(out), progress_board() as board:
         if results is None:
             with stage(board, *(f"process {name}" for name in FIT_SELECTIONS)) as bars:
                 found = {
@@ -203,11 +205,10 @@ def true_scale_factors(
             revealed = closure.process_revealed(files, loaded, joined=joined, progress=counted, **options)
         with stage(board, "fit") as (fitted,):
             trues = closure.compare_with_truth(found, revealed, coarse=coarse, progress=fitted)
-    write_table(
-        [row for true in trues for row in true_rows(true)], out / "true_scale_factors.csv", kind=TrueRow
-    )
-    rows = closure_rows(trues)
-    write_table(rows, out / "closure.csv", kind=ClosureRow)
+        true_table = [row for true in trues for row in true_rows(true)]
+        write_table(true_table, out / "true_scale_factors.csv", kind=TrueRow)
+        rows = closure_rows(trues)
+        write_table(rows, out / "closure.csv", kind=ClosureRow)
     show(
         [_without_nan(row._asdict()) for row in rows] if as_json else _closure_table(rows),
         title="Fitted against true scale factors, last epoch",

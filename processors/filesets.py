@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from storage.documents import MOST_LIST_BYTES, read_json
+from storage.names import printable
 
 DEFAULT_TREE = "Events"
 
@@ -124,6 +125,10 @@ def parse_fileset(
     """
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"{source}: no dataset in it: write {{dataset: {{files: {{path: tree}}}}}}")
+    leading_out = [name for name in content if ".." in str(name).split("/")]
+    if leading_out:
+        shown = printable(str(leading_out[0]))
+        raise ValueError(f"{source}: dataset '{shown}': '..' leads out of a folder: call it otherwise")
     plain = {name: {"files": value} if isinstance(value, list) else value for name, value in content.items()}
     try:
         fileset = _FILESET.validate_python(plain)

@@ -13,6 +13,7 @@ import uproot
 
 from simulation.nanoaod import Collection, Columns
 from simulation.provenance import METADATA_KEY
+from storage.files import held_file
 from storage.trees import make_tree, replaced_root_file
 
 EVENTS_PER_CLUSTER = 5000
@@ -67,6 +68,7 @@ class NanoFile:
         self._begun = False
 
     def __enter__(self) -> Self:
+        self._open.enter_context(held_file(self.path))
         self._file = self._open.enter_context(replaced_root_file(self.path, uproot.ZSTD(1)))
         return self
 

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 from storage.disk import disk_full_said, make_folder, settle, settle_all
 from storage.locks import claim, is_still, locked
 
-_LOCK = ".lock"
+LOCK_NAME = ".lock"
+"""A file in a folder that a process writes into, for as long as it does."""
 _ONE_DAY_S = 86400
 _SHORT = 200
 """Characters of a name that leave room for what is put around it: file systems take 255 bytes."""
@@ -50,7 +50,7 @@ def _own_temporary(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         if claimed is None:
             temporary.unlink(missing_ok=True)
-        temporary = _hidden(path, f"{uuid.uuid4().hex[:12]}.partial")
+        temporary = _hidden(path, f"{os.urandom(6).hex()}.partial")
         descriptor = _opened(temporary)
         claim(descriptor)
     try:
@@ -91,18 +91,24 @@ def one_writer(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: If another process writes into it.
     """
+    with _gone_if_empty(folder), ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / LOCK_NAME, again=True))
+        except BlockingIOError as holder:
+            raise ValueError(
+                f"{folder}: another process is writing into it ({holder}): "
+                "wait until it has ended, or choose another folder"
+            ) from None
+        remove_remnants(folder)
+        yield
+
+
+@contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder in the end, and those above it, if they were made in the block and hold nothing."""
     missing = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
     try:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(folder / _LOCK, again=True))
-            except BlockingIOError as holder:
-                raise ValueError(
-                    f"{folder}: another process is writing into it ({holder}): "
-                    "wait until it has ended, or choose another folder"
-                ) from None
-            remove_remnants(folder)
-            yield
+        yield
     finally:
         for place in missing:
             with suppress(OSError):  # it holds something
@@ -120,7 +126,7 @@ def held_file(path: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         ValueError: If another process holds it and `wait` is not set.
     """
-    with ExitStack() as stack:
+    with _gone_if_empty(path.parent), ExitStack() as stack:
         try:
             stack.enter_context(locked(_hidden(path, "lock"), wait=wait))
         except BlockingIOError as holder:

@@ -22,7 +22,7 @@ from models.network import TaggerNetwork, dense_layers
 from models.onnx_graphs import attack_graph, save_onnx, tagger_graph
 from models.scaler import FeatureScaler
 from storage.documents import parse_json, read_json
-from storage.files import remove_remnants, replaced_file, write_text
+from storage.files import LOCK_NAME, remove_remnants, replaced_file, write_text
 from storage.names import printable
 from storage.wording import few
 from training.config import TrainConfig
@@ -124,7 +124,7 @@ def is_unused(folder: Path) -> bool:
     """Tell whether a run may begin in a folder: it is not there, empty, or `create_run` was killed in it."""
     if not folder.exists():
         return True
-    begun = {SCALER_NAME, FEATURES_NAME}
+    begun = {SCALER_NAME, FEATURES_NAME, LOCK_NAME}
     return folder.is_dir() and all(
         path.name in begun or path.name.endswith(".partial") for path in folder.iterdir()
     )

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import torch
 
 from models.network import TaggerNetwork
+from storage.files import one_writer
 from training.attacks import Perturbation
 from training.batches import Batch, ShuffledTrainingJets, StoredJets, seed_of
 from training.checkpoints import (
@@ -82,6 +83,7 @@ def train(config: TrainConfig, *, resume: bool = False, progress: Progress | Non
             sources.fingerprints, sources.adapted_on,
         )  # fmt: skip
         if workers.is_first:
+            stack.enter_context(one_writer(run.folder))
             open_run(run, resume=resume)
         workers.wait()
         stack.enter_context(_own_torch_state(config, device))

@@ -20,21 +20,21 @@ from processors.run import run_selection
 from simulation.fixture import fixture_files
 from storage.names import figure_name, file_name
 
+LEAD_OUT = ("../../victim/settings", "..", "con/../aux")
+"""Refused in a fileset; results of others may hold them."""
 NAMES = (
     "dy",
     "DY",
     "/DYJetsToLL/Run2017-v1/NANOAODSIM",
+    "two\nlines and\ttabs ..",
+    "\x1b]0;owned\x07/settings",
+    "$(touch owned); `touch owned`",
     "/DYJetsToLL/Run2017-v1_NANOAODSIM",
-    "../../victim/settings",
-    "..",
     ".",
     ".hidden",
-    "two\nlines and\ttabs",
-    "\x1b]0;owned\x07",
     "Ω µµ",
-    "$(touch owned); `touch owned`",
     "x" * 300,
-    "con/../aux",
+    *LEAD_OUT,
 )
 
 
@@ -91,6 +91,12 @@ def test_tables_of_jets_lie_in_the_output_each_with_its_own_events(
     assert files_below(tmp_path) == {
         f"{work}/{name}" for name in ("fs.json", "out/inclusive.zip", *(str(path) for path in tables))
     }
+
+
+@pytest.mark.parametrize("name", LEAD_OUT)
+def test_a_dataset_whose_name_leads_out_of_a_folder_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="leads out of a folder"):
+        parse_fileset({name: ["a.root"]})
 
 
 def test_copies_lie_in_the_output(run: Callable[..., None], fileset: dict[str, Any], tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_a_fileset_that_was_read_can_be_given_again() -> None:
         (with_metadata(is_data="perhaps"), r"dy.metadata.is_data: "),
         ({}, r"no dataset in it"),
         ([], r"no dataset in it"),
+        ({"../../up": DATASET}, r"dataset '../../up': '..' leads out of a folder"),
+        ({"/A/../B\x1b": DATASET}, r"dataset '/A/../B\\x1b': '..' leads out"),
     ],
 )
 def test_a_wrong_fileset_is_one_sentence(tmp_path: Path, content: object, message: str) -> None:

@@ -1,7 +1,9 @@
 import json
 import math
+import multiprocessing
 import shutil
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 import training.train
 from models.network import TaggerNetwork
 from models.variants import Variant
+from storage.files import one_writer
 from training.attacks import Perturbation
 from training.batches import Batch, StoredJets
 from training.checkpoints import checkpoint_path, epochs_of, load_checkpoint
@@ -171,6 +174,31 @@ def test_resuming_after_a_kill_in_the_middle_of_a_file(
     assert same(parameters(whole, 2), parameters(killed, 2))
     for name in files[:2]:
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def hold(folder: Path, pipe: Connection) -> None:
+    with one_writer(folder):
+        pipe.send("held")
+        pipe.recv()
+
+
+def test_a_run_that_another_process_trains_is_left_alone(train_config: MakeConfig) -> None:
+    config = train_config(epochs=1)
+    pipe, other = multiprocessing.Pipe()
+    holder = multiprocessing.get_context("fork").Process(
+        target=hold, args=(config.output, other), daemon=True
+    )
+    holder.start()
+    assert pipe.recv() == "held"
+    for resume in (False, True):
+        with pytest.raises(ValueError, match="another process is writing into it"):
+            train(config, resume=resume)
+    assert [path.name for path in config.output.iterdir()] == [".lock"]
+    holder.kill()
+    holder.join()
+    # The file of the lock outlives a killed process, and does not bar the next.
+    assert epochs_of(train(config)) == [1]
+    assert not (config.output / ".lock").exists()
 
 
 def test_missing_data_leave_no_run_directory(train_config: MakeConfig, tmp_path: Path) -> None:

@@ -58,9 +58,9 @@ def divergence(
     path = out or production.beside(results) / "divergence.csv"
     require_writable_file(path)
     options: dict[str, Any] = {"n_bootstrap": replicas, "seed": seed}
-    read = production.read_results(results)
-    chance = production.read_null(null, read)
     with held_file(path), progress_board() as board:
+        read = production.read_results(results)
+        chance = production.read_null(null, read)
         found = agreement(
             read,
             areas=production.noised_areas(evaluation),
@@ -113,8 +113,8 @@ def plot(
 
     folder = out or production.beside(results) / "figures"
     require_writable(folder)
-    read = production.read_results(results)
     with one_writer(folder), progress_board() as board:
+        read = production.read_results(results)
         found = production.compare(
             read,
             coarse=coarse,
@@ -193,8 +193,8 @@ def _write_report(
 
     page = out or production.beside(results) / "report.html"
     require_writable_file(page)
-    read = production.read_results(results)
     with held_file(page):
+        read = production.read_results(results)
         with one_bar("compare") as progress:
             found = production.compare(
                 read,

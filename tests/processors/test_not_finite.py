@@ -10,7 +10,7 @@ import onnx
 import pytest
 import uproot
 
-from datamc.histograms import points_of
+from datamc.histograms import scenarios_of
 from datamc.results import NotFinite, Scenario, merge_results, read_result, write_result
 from models.features import N_FEATURES
 from models.perturbations import parse_variants
@@ -199,5 +199,5 @@ def test_only_what_was_filled_exists(files: dict[str, Any], tagger: Callable[...
     variants = parse_variants("raw,noise:0.1,fgsm:0.1")
     result = run(files, taggers, variants=variants, extras=Extras(reference_tagger=True))
     own = {(each.name, each.epoch, variant.name) for each in taggers for variant in variants}
-    assert set(points_of(result)) == own | {("reference", 0, "raw")}
-    assert len(points_of(result)) == 10
+    assert set(scenarios_of(result)) == own | {("reference", 0, "raw")}
+    assert len(scenarios_of(result)) == 10

@@ -56,14 +56,14 @@ class RootFile:
             return name in self._kinds or name in self._directory
 
     def tree(self, name: str) -> Tree:
-        """Return a tree.
+        """Return a tree: a TTree or an RNTuple.
 
         Raises:
             FileError: If there is none of that name, or it cannot be read.
         """
         found = self.object(name, kind="tree")
-        if not isinstance(found, uproot.TTree):
-            raise FileError(self.path, f"its {name} is no TTree")
+        if not isinstance(found, uproot.TTree | uproot.behaviors.RNTuple.RNTuple):
+            raise FileError(self.path, f"its {name} is no tree but a {self._kinds.get(name, 'folder')}")
         return Tree(self.path, name, found)
 
     def text(self, name: str) -> str | None:

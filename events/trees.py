@@ -58,11 +58,13 @@ class Tree:
         name: What it is called there.
         n_events: How many events it holds.
         names: Its branches, in their order in the file.
+        is_ntuple: Whether it is an RNTuple, not a TTree.
     """
 
-    def __init__(self, path: str, name: str, tree: uproot.TTree) -> None:
+    def __init__(self, path: str, name: str, tree: Any) -> None:
         self.path = path
         self.name = name
+        self.is_ntuple = not isinstance(tree, uproot.TTree)
         self._tree = tree
         with damage_named(path):
             self.n_events = int(tree.num_entries)
@@ -84,7 +86,7 @@ class Tree:
             FileError: If it has none of that name.
         """
         self._require([name])
-        return str(self._tree[name].title)
+        return "" if self.is_ntuple else str(self._tree[name].title)
 
     def read(self, names: Sequence[str], *, start: int = 0, stop: int | None = None) -> ak.Array:
         """Return some branches of the events from `start` to before `stop`, of all without them.
@@ -97,6 +99,8 @@ class Tree:
             events = self._tree.arrays(
                 list(names), entry_start=start, entry_stop=stop, language=NoFormulas(), array_cache=None
             )
+        # An RNTuple gives its fields in an order of its own.
+        events = events[list(names)] if self.is_ntuple else events
         require_equal_counts(
             {name: _counts(events[name]) for name in names if _is_jagged(events[name])}, self.path
         )
@@ -145,8 +149,12 @@ class Tree:
         """Return where the clusters of some branches begin, and the end.
 
         Raises:
-            FileError: If the file is damaged.
+            FileError: If the file is damaged, or the tree is an RNTuple: such are not processed so far.
         """
+        if self.is_ntuple:
+            raise FileError(
+                self.path, f"its {self.name} is an RNTuple, which is not processed yet: write it as a TTree"
+            )
         with damage_named(self.path):
             offsets = self._tree.common_entry_offsets(filter_name=wanted)
         return clusters_of(offsets, self.n_events)

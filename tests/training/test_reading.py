@@ -157,3 +157,15 @@ def test_globs_of_remote_files_are_listed() -> None:
         find_inputs(["memory://store/b_*.root"])
     with pytest.raises(ValueError, match=r"nowhere://a/\*: cannot be listed .*list the files one by one"):
         find_inputs(["nowhere://a/*"])
+
+
+def test_an_rntuple_gives_the_jets_of_a_tree(tmp_path: Path, events_file: Path) -> None:
+    path = tmp_path / "ntuple.root"
+    with uproot.open(events_file) as whole, uproot.recreate(path) as file:
+        events = whole["Events"].arrays(entry_stop=200)
+        file["Events"] = {name: events[name] for name in events.fields}
+    assert inspect_file(str(path)).n_events == 200
+    ((_, jets),) = read_jets(str(path), chunk_events=500)
+    ((_, known),) = read_jets(str(events_file), chunk_events=200_000)
+    np.testing.assert_array_equal(jets.raw, known.raw[: len(jets.raw)])
+    np.testing.assert_array_equal(jets.keys, known.keys[: len(jets.raw)])

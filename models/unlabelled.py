@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.event_split import EventSplit
 from models.features import BRANCHES, N_FEATURES
+from storage.archives import read_array
 from storage.documents import read_json
 from storage.files import replaced_folder, sha256, write_text
 
@@ -232,12 +233,7 @@ def _write_arrays(parts: Iterable[UnlabelledJets], folder: Path, n_jets: int) ->
 
 def _read_array(path: Path, name: str, n_jets: int) -> NDArray[Any]:
     kind, shape = _ARRAYS[name]
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: missing: collect the jets again") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path}: no array of numbers, or cut off: collect the jets again") from error
+    array = read_array(path, remedy="collect the jets again")
     expected = (n_jets, *shape)
     if array.dtype != np.dtype(kind) or array.shape != expected:
         raise ValueError(

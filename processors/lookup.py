@@ -182,7 +182,7 @@ def _outside(text: str) -> Any:
 
 @lru_cache(maxsize=4)
 def _tree(text: str) -> dict[str, Any]:
-    (correction,) = json.loads(text)["corrections"]
+    (correction,) = parse_json(text, source="correction", finite=False)["corrections"]
     tree: dict[str, Any] = correction
     return tree
 

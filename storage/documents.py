@@ -120,6 +120,22 @@ def read_bytes(
     return content
 
 
+def read_text(path: Path, *, kind: str = "file", advice: str = "check the path") -> str:
+    """Return the content of a text file in UTF-8.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        IsADirectoryError: If it is a folder.
+        PermissionError: If it may not be read.
+        ValueError: If it is too large, or another encoding.
+    """
+    content = read_bytes(path, kind=kind, advice=advice)
+    try:
+        return _decoded(content)
+    except _FaultError as fault:
+        raise ValueError(f"{printable(str(path))}: {fault.reason}: {fault.advice}") from fault
+
+
 def parse_yaml(text: str | bytes, *, source: str) -> Any:
     """Return the content of a YAML text: None, values, lists and dicts.
 

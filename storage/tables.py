@@ -1,11 +1,13 @@
 """Tables of results as CSV: one NamedTuple a row, numbers exact, read back as they were."""
 
 import csv
+import io
 import math
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar, get_type_hints
 
+from storage.documents import read_text
 from storage.files import replaced_file
 
 Row = TypeVar("Row", bound=NamedTuple)
@@ -32,11 +34,12 @@ def read_table(path: Path, *, kind: type[Row], unknown: Collection[str] | None =
         FileNotFoundError: If there is no such file.
         ValueError: If its columns are others, or a value is none of its column's type or no finite number.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such table: make it first")
+    text = read_text(path, kind="table", advice="make it first")
     types = list(get_type_hints(kind).values())
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.reader(file))
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a table ({error}): write it again or remove it") from error
     if not lines or tuple(lines[0]) != kind._fields:
         raise ValueError(
             f"{path}: not a table of {kind.__name__}: its columns are not {', '.join(kind._fields)}: "

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from models.features import BRANCHES, FLAVOURS, N_FEATURES
 from models.scaler import FeatureScaler
+from storage.archives import read_array
 from storage.documents import read_json
 from storage.files import sha256
 from training.manifest import MANIFEST_NAME, SCALER_NAME, Manifest, ShardEntry, read_manifest
@@ -213,10 +214,7 @@ class TrainingData:
 
     def _load(self, split: SplitName, name: str, number: int, *, mapped: bool = False) -> NDArray[Any]:
         path = _array_path(self.folder, split, name, number)
-        try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read: run 'advtag prepare' again") from error
+        array = read_array(path, remedy="run 'advtag prepare' again", mapped=mapped)
         n_jets = self.manifest.splits[split].shards[number].n_jets
         if len(array) != n_jets:
             raise ValueError(f"{path}: holds {len(array)} jets, not {n_jets}: run 'advtag prepare' again")

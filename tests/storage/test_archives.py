@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import uhi.io.zip
 
-from storage.archives import Archive, gunzipped, open_archive
+from storage.archives import Archive, gunzipped, open_archive, read_array
 
 
 def make_archive(path: Path) -> hist.Hist[Any]:
@@ -42,7 +42,7 @@ def sentence_or_content(path: Path) -> Any:
         return str(error)
 
 
-def read_array(path: Path) -> Any:
+def array_in(path: Path) -> Any:
     with open_archive(path, complaint="not a result", remedy="process again") as file:
         return file.array("a")
 
@@ -149,14 +149,40 @@ def test_an_array_that_is_none_is_one_sentence(tmp_path: Path, content: bytes) -
     with zipfile.ZipFile(tmp_path / "r.zip", "w") as file:
         file.writestr("a.npy", content)
     with pytest.raises(ValueError, match=r"r\.zip: not a result \(.*\): process again"):
-        read_array(tmp_path / "r.zip")
+        array_in(tmp_path / "r.zip")
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        npy(np.zeros(3))[:-1],
+        npy(np.zeros(3)).replace(b"(3,)", b"(9999999999999,)"),
+        npy(np.zeros(3)).replace(b"(3,)", b"(-3,)"),
+        npy(np.zeros(3)).replace(b"'<f8'", b"'|O'"),
+        npy(np.zeros(3)).replace(b"'<f8'", b"'<f9'"),
+        b"PK\x05\x06" + bytes(18),
+    ],
+)
+def test_a_file_that_is_no_array_is_one_sentence(tmp_path: Path, content: bytes, mapped: bool) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"^{path}: .*: make it again$"):
+        read_array(path, remedy="make it again", mapped=mapped)
+    path.unlink()
+    with pytest.raises(ValueError, match=rf"^{path}: missing: make it again$"):
+        read_array(path, remedy="make it again", mapped=mapped)
+    np.save(path, np.arange(3))
+    assert read_array(path, remedy="", mapped=mapped).tolist() == [0, 1, 2]
 
 
 def test_nothing_in_an_array_is_executed(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "r.zip", "w") as file:
         file.writestr("a.npy", npy(np.array([Touch(tmp_path / "owned")]), allow_pickle=True))
     with pytest.raises(ValueError, match="not a result"):
-        read_array(tmp_path / "r.zip")
+        array_in(tmp_path / "r.zip")
     assert not (tmp_path / "owned").exists()
 
 
@@ -183,7 +209,7 @@ def test_a_name_that_is_twice_in_a_zip_is_refused(tmp_path: Path) -> None:
         with pytest.warns(UserWarning, match="Duplicate"):
             file.writestr("a.npy", npy(np.ones(1)))
     with pytest.raises(ValueError, match=r"a\.npy is there twice"):
-        read_array(tmp_path / "r.zip")
+        array_in(tmp_path / "r.zip")
 
 
 def test_a_file_that_cannot_be_opened_says_so(tmp_path: Path) -> None:

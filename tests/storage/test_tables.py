@@ -44,3 +44,20 @@ def test_a_missing_another_or_a_damaged_table_is_one_sentence(tmp_path: Path) ->
     path.write_text("tagger,epoch,auc\nbasic,1\n")
     with pytest.raises(ValueError, match="line 2: 2 values for 3 columns: write it again or remove it"):
         read_table(path, kind=Area)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"tagger,epoch,auc\nb\xe9,1,0.5\n", "line 2 is not text in UTF-8"),
+        (b'tagger,epoch,auc\n"' + b"x" * 200_000 + b'",1,0.5\n', "not a table .*field"),
+        (b"\x00\x01\x02", "not a table"),
+        (b"", "not a table of Area"),
+    ],
+)
+def test_what_is_no_table_is_one_sentence(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "areas.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=said) as caught:
+        read_table(path, kind=Area)
+    assert str(caught.value).startswith(f"{path}: ")

@@ -55,7 +55,7 @@ def test_a_broken_array_is_named(own_data: Path) -> None:
     with pytest.raises(ValueError, match=r"labels_00000\.npy: holds 3 jets, not"):
         TrainingData(own_data).learning_jets("train")
     path.unlink()
-    with pytest.raises(ValueError, match=r"labels_00000\.npy: cannot be read"):
+    with pytest.raises(ValueError, match=r"labels_00000\.npy: missing: run 'advtag prepare' again"):
         TrainingData(own_data).learning_jets("train")
 
 

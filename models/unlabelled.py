@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from models.event_split import EventSplit
 from models.features import BRANCHES, N_FEATURES
-from storage.archives import read_array
+from storage.arrays import read_array, reserved_array
 from storage.documents import read_json
 from storage.files import replaced_folder, sha256, write_text
 
@@ -207,9 +207,7 @@ def read_description(folder: Path) -> Description:
 def _write_arrays(parts: Iterable[UnlabelledJets], folder: Path, n_jets: int) -> int:
     """Write the arrays of all parts; return how many jets are data."""
     arrays = {
-        name: np.lib.format.open_memmap(
-            folder / f"{name}.npy", mode="w+", dtype=np.dtype(kind), shape=(n_jets, *shape)
-        )
+        name: reserved_array(folder / f"{name}.npy", dtype=kind, shape=(n_jets, *shape))
         for name, (kind, shape) in _ARRAYS.items()
         if n_jets
     }

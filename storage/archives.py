@@ -153,28 +153,6 @@ def gunzipped(content: bytes, *, source: str, most_bytes: int = MOST_TEXT_BYTES)
     return text
 
 
-def read_array(path: Path, *, remedy: str, mapped: bool = False) -> NDArray[Any]:
-    """Return the array of an `.npy` file; nothing in it is executed.
-
-    Args:
-        path: The file.
-        remedy: What to do if it is missing or damaged.
-        mapped: Whether it is mapped from the file and not read yet.
-
-    Raises:
-        ValueError: If it is missing, no array of numbers, or shorter than it says.
-    """
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: missing: {remedy}") from None
-    except (OSError, ValueError, EOFError, MemoryError, OverflowError, TypeError, SyntaxError) as error:
-        raise ValueError(f"{path}: cannot be read, it is no array of numbers or cut off: {remedy}") from error
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path}: not one array but a file of several: {remedy}")
-    return array
-
-
 def _require_room(content: Mapping[str, Any]) -> None:
     """Raise unless the axes of a histogram have the bins that its array has, before memory is taken for them.
 

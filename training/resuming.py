@@ -95,6 +95,9 @@ class Journal:
         done = list(files[: len(content["files"])])
         if content["plan"] != self._plan or content["files"] != _plain(done):
             return False
+        written = {split: [int(entry["number"]) for entry in content["shards"][split]] for split in SPLITS}
+        if not self.staging.holds(content["staged"], written=written):
+            return False  # the machine went down before all of it was on the disk
         self.files, self._staged = done, content["staged"]
         self.shards = {
             split: [ShardEntry.model_validate(entry) for entry in content["shards"][split]]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from models.features import BRANCHES, FLAVOURS, N_FEATURES
 from models.scaler import FeatureScaler
-from storage.archives import read_array
+from storage.arrays import read_array, write_array
 from storage.documents import read_json
 from storage.files import sha256
 from training.manifest import MANIFEST_NAME, SCALER_NAME, Manifest, ShardEntry, read_manifest
@@ -60,7 +60,7 @@ def write_shard(
     for name, array in arrays.items():
         path = _array_path(folder, split, name, number)
         path.parent.mkdir(exist_ok=True)
-        np.save(path, array, allow_pickle=False)
+        write_array(path, array)
         hashes[name] = sha256(path)
     n_by_flavour = np.bincount(arrays["labels"], minlength=len(FLAVOURS)).tolist()
     return ShardEntry(

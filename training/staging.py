@@ -1,12 +1,13 @@
 """Jets on their way from ROOT to shards: scattered over staging files, shuffled when taken back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from models.features import FLAVOURS, N_FEATURES
+from storage.arrays import append_records
 from training.reading import Jets
 from training.splitting import SPLITS, SplitName, shard_of, shuffled_order
 
@@ -53,12 +54,22 @@ class Staging:
             records = np.empty(len(part.labels), dtype=self._records[split])
             for name, values in zip(_ARRAYS, part, strict=True):
                 records[name] = values
-            with self._path(split, int(number)).open("ab") as file:
-                records.tofile(file)
+            append_records(self._path(split, int(number)), records)
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each file that is there."""
         return {path.name: path.stat().st_size for path in sorted(self._folder.iterdir())}
+
+    def holds(self, sizes: Mapping[str, int], *, written: Mapping[SplitName, Collection[int]]) -> bool:
+        """Tell whether all that was staged when `sizes` was taken is there.
+
+        Args:
+            sizes: From `sizes`.
+            written: The shards that are written already, whose files were removed.
+        """
+        gone = {self._path(split, number).name for split, numbers in written.items() for number in numbers}
+        there = self.sizes()
+        return all(name in gone or there.get(name, -1) >= size for name, size in sizes.items())
 
     def cut_back(self, sizes: Mapping[str, int]) -> None:
         """Undo what was added since `sizes` was taken."""

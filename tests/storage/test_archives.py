@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import uhi.io.zip
 
-from storage.archives import Archive, gunzipped, open_archive, read_array
+from storage.archives import Archive, gunzipped, open_archive
 
 
 def make_archive(path: Path) -> hist.Hist[Any]:
@@ -150,32 +150,6 @@ def test_an_array_that_is_none_is_one_sentence(tmp_path: Path, content: bytes) -
         file.writestr("a.npy", content)
     with pytest.raises(ValueError, match=r"r\.zip: not a result \(.*\): process again"):
         array_in(tmp_path / "r.zip")
-
-
-@pytest.mark.parametrize("mapped", [False, True])
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\x93NUMPY",
-        npy(np.zeros(3))[:-1],
-        npy(np.zeros(3)).replace(b"(3,)", b"(9999999999999,)"),
-        npy(np.zeros(3)).replace(b"(3,)", b"(-3,)"),
-        npy(np.zeros(3)).replace(b"'<f8'", b"'|O'"),
-        npy(np.zeros(3)).replace(b"'<f8'", b"'<f9'"),
-        b"PK\x05\x06" + bytes(18),
-    ],
-)
-def test_a_file_that_is_no_array_is_one_sentence(tmp_path: Path, content: bytes, mapped: bool) -> None:
-    path = tmp_path / "a.npy"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"^{path}: .*: make it again$"):
-        read_array(path, remedy="make it again", mapped=mapped)
-    path.unlink()
-    with pytest.raises(ValueError, match=rf"^{path}: missing: make it again$"):
-        read_array(path, remedy="make it again", mapped=mapped)
-    np.save(path, np.arange(3))
-    assert read_array(path, remedy="", mapped=mapped).tolist() == [0, 1, 2]
 
 
 def test_nothing_in_an_array_is_executed(tmp_path: Path) -> None:

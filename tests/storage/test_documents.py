@@ -227,7 +227,7 @@ def believes_too_easily(call: ast.Call) -> bool:
     return name.split(".")[0] in {"pickle", "cloudpickle", "joblib", "marshal", "shelve"} and "load" in name
 
 
-READERS_OF_FILES = {"storage/documents.py", "storage/archives.py"}
+READERS_OF_FILES = {"storage/documents.py", "storage/archives.py", "storage/arrays.py"}
 TALK = {"processors/pool.py", "processors/pool_worker.py"}
 """Pickles go through the pipes between the processes of a command, and lie in no file."""
 

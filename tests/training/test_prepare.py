@@ -292,6 +292,24 @@ def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(
     assert not (tmp_path / ".d.unfinished").exists()
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-200]), Path.unlink])
+def test_what_did_not_reach_the_disk_is_read_again(
+    three_files: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], object],
+) -> None:
+    """After a crash of the machine the journal may know of more than the files hold."""
+    monkeypatch.setattr(training.prepare, "write_shard", lambda *_, **__: exec("raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(config(three_files, tmp_path / "d"))
+    monkeypatch.undo()
+    damage(max((tmp_path / ".d.unfinished" / "staging").iterdir(), key=lambda path: path.stat().st_size))
+    prepare(config(three_files, tmp_path / "d"))
+    prepare(config(three_files, tmp_path / "straight"))
+    assert hashes(tmp_path / "d") == hashes(tmp_path / "straight")
+
+
 def test_what_another_preparation_left_unfinished_is_not_used(
     three_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,8 @@ class ChunkTask:
             raise
         except Exception as error:
             # What a damaged file holds may fail far from where it is read.
-            damage = None if is_out_of_room(error) else damage_of(item, self.branches)
+            looks = self.branches and not is_out_of_room(error)
+            damage = damage_of(item, self.branches) if looks else None
             if damage is None:
                 raise
             raise ReadError(damage) from error

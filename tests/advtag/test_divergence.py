@@ -51,6 +51,6 @@ def test_null_data_and_areas_reach_report_and_figures(production: Path, tmp_path
     assert drawn["null"] == drawn["divergence"]
     shown: dict[str, Any] = {}
     monkeypatch.setattr("plotting.report.write_report", lambda path, **given: shown.update(given) or path)
-    compare.report([dy], **options)
+    compare.report([dy], **options | {"out": tmp_path / "report.html"})
     assert shown["null"] == shown["divergence"] == drawn["null"]
     assert shown["curve"] == drawn["curve"]

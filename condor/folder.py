@@ -146,12 +146,16 @@ def _write_job(manifest: Manifest, number: int, folder: Path) -> None:
             (folder / manifest.local_name(each)).symlink_to(Path(manifest.inputs[each].path).resolve())
 
 
+def _quoted(word: str) -> str:
+    """Return a word of a command for the shell: names of files are data, whatever characters they hold."""
+    if word.startswith("{inputs}"):
+        return '"$inputs"' + shlex.quote(word.removeprefix("{inputs}"))
+    return shlex.quote(word)
+
+
 def wrapper(manifest: Manifest) -> str:
     """Return the shell script of a job: its exit code is that of `advtag process`, and nothing else's."""
-    command = " ".join(
-        word.replace("{inputs}", '"$inputs"') if word.startswith("{inputs}") else shlex.quote(word)
-        for word in manifest.command
-    )
+    command = " ".join(map(_quoted, manifest.command))
     return "\n".join([
         "#!/bin/bash",
         "# usage: run_job.sh SELECTION INPUTS, in the folder that holds the job's fileset.json",

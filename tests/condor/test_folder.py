@@ -133,6 +133,28 @@ def test_the_exit_code_of_a_job_is_that_of_the_command(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["my runs", "$(touch OWNED)", "`touch OWNED`", "a;touch OWNED", "'", '"', "a&&touch OWNED", "a\ntouch OWNED",
+     "*", "a|touch OWNED", "$HOME", "a\\", "~", "{a,b}", "!x", "#x", "runs$(touch${IFS}OWNED)"],
+)  # fmt: skip
+def test_names_of_files_reach_a_job_as_they_are_and_run_nothing(name: str, tmp_path: Path) -> None:
+    """The wrapper runs as it is, with a command that writes its words down, each ended by a zero byte."""
+    (tmp_path / "prefix" / "bin").mkdir(parents=True)
+    command = tmp_path / "prefix" / "bin" / "advtag"
+    command.write_text('#!/bin/bash\nprintf "%s\\0" "$@"\n')
+    command.chmod(0o755)
+    planned = manifest(site(environment=Environment(path=str(tmp_path / "prefix"))))
+    words = ("--taggers", f"{{inputs}}/taggers_0/{name}", "--name", name)
+    write_folder(planned.model_copy(update={"command": words}), [], tmp_path / "jobs")
+    finished = subprocess.run(
+        ["bash", "../run_job.sh", "dy", "../inputs"], cwd=tmp_path / "jobs" / "00000",
+        env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert finished.stdout.split("\0")[-5:-1] == ["--taggers", f"../inputs/taggers_0/{name}", "--name", name]
+    assert not list(tmp_path.rglob("OWNED"))
+
+
 def test_the_queue_is_the_first_that_is_long_enough() -> None:
     planned = manifest(read_site("lxplus"))
     assert variables(planned, Attempt(1, 3000, 100)) == {

@@ -135,8 +135,9 @@ def test_the_exit_code_of_a_job_is_that_of_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["my runs", "$(touch OWNED)", "`touch OWNED`", "a;touch OWNED", "'", '"', "a&&touch OWNED", "a\ntouch OWNED",
-     "*", "a|touch OWNED", "$HOME", "a\\", "~", "{a,b}", "!x", "#x", "runs$(touch${IFS}OWNED)"],
+    ["my runs", "$(touch OWNED)", "`touch OWNED`", "a;touch OWNED", "'", '"', "a&&touch OWNED",
+     "a\ntouch OWNED", "*", "a|touch OWNED", "$HOME", "a\\", "~", "{a,b}", "!x", "#x",
+     "runs$(touch${IFS}OWNED)"],
 )  # fmt: skip
 def test_names_of_files_reach_a_job_as_they_are_and_run_nothing(name: str, tmp_path: Path) -> None:
     """The wrapper runs as it is, with a command that writes its words down, each ended by a zero byte."""

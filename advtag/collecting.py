@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtag import clusters, processing, production
-from advtag.processing import Executor
+from advtag import clusters, process_options, processing, production
+from advtag.process_options import Executor
 from advtag.produce import AsJson
 from advtag.progress import ProgressCallback, one_bar, say
 from advtag.tables import show
@@ -22,24 +22,24 @@ def collect(
     context: typer.Context,
     *,
     selection: Annotated[str, typer.Option(help="dy, wc, ttsemilep, ...: docs/selections.md; one.")],
-    fileset: processing.FilesetFile,
+    fileset: process_options.FilesetFile,
     out: Annotated[Path, typer.Option(help="Folder for the jets; an older one is replaced.")],
     share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Of the events, to be adapted to; the others evaluate.")
     ] = 0.333,
     seed: Annotated[int, typer.Option(min=0, help="Which events; the same for all selections.")] = 1,
-    executor: processing.Where = Executor.FUTURES,
-    workers: processing.Workers = 2,
-    dask_address: processing.DaskAddress = None,
-    site: processing.DaskSite = None,
-    chunksize: processing.Chunksize = 100_000,
-    memory_limit: processing.MemoryLimit = None,
-    profile: processing.Profile = "btv20001",
-    year: processing.Year = "2017",
-    golden_json: processing.GoldenJsonFile = None,
-    corrections: processing.CorrectionsFile = None,
-    skip_bad_files: processing.SkipBadFiles = False,
-    retries: processing.Retries = 2,
+    executor: process_options.Where = Executor.FUTURES,
+    workers: process_options.Workers = 2,
+    dask_address: process_options.DaskAddress = None,
+    site: process_options.DaskSite = None,
+    chunksize: process_options.Chunksize = 100_000,
+    memory_limit: process_options.MemoryLimit = None,
+    profile: process_options.Profile = "btv20001",
+    year: process_options.Year = "2017",
+    golden_json: process_options.GoldenJsonFile = None,
+    corrections: process_options.CorrectionsFile = None,
+    skip_bad_files: process_options.SkipBadFiles = False,
+    retries: process_options.Retries = 2,
     as_json: AsJson = False,
 ) -> None:
     """Collect jets of data and simulation for methods that adapt to them, from a share of the events.

@@ -40,7 +40,7 @@ def plan_jobs(
         OSError: If files cannot be read.
         ValueError: If an option, the fileset or a file does not fit: what a local run refuses is refused.
     """
-    from advtag.processing import require_possible
+    from advtag.process_settings import require_possible
     from condor.folder import advtag_version, hashes_of
     from condor.manifest import Loss, Manifest, metadata_of, with_fingerprint
     from condor.splitting import planned_inputs, split, uncounted_inputs

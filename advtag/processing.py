@@ -1,8 +1,7 @@
 """Commands that read events: process, skim."""
 
 import json
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,108 +9,37 @@ import typer
 
 from advtag import clusters, production
 from advtag.interruption import keeps
-from advtag.produce import AsJson, parse_epochs
+from advtag.process_options import (
+    Chunksize,
+    CorrectionsFile,
+    DaskAddress,
+    DaskSite,
+    Executor,
+    FilesetFile,
+    GoldenJsonFile,
+    MemoryLimit,
+    Mode,
+    Profile,
+    Retries,
+    Selections,
+    SkipBadFiles,
+    Where,
+    WhichJets,
+    Workers,
+    Year,
+    split_text,
+)
+from advtag.process_settings import require_possible, require_taggers_for, settings_of
+from advtag.produce import AsJson
 from advtag.progress import one_bar, say
 from advtag.samples import tell_what_cannot_be_scaled
 from advtag.tables import show
-from storage.wording import few
 
 if TYPE_CHECKING:
     from datamc.results import Result
-    from models.event_split import EventSplit
-    from models.tagger import Tagger
-    from processors.filesets import Fileset
-    from processors.run import Request
 
 LOSSES = 3
 """Exit code of a run that ended well, but for files it was allowed to skip."""
-
-
-class Mode(StrEnum):
-    """Which variations of simulation are filled."""
-
-    NONE = "none"
-    WEIGHT_ONLY = "weight_only"
-    TOTAL = "total"
-
-
-class Executor(StrEnum):
-    """Where the chunks are processed."""
-
-    ITERATIVE = "iterative"
-    FUTURES = "futures"
-    DASK = "dask"
-
-
-class WhichJets(StrEnum):
-    """Which jets of the selected events are filled."""
-
-    PROBE = "probe"
-    ALL = "all"
-
-
-Selections = Annotated[
-    str, typer.Option(help="dy, wc, ttsemilep, inclusive, ...: docs/selections.md; several: dy,wc.")
-]
-FilesetFile = Annotated[Path, typer.Option(help="JSON: datasets with their files and metadata.")]
-Profile = Annotated[
-    str, typer.Option(help="Profile of the parameter table: btv20001, legacy, btvnano, other_jet.")
-]
-Year = Annotated[str, typer.Option(help="Year of data taking.")]
-SkipBadFiles = Annotated[
-    bool,
-    typer.Option(
-        "--skip-bad-files",
-        help="Declare unreadable files lost, by name, instead of stopping; the exit code is then 3.",
-    ),
-]
-Where = Annotated[Executor, typer.Option(help="Where to run.")]
-Workers = Annotated[int, typer.Option(min=1, help="Processes, one thread each.")]
-DaskAddress = Annotated[str | None, typer.Option(help="Scheduler of a running dask cluster.")]
-DaskSite = Annotated[
-    str | None,
-    typer.Option(help="With --executor dask: workers are jobs at this site, as of `advtag condor submit`."),
-]
-Chunksize = Annotated[int, typer.Option(min=1, help="Events per chunk; changes no result.")]
-MemoryLimit = Annotated[
-    int | None, typer.Option(min=1, help="MB of memory a worker may take; none if not given.")
-]
-GoldenJsonFile = Annotated[Path | None, typer.Option(help="Certified luminosity sections, applied to data.")]
-CorrectionsFile = Annotated[
-    Path | None, typer.Option(help="YAML of corrections of simulation; see configs/corrections.yaml.")
-]
-Retries = Annotated[
-    int, typer.Option(min=0, help="Tries more where reading fails, after 1, 2, 4 ... seconds.")
-]
-
-
-def split_text(text: str | None) -> str | None:
-    """Return the text of a split of events if it is one; called by the command line.
-
-    Raises:
-        typer.BadParameter: If it is none.
-    """
-    from models.event_split import EventSplit
-
-    try:
-        return None if text is None else EventSplit.parse(text).name
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def require_taggers_for(variants: str, taggers: Sequence[Path] | None) -> None:
-    """Raise if inputs are to be distorted that no tagger would see: those of ONNX taggers alone are.
-
-    Raises:
-        ValueError: If so, or a variant is unknown.
-    """
-    from models.perturbations import parse_variants
-
-    distorted = [variant.name for variant in parse_variants(variants) if variant.name != "raw"]
-    if distorted and not taggers:
-        raise ValueError(
-            f"--variants: {distorted[0]} without a tagger: name --taggers, or leave the variants out"
-        )
 
 
 def process(
@@ -228,74 +156,6 @@ def _tell_if_pipes_alone(executor: Executor) -> None:
         )
 
 
-def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what options of `process` ask of every selection, read and checked, here and in jobs.
-
-    Args:
-        values: The options by name.
-
-    Returns:
-        Options of `processors.run.request_of`.
-
-    Raises:
-        ValueError: If one does not fit; the message says which and what to do.
-        FileNotFoundError: If a file is not there.
-    """
-    from models.perturbations import parse_variants
-    from models.tagger import load_taggers
-    from processors.corrections import read_corrections
-    from processors.extras import Extras
-    from processors.scale_factor_weights import read_scale_factor_weights
-    from selections.parameters import SELECTIONS
-
-    corrections, factors = values["corrections"], values["apply_sf"]
-    if factors is None and values["sf_systematic"] != "central":
-        raise ValueError(
-            f"--sf-systematic {values['sf_systematic']}: goes with --apply-sf, the file it is a systematic of"
-        )
-    taggers = (
-        load_taggers(values["taggers"], epochs=parse_epochs(values["epochs"])) if values["taggers"] else []
-    )
-    variants = parse_variants(values["variants"])
-    extras = Extras(
-        reference_tagger=values["reference_tagger"],
-        inputs_of=values["inputs_of"],
-        all_jets=WhichJets(values["jets"]) is WhichJets.ALL,
-        scale_factors=factors and read_scale_factor_weights(factors, systematic=values["sf_systematic"]),
-        blocks=_affordable_blocks(values["blocks"], scenarios=len(taggers) * len(variants)),
-        held_out=held_out_events(values["held_out"], taggers),
-    )
-    return {
-        "taggers": taggers,
-        "variants": variants,
-        "chunksize": values["chunksize"],
-        "seed": values["seed"],
-        "profile": values["profile"],
-        "year": values["year"],
-        "golden_json": values["golden_json"],
-        "corrections": corrections and read_corrections(corrections, selections=SELECTIONS),
-        "systematics": Mode(values["systematics"]).value,
-        "extras": extras,
-    }
-
-
-def require_possible(
-    selections: Sequence[str], fileset: "Fileset", settings: Mapping[str, Any]
-) -> "dict[str, Request]":
-    """Return what is asked of each selection, checked as far as no file of events is needed.
-
-    Raises:
-        ValueError: If something does not fit; the message says what.
-    """
-    from processors.planning import datasets_of
-    from processors.run import request_of
-
-    requests = {name: request_of(selection=name, **settings) for name in selections}
-    for asked in requests.values():
-        datasets_of(fileset, asked.parameters)
-    return requests
-
-
 def _process_each(
     selections: Sequence[str], out: Path, *, columns: bool, resume: bool, **options: Any
 ) -> tuple[list[dict[str, Any]], bool]:
@@ -325,41 +185,6 @@ def _process_each(
         rows += production.cutflow_rows(result)
         _tell(result, out / f"{name}.zip")
     return rows, all_processed
-
-
-def _affordable_blocks(blocks: int, *, scenarios: int) -> int:
-    """Return how many blocks of events are filled, and say so if they are fewer than asked for."""
-    from models.discriminators import SCORES
-    from processors.blocks import MEMORY_MB, affordable_blocks
-
-    n_blocks = affordable_blocks(blocks, scenarios=scenarios, scores=len(SCORES))
-    if n_blocks < blocks:
-        say(f"{n_blocks} blocks instead of {blocks}, to fit into {MEMORY_MB} MB a dataset", heading="Note:")
-    return n_blocks
-
-
-def held_out_events(asked_for: str | None, taggers: Sequence["Tagger"]) -> "EventSplit | None":
-    """Return the events to hold out: those asked for, else those that taggers were adapted to, which is said.
-
-    Raises:
-        ValueError: If a tagger was adapted to events that are not held out.
-    """
-    from models.event_split import EventSplit
-    from processors.event_splits import require_held_out, split_to_hold_out
-
-    if asked_for is not None:
-        split = EventSplit.parse(asked_for)
-        require_held_out(taggers, split)
-        return split
-    found = split_to_hold_out(taggers)
-    if found is not None:
-        adapted = [tagger.name for tagger in taggers if tagger.metadata.adapted_on is not None]
-        say(
-            f"the events of the split {found.name} are held out, in data and simulation: taggers were "
-            f"adapted to jets of them ({few(list(dict.fromkeys(adapted)), joint=', ')})",
-            heading="Note:",
-        )
-    return found
 
 
 def _write(result: "Result", out: Path, *, chunks: Path | None) -> bool:

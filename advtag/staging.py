@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from advtag import processing
+from advtag import process_settings, processing
 from advtag.produce import parse_epochs
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
     command = _process_command()
     given = ["--selection", selection, "--fileset", str(fileset), "--out", "output", *others]
     context = command.make_context("advtag process", given)
-    processing.require_taggers_for(context.params["variants"], context.params["taggers"])
+    process_settings.require_taggers_for(context.params["variants"], context.params["taggers"])
     words: list[str] = []
     staged: list[Staged] = []
     for parameter in command.params:
@@ -57,7 +57,7 @@ def parse_process(*, selection: str, fileset: Path, others: Sequence[str]) -> Pr
         if name in _OF_NO_JOB:
             raise ValueError(f"{parameter.opts[0]}: the batch system decides that: leave it out")
         words += _words(parameter, context.params, staged)
-    settings = processing.settings_of(context.params)
+    settings = process_settings.settings_of(context.params)
     held_out = settings["extras"].held_out
     if held_out is not None and not _was_given(context, "held_out"):
         words += ["--held-out", held_out.name]

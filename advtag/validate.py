@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from advtag import processing
+from advtag import process_settings
 from advtag.compare import Coarse
 from advtag.produce import AsJson, parse_epochs
 from advtag.progress import one_bar, progress_board, say, stage
@@ -186,7 +186,7 @@ def true_scale_factors(
     options: dict[str, Any] = {
         "executor": "futures" if workers > 1 else "iterative",
         "workers": workers,
-        "extras": Extras(held_out=processing.held_out_events(config.get("held_out"), loaded)),
+        "extras": Extras(held_out=process_settings.held_out_events(config.get("held_out"), loaded)),
         **closure.made_like(config),
     }
     with one_writer(out), progress_board() as board:

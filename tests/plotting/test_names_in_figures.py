@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,31 +23,12 @@ from plotting.stacks import draw_stack
 from plotting.style import EventLabel, checkpoint_label, figure_style, plain, save_figure, selection_label
 from plotting.tagging import draw_auc, draw_roc, roc_curves_of
 from plotting.trade_off import draw_trade_off
+from training.evaluate import AucRow, RocRow
 
 NAME = "_$p_T$\\frac{1}{2}$ {%^_} 日本 \x1b[31m"
 PLOTTING = Path(__file__).parents[2] / "plotting"
 
 Draw = Callable[[str], Figure]
-
-
-class Area(NamedTuple):
-    tagger: str
-    epoch: int
-    variant: str
-    score: str
-    auc: float
-    error: float = 0.01
-    n_signal: int = 10
-    n_background: int = 10
-
-
-class Point(NamedTuple):
-    tagger: str
-    epoch: int
-    variant: str
-    score: str
-    efficiency: float
-    mistag: float
 
 
 @pytest.fixture
@@ -57,7 +38,7 @@ def drawn(
     """What draws each kind of figure with a name in it."""
     ones = np.ones(2)
     edges = np.array([0.0, 0.5, 1.0])
-    points = [("raw", "CvsL", x, x**2) for x in (0.1, 0.5, 1.0)]
+    points = [("raw", "CvsL", x, x, x**2) for x in (0.1, 0.5, 1.0)]
     return {
         "stack": lambda name: draw_stack(
             templates._replace(groups=(name, "b", "c")),
@@ -68,12 +49,14 @@ def drawn(
             [row(name, 0.5, variant=name, selection=name)], score="CvsL", null=[row(name, 0.4, variant=name)]
         ),
         "trade_off": lambda name: draw_trade_off(
-            [row(name, 0.5, selection=name)], [Area(name, 3, "raw", "CvsL", 0.7)], score="CvsL"
+            [row(name, 0.5, selection=name)],
+            [AucRow(name, 3, "raw", "CvsL", 0.7, 0.01, 10, 10)],
+            score="CvsL",
         ),
         "history": lambda name: draw_history(history_rows([scale_factors._replace(tagger=name)])),
         "scale_factors": lambda name: draw_scale_factors(scale_factors._replace(tagger=name, variant=name)),
-        "auc": lambda name: draw_auc([Area(name, 3, name, "CvsL", 0.7)], score="CvsL"),
-        "roc": lambda name: draw_roc(roc_curves_of([Point(name, 3, *p) for p in points]), title=name),
+        "auc": lambda name: draw_auc([AucRow(name, 3, name, "CvsL", 0.7, 0.01, 10, 10)], score="CvsL"),
+        "roc": lambda name: draw_roc(roc_curves_of([RocRow(name, 3, *p) for p in points]), title=name),
         "lines": lambda name: draw_lines(
             [Line(name, [1, 2], [1, 2])], xlabel="Epoch", ylabel=f"of {name}", title=name
         ),

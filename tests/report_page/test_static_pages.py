@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,28 +13,11 @@ from plotting.evaluation_page import StudySection, write_evaluation_page
 from plotting.methods_page import write_methods_page
 from plotting.style import save_figure
 from plotting.validation_page import write_validation_page
+from simulation.validation.agreement import AgreementRow
+from simulation.validation.spectra import Spectrum
 
 WIDTHS = (1400, 820, 390)
 LONG = "A caption as long as those of real figures: " + "shapes of the inputs against simulation, " * 4
-
-
-class Spectrum(NamedTuple):
-    name: str
-    label: str
-    log: bool
-    edges: np.ndarray
-    series: str
-    counts: np.ndarray
-    variance: np.ndarray
-
-
-class Agreement(NamedTuple):
-    process: str
-    scenario: str
-    input: str
-    chi2: float
-    ndf: int
-    p_value: float
 
 
 def validation(folder: Path) -> Path:
@@ -48,7 +31,7 @@ def validation(folder: Path) -> Path:
         folder / "validation.html",
         checks=[],
         defaults=[],
-        agreement=[Agreement("dy", "data", f"Jet_{name}", 10.0, 9, 0.4) for name in "abc"],
+        agreement=[AgreementRow("dy", "data", f"Jet_{name}", 10.0, 9, 0.4) for name in "abc"],
         ranges=[],
         spectra=spectra,
         n_events={"dy (mc)": 10},

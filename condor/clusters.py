@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from condor.folder import clean_environment
 from condor.sites import Site
+from condor.submissions import require_plain
 
 LOGS: Final = "dask_logs"
 _LOST_AFTER: Final = "5s"
@@ -50,7 +51,8 @@ def options_of(site: Site, logs: Path) -> dict[str, Any]:
     """Return the arguments of dask-jobqueue's cluster.
 
     Raises:
-        ValueError: If the workers of this site cannot see the environment of the scheduler.
+        ValueError: If the workers of this site cannot see the environment of the scheduler, or a folder has a
+            name that a script does not take as it is.
     """
     if site.environment.kind != "prefix":
         raise ValueError(
@@ -58,6 +60,9 @@ def options_of(site: Site, logs: Path) -> dict[str, Any]:
             "see, not a tarball or container"
         )
     prefix = Path(site.environment.path or sys.prefix)
+    # dask-jobqueue writes both into its script as they are.
+    for folder in (prefix, logs):
+        require_plain(folder)
     options: dict[str, Any] = {
         "cores": 1,
         "processes": 1,

@@ -139,7 +139,13 @@ def _write_job(manifest: Manifest, number: int, folder: Path) -> None:
     inputs = dict.fromkeys(part.input for part in manifest.jobs[number].ranges)
     far = [each for each in inputs if manifest.is_copied(each) and manifest.is_far(each)]
     if manifest.site.transfer == "xrdcp":
-        lines = [f"{manifest.inputs[each].path} {manifest.local_name(each)}\n" for each in far]
+        for each in far:
+            if not manifest.inputs[each].path.isprintable():
+                raise ValueError(
+                    f"{manifest.inputs[each].path!r}: an address is one line: correct the fileset"
+                )
+        # The address comes last and takes the rest of its line, whatever spaces it holds.
+        lines = [f"{manifest.local_name(each)} {manifest.inputs[each].path}\n" for each in far]
         (folder / COPIES).write_text("".join(lines))
     for each in inputs:
         if manifest.travels(each):
@@ -220,7 +226,7 @@ def _copying(manifest: Manifest) -> list[str]:
     if manifest.site.transfer != "xrdcp":
         return []
     return [
-        "while read -r url name; do",
+        "while read -r name url; do",
         "  for attempt in 1 2 3; do",
         '    xrdcp --silent --force "$url" "$name" && break',
         '    [ "$attempt" = 3 ] && { echo "Error: $url: xrdcp failed three times" >&2; exit 1; }',

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -55,7 +55,7 @@ class Range(NamedTuple):
 class Job(NamedTuple):
     """A selection on some ranges."""
 
-    selection: str
+    selection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     ranges: tuple[Range, ...]
 
 

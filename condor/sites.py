@@ -6,14 +6,28 @@ copies one, changes it, and gives its path in place of a name.
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from storage.documents import parse_yaml, read_yaml
 
 Scheduler = Literal["htcondor", "slurm"]
 Transfer = Literal["shared", "condor", "xrdcp"]
+
+
+def _one_line(text: str) -> str:
+    """Return a text that can be part of a line of a submit description or script.
+
+    Raises:
+        ValueError: If it holds a line end or another control character, which would begin a line of its own.
+    """
+    if not text.isprintable():
+        raise ValueError(f"{text!r} is not one line of printable characters")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
 
 
 class _Profile(BaseModel):
@@ -29,7 +43,7 @@ class Environment(_Profile):
     """
 
     kind: Literal["prefix", "tarball", "container"] = "prefix"
-    path: str | None = Field(
+    path: Line | None = Field(
         None, description="the folder, archive or image; null: the environment of the submit command"
     )
 
@@ -53,7 +67,7 @@ class Request(_Profile):
 class Queue(_Profile):
     """A queue or job flavour, and how long a job may run in it."""
 
-    name: str
+    name: Line
     minutes: int = Field(ge=1)
 
 
@@ -74,8 +88,8 @@ class Site(_Profile):
         (), description="shortest first; the first that is long enough is taken"
     )
     gpu_queues: tuple[Queue, ...] = Field((), description="those of jobs that ask for GPUs; none: the same")
-    queue_key: str = Field("", description="submit command that names the queue, e.g. +JobFlavour")
-    lines: dict[str, str] = Field({}, description="further submit commands (HTCondor) or sbatch options")
+    queue_key: Line = Field("", description="submit command that names the queue, e.g. +JobFlavour")
+    lines: dict[Line, Line] = Field({}, description="further submit commands (HTCondor) or sbatch options")
     max_retries: int = Field(2, ge=0, description="times the batch system itself starts a failed job again")
     more_memory: float = Field(1.5, gt=1, description="factor on memory when a job ran out of it")
     max_memory_mb: int = Field(16000, ge=100)
@@ -90,6 +104,9 @@ class Site(_Profile):
             raise ValueError("transfer 'condor' needs the scheduler htcondor: use shared or xrdcp")
         if self.queues and self.scheduler == "htcondor" and not self.queue_key:
             raise ValueError("queues need the key 'queue_key', the submit command that names one")
+        travels = self.scheduler == "htcondor" and self.environment.kind == "tarball"
+        if travels and "," in str(self.environment.path):
+            raise ValueError("a comma in the path of a tarball separates two files in HTCondor: rename it")
         return self
 
     def queue_for(self, minutes: int) -> Queue | None:

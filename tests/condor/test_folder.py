@@ -81,9 +81,30 @@ def test_far_files_are_copied_by_the_job_where_the_site_says_so(tmp_path: Path) 
     write_folder(planned, [], tmp_path / "jobs")
     assert (
         tmp_path / "jobs" / "00000" / "copies.txt"
-    ).read_text() == "root://far//a.root input_000000.root\n"
+    ).read_text() == "input_000000.root root://far//a.root\n"
     assert 'xrdcp --silent --force "$url" "$name"' in wrapper(planned)
     assert variables(planned, Attempt(0, 2000, 60))["files"] == ""
+
+
+def test_an_address_reaches_xrdcp_as_it_is_and_begins_no_line_of_its_own(tmp_path: Path) -> None:
+    """The wrapper runs as it is, with commands that write their words down."""
+    tools = tmp_path / "prefix" / "bin"
+    tools.mkdir(parents=True)
+    for name in ("xrdcp", "advtag"):
+        (tools / name).write_text(f'#!/bin/bash\nprintf "{name} %s\\0" "$@"\n')
+        (tools / name).chmod(0o755)
+    address = "root://far//a b;touch OWNED $(touch OWNED) 'c'.root"
+    here = site(transfer="xrdcp", environment=Environment(path=str(tmp_path / "prefix")))
+    write_folder(manifest(here, address), [], tmp_path / "jobs")
+    finished = subprocess.run(
+        ["bash", "../run_job.sh", "dy", "../inputs"], cwd=tmp_path / "jobs" / "00000",
+        env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert finished.stdout.split("\0")[2:4] == [f"xrdcp {address}", "xrdcp input_000000.root"]
+    assert not list(tmp_path.rglob("OWNED"))
+    with pytest.raises(ValueError, match="an address is one line"):
+        write_folder(manifest(here, "root://far//a.root\nx root://far//b"), [], tmp_path / "others")
+    assert not (tmp_path / "others").exists()
 
 
 def test_files_that_lie_here_travel_where_far_ones_are_copied(tmp_path: Path) -> None:

@@ -35,6 +35,20 @@ def test_memory_grows_up_to_what_a_site_has() -> None:
             "queues need the key 'queue_key'",
         ),
         ("name: x\nscheduler: slurm\nenvironment: {kind: tarball}\n", "a tarball needs the key 'path'"),
+        *(
+            (f"name: x\nscheduler: htcondor\nqueue_key: +F\n{key}", "is not one line of printable characters")
+            for key in (
+                'lines: {"+Group": "a\\nexecutable = b"}\n',
+                'lines: {"+Group = a\\nexecutable": b}\n',
+                'queues: [{name: "a\\nb", minutes: 1}]\n',
+                'environment: {path: "/a\\nb"}\n',
+            )
+        ),
+        ('name: x\nscheduler: slurm\nqueue_key: "a\\tb"\n', "is not one line of printable characters"),
+        (
+            "name: x\nscheduler: htcondor\nenvironment: {kind: tarball, path: 'a,b.tar'}\n",
+            "a comma in the path of a tarball",
+        ),
         ("- a\n", "expected keys and values"),
         ("a: [\n", "not valid YAML"),
     ],
